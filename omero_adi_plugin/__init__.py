@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OMERO ADI: automated data import for OMERO."""
