@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Errors: what can go wrong, told apart by type and never by text.
+
+    AdiError
+    ├── UsageError              the command was called wrongly
+    ├── ConfigurationError      a setting is missing or makes no sense
+    ├── NotPermitted            this account may not do that
+    ├── OrderFailed             permanent trouble of the order: trying again changes nothing
+    │   ├── OrderMalformed  UserUnknown  GroupUnknown  NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
+    │   ├── OrderNotFound       no order has that uuid
+    │   └── EntryFailed         trouble of one entry: the others of the order go on
+    │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
+    │           FilesetGone  ImportRefused
+    ├── TryAgain                transient trouble of the order: worth another attempt later
+    │   └── ConnectionBroken  ImportInterrupted
+    ├── SurroundingsDown        trouble of the surroundings: no order is to blame
+    │   └── OmeroDown  DatabaseDown  DiskFull
+    └── LeaseLost               another worker has taken the order over: stop at once
+
+Every message names the cause and what to do. The pipeline decides by the branch, the commands make exit codes of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+
+def _restore(kind: type[AdiError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> AdiError:
+    error = kind.__new__(kind, *arguments)
+    Exception.__init__(error, *arguments)
+    error.__dict__.update(facts)
+    return error
+
+
+class AdiError(Exception):
+    """The root of all errors that this package raises on purpose; its text is one or two sentences for a person."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes: subclasses have keyword-only arguments, which plain pickling loses."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+    def because(self, cause: BaseException) -> Self:
+        """Return this error with its cause attached, for adapters that hand an error on instead of raising it."""
+        self.__cause__ = cause
+        return self
+
+
+class UsageError(AdiError):
+    """The command was called with arguments that make no sense."""
+
+
+class ConfigurationError(AdiError):
+    """A setting is missing, has a wrong value, or contradicts another."""
+
+
+class NotPermitted(AdiError):
+    """The account that runs the command may not do what was asked."""
+
+
+# --- permanent trouble of the order ---------------------------------------------------------------------------------
+
+
+class OrderFailed(AdiError):
+    """Trying again changes nothing until a person does something."""
+
+
+class OrderMalformed(OrderFailed):
+    """A column of the order's row holds something that cannot be an order."""
+
+    def __init__(self, *, column: str, problem: str) -> None:
+        super().__init__(f"The order cannot be read: {problem}. Correct `{column}` and order again.")
+        self.column, self.problem = column, problem
+
+
+class OrderNotFound(OrderFailed):
+    """There is no order with this uuid."""
+
+    def __init__(self, *, uuid: str) -> None:
+        super().__init__(f"There is no order '{uuid}'. `omero adi orders list` shows the newest ones.")
+        self.uuid = uuid
+
+
+class UserUnknown(OrderFailed):
+    """OMERO has no user of this name."""
+
+    def __init__(self, *, user: str) -> None:
+        super().__init__(f"OMERO has no user '{user}'. User names are case-sensitive: correct it and order again.")
+        self.user = user
+
+
+class GroupUnknown(OrderFailed):
+    """OMERO has no group of this name."""
+
+    def __init__(self, *, group: str) -> None:
+        super().__init__(f"OMERO has no group '{group}'. Group names are case-sensitive: correct it and order again.")
+        self.group = group
+
+
+class NotInGroup(OrderFailed):
+    """The user is no member of the order's group."""
+
+    def __init__(self, *, user: str, group: str) -> None:
+        super().__init__(
+            f"The user '{user}' is not a member of the group '{group}'. "
+            f"Order into one of the user's own groups, or let an administrator add '{user}' to '{group}' and order again."
+        )
+        self.user, self.group = user, group
+
+
+class TargetMissing(OrderFailed):
+    """The Dataset or Screen does not exist, or cannot be seen by the user in the order's group."""
+
+    def __init__(self, *, target: str, user: str, group: str) -> None:
+        super().__init__(
+            f"There is no {target} that '{user}' can see in the group '{group}'. "
+            "It may have been deleted or lie in another group: choose an existing one and order again."
+        )
+        self.target, self.user, self.group = target, user, group
+
+
+class TargetNotWritable(OrderFailed):
+    """The user sees the target but may not put anything into it."""
+
+    def __init__(self, *, target: str, user: str) -> None:
+        super().__init__(
+            f"The user '{user}' may not add anything to {target}, because it belongs to somebody else. "
+            "Choose one of the user's own and order again."
+        )
+        self.target, self.user = target, user
+
+
+class ConvertersMissing(OrderFailed):
+    """The order asks for preprocessing, which this version does not do yet."""
+
+    def __init__(self, *, container: str) -> None:
+        super().__init__(
+            f"The order asks for preprocessing by '{container}', and this version does not run converters yet. "
+            "Order the files without preprocessing."
+        )
+        self.container = container
+
+
+class EntryFailed(OrderFailed):
+    """One entry cannot be imported; the others of its order go on."""
+
+
+class FileMissing(EntryFailed):
+    """A path of the order does not exist."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(f"'{path}' does not exist on the server. Check the path, or copy the file there, and order again.")
+        self.path = path
+
+
+class SourceUnreadable(EntryFailed):
+    """A file of the order exists, but the account that has to read it may not."""
+
+    def __init__(self, *, path: str, account: str) -> None:
+        super().__init__(
+            f"'{path}' cannot be read by '{account}'. "
+            "Give that account read access to the file and to each folder above it, then order again."
+        )
+        self.path, self.account = path, account
+
+
+class PathOutsideRoots(EntryFailed):
+    """A path of the order, with its links resolved, lies outside the folder that files may come from."""
+
+    def __init__(self, *, path: str, root: str) -> None:
+        super().__init__(f"'{path}' lies outside '{root}', where files to import must lie. Move it there and order again.")
+        self.path, self.root = path, root
+
+
+class FormatUnknown(EntryFailed):
+    """No reader of ours opens this kind of file."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(f"'{path}' cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
+        self.path, self.why = path, why
+
+
+class FileBroken(EntryFailed):
+    """The file has a known format, but cannot be read."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(
+            f"'{path}' is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
+        )
+        self.path, self.why = path, why
+
+
+class WrongContainer(EntryFailed):
+    """Images go into Datasets and plates into Screens; the entry and the target do not fit."""
+
+    def __init__(self, *, path: str, kind: str, target: str) -> None:
+        super().__init__(
+            f"'{path}' is {kind}, which cannot be put into {target}. "
+            "Images go into a Dataset, plates into a Screen: choose the other kind and order again."
+        )
+        self.path, self.kind, self.target = path, kind, target
+
+
+class FilesetGone(EntryFailed):
+    """What the order imported earlier cannot be seen any more: deleted, moved, or out of the user's reach."""
+
+    def __init__(self, *, path: str, fileset: int) -> None:
+        super().__init__(
+            f"'{path}' was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a group "
+            "that the user is not in. It is not imported again by itself: order it with a new uuid if it should be."
+        )
+        self.path, self.fileset = path, fileset
+
+
+class ImportRefused(EntryFailed):
+    """OMERO.server refused the file; its own words are kept."""
+
+    def __init__(self, *, path: str, words: str) -> None:
+        super().__init__(
+            f"OMERO could not import '{path}': {words}. Open the file in the program that made it; if it is intact there, "
+            "tell your facility's administrator."
+        )
+        self.path, self.words = path, words
+
+
+# --- transient trouble of the order ---------------------------------------------------------------------------------
+
+
+class TryAgain(AdiError):
+    """Another attempt later is likely to succeed."""
+
+
+class ConnectionBroken(TryAgain):
+    """The connection to OMERO ended in the middle of the work."""
+
+    def __init__(self, *, doing: str) -> None:
+        super().__init__(f"The connection to OMERO was lost while {doing}. The order is tried again by itself.")
+        self.doing = doing
+
+
+class ImportInterrupted(TryAgain):
+    """The import was cut off on the server's side, or something of it was taken away meanwhile."""
+
+    def __init__(self, *, path: str, words: str) -> None:
+        super().__init__(f"The import of '{path}' was interrupted: {words}. The order is tried again by itself.")
+        self.path, self.words = path, words
+
+
+# --- trouble of the surroundings ------------------------------------------------------------------------------------
+
+
+class SurroundingsDown(AdiError):
+    """Something that all orders need is not there; no order is to blame, and none is failed for it."""
+
+
+class OmeroDown(SurroundingsDown):
+    """OMERO.server does not answer, or does not let the service account in."""
+
+    def __init__(self, *, where: str, why: str) -> None:
+        super().__init__(f"OMERO at {where} cannot be reached: {why}. Check that it runs, and OMERO_HOST and OMERO_PORT.")
+        self.where, self.why = where, why
+
+
+class DatabaseDown(SurroundingsDown):
+    """PostgreSQL does not answer."""
+
+    def __init__(self, *, where: str, why: str) -> None:
+        super().__init__(
+            f"The tracking database at {where} cannot be reached: {why}. Check that it runs, and INGEST_TRACKING_DB_URL."
+        )
+        self.where, self.why = where, why
+
+
+class DiskFull(SurroundingsDown):
+    """A disk that the import writes to has no room left."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(f"There is no space left on the disk of '{path}'. Make room; the order goes on by itself.")
+        self.path = path
+
+
+class LeaseLost(AdiError):
+    """The lease on an order is gone: another worker has it now, so nothing more may be written."""
+
+    def __init__(self, *, uuid: str) -> None:
+        super().__init__(f"The lease on order '{uuid}' is gone: another worker has taken it over.")
+        self.uuid = uuid

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Orders: what a producer asked for, and the words for carrying it out.
+
+`OrderText` is an order as its row holds it, byte for byte and perhaps nonsense. `Order` is one that makes sense;
+`OrderText.read` makes the one of the other or raises `OrderMalformed`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Self
+
+from omero_adi_plugin.errors import OrderMalformed, UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+MARKER_NAMESPACE = "omero-adi/order"
+"""Namespace of the comment on each Fileset that says which order it belongs to."""
+
+SAFE_UUID = re.compile(r"[0-9A-Za-z_-]{1,36}")
+"""What a uuid may consist of before it is used in a path or a log."""
+
+LARGEST_ID = 2**63 - 1
+"""Ids of OMERO are PostgreSQL's bigint."""
+
+
+class OrderState(StrEnum):
+    """Where an order stands in our queue."""
+
+    WAITING = "waiting"  # until somebody claims it, not before `run_after`
+    RUNNING = "running"  # a worker has a lease on it; a lapsed lease is taken over
+    COMPLETED = "completed"  # every entry is in OMERO, and annotated
+    FAILED = "failed"  # ended with a reason; a person may order it again
+    CANCELLED = "cancelled"  # a person has called it off
+
+
+class TargetKind(StrEnum):
+    """What an import can go into."""
+
+    DATASET = "Dataset"
+    SCREEN = "Screen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The existing container that an order imports into, by its OMERO id."""
+
+    kind: TargetKind
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `Dataset:151` or `Screen:12`, as the command line has it.
+
+        Raises
+        ------
+        UsageError
+            `text` is no such pair.
+        """
+        kind, colon, number = text.partition(":")
+        if not colon or kind not in set(TargetKind) or not _is_id(number):
+            raise UsageError(f"'{text}' is no target. Write Dataset:ID or Screen:ID, for example Dataset:151.")
+        return cls(kind=TargetKind(kind), id=int(number))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One path of an order.
+
+    path: absolute, as the producer wrote it.
+    name: what the producer calls it, or None.
+    """
+
+    path: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order that makes sense: these entries, into this target, for this user in this group."""
+
+    uuid: str
+    user: str
+    group: str
+    target: Target
+    entries: tuple[Entry, ...]
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderText:
+    """An order as its row in `imports` holds it; any of it may be nonsense.
+
+    files, file_names: JSON text. container: the image that preprocessing asks for, None without preprocessing.
+    """
+
+    uuid: str
+    user: str
+    group: str
+    destination_type: str
+    destination_id: str
+    files: str
+    file_names: str | None = None
+    container: str | None = None
+
+    def read(self) -> Order:
+        """Return the order that this text means.
+
+        Raises
+        ------
+        OrderMalformed
+            With the column at fault and what is wrong with it.
+        """
+        if not SAFE_UUID.fullmatch(self.uuid):
+            raise OrderMalformed(column="uuid", problem=f"{self.uuid!r} is not of the form [0-9A-Za-z_-]{{1,36}}")
+        for column, text in (("user_name", self.user), ("group_name", self.group)):
+            if not text.strip():
+                raise OrderMalformed(column=column, problem=f"`{column}` is empty")
+        return Order(
+            uuid=self.uuid,
+            user=self.user,
+            group=self.group,
+            target=self._target(),
+            entries=self._entries(),
+            container=self.container,
+        )
+
+    def _target(self) -> Target:
+        if self.destination_type not in set(TargetKind):
+            problem = f"the destination type is {self.destination_type!r}, not Dataset or Screen"
+            raise OrderMalformed(column="destination_type", problem=problem)
+        if not _is_id(self.destination_id):
+            problem = f"the destination id is {self.destination_id!r}, not a positive number"
+            raise OrderMalformed(column="destination_id", problem=problem)
+        return Target(kind=TargetKind(self.destination_type), id=int(self.destination_id))
+
+    def _entries(self) -> tuple[Entry, ...]:
+        paths = _strings(self.files, column="files")
+        if not paths:
+            raise OrderMalformed(column="files", problem="`files` names no file")
+        for path in paths:
+            if not path.startswith("/") or "\0" in path:
+                raise OrderMalformed(column="files", problem=f"{_short(path)} in `files` is not an absolute path")
+        names = _strings(self.file_names, column="file_names") if self.file_names else ()
+        if len(names) != len(paths):  # NULL, [] and lists of another length are normal: then the path says it all
+            return tuple(Entry(path=path) for path in dict.fromkeys(paths))
+        named = dict(reversed(list(zip(paths, names, strict=True))))  # of a path given twice the first name stays
+        return tuple(Entry(path=path, name=named[path]) for path in dict.fromkeys(paths))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to write the outcome of one order, for a limited time.
+
+    order:   the producer's uuid, byte for byte: not always a UUID, never changed.
+    owner:   who has it, as `host:pid`.
+    token:   new at every claim; each later write carries it, so that a late writer hits no row.
+    attempt: grows with every claim and is never reused: markers in OMERO carry it.
+    until:   end of the lease, with time zone, by the clock of the *database*, not of this host.
+    """
+
+    order: str
+    owner: str
+    token: UUID
+    attempt: int
+    until: datetime
+
+    def __post_init__(self) -> None:
+        if self.until.tzinfo is None:
+            raise ValueError("a lease without a time zone could end at any time")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An order that this worker has just taken: the text of its row and the lease on it.
+
+    failures: attempts that failed so far; giving an order back at shutdown is no failure.
+    """
+
+    lease: Lease
+    text: OrderText
+    failures: int
+
+
+class FileStep(StrEnum):
+    """How far the ledger knows one fileset of an order to be, in the order of the steps."""
+
+    PLANNED = "planned"  # nothing is in OMERO
+    CREATED = "created"  # importFileset has answered: marker and files' rows are in OMERO, no image
+    VERIFYING = "verifying"  # verifyUpload is about to be called: from here on the server may be at work by itself
+    IMPORTED = "imported"  # the server's response is here: all images are in OMERO
+    ANNOTATED = "annotated"  # every image has its key-values: done
+    FAILED = "failed"  # cannot be imported; `error` says why
+
+
+class Route(StrEnum):
+    """Which way a file goes into OMERO."""
+
+    INPLACE = "inplace"
+    ZARR = "zarr"
+    OMERO = "omero"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFile:
+    """One line of the ledger: a fileset of an order, and how far it has come.
+
+    entry:   the path of the order that it belongs to.
+    output:  what a converter made of the entry, None without converter.
+    key:     names the fileset within its order, see `Marker`.
+    fileset, images, plates: OMERO's ids, as far as they are known.
+    """
+
+    entry: str
+    key: str
+    route: Route
+    step: FileStep
+    output: str | None = None
+    fileset: int | None = None
+    images: tuple[int, ...] = ()
+    plates: tuple[int, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """What is written on each Fileset, in the transaction that makes it: whose it is.
+
+    key: the smallest used path of the fileset, by bytes, so that it does not depend on which of its files was opened.
+    """
+
+    uuid: str
+    attempt: int
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.uuid} {self.attempt} {self.key}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read a marker's text; None if it is not one of ours."""
+        uuid, _, rest = text.partition(" ")
+        attempt, space, key = rest.partition(" ")
+        if not (SAFE_UUID.fullmatch(uuid) and attempt.isascii() and attempt.isdigit() and space and key):
+            return None
+        return cls(uuid=uuid, attempt=int(attempt), key=key)
+
+
+def _is_id(text: str) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,19}", text)) and 0 < int(text) <= LARGEST_ID
+
+
+def _strings(text: str, *, column: str) -> tuple[str, ...]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OrderMalformed(column=column, problem=f"`{column}` is not valid JSON ({_short(str(error))})") from error
+    if not isinstance(value, list):
+        raise OrderMalformed(column=column, problem=f"`{column}` holds {_short(text)}, not a JSON list of paths")
+    for item in value:
+        if not isinstance(item, str):
+            raise OrderMalformed(column=column, problem=f"`{column}` lists {_short(json.dumps(item))}, which is no text")
+    return tuple(value)
+
+
+def _short(text: str, length: int = 80) -> str:
+    return repr(text if len(text) <= length else text[: length - 1] + "…")
