@@ -10,14 +10,18 @@ installations know by another name keep it (`OMERO_HOST`, `INGEST_TRACKING_DB_UR
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from omero_adi_plugin.errors import ConfigurationError
+
+_FILE: ContextVar[Path | None] = ContextVar("_FILE", default=None)
+"""The settings file while settings are being read: pydantic-settings asks the class for its sources, which has no arguments."""
 
 
 def _named(setting: str, *environment: str) -> AliasChoices:
@@ -29,8 +33,6 @@ class Settings(BaseSettings):
     """All settings, checked. `Settings.load` is the way to get one."""
 
     model_config = SettingsConfigDict(extra="ignore", case_sensitive=True, populate_by_name=True, env_ignore_empty=True)
-
-    file: ClassVar[Path | None] = None
 
     ingest_tracking_db: SecretStr = Field(
         validation_alias=_named("ingest_tracking_db", "INGEST_TRACKING_DB_URL", "SQLALCHEMY_URL"),
@@ -178,13 +180,15 @@ class Settings(BaseSettings):
             The file cannot be read, or a value makes no sense; the message names setting and source.
         """
         file = find_file(config)
+        token = _FILE.set(file)
         try:
-            kind = type("Settings", (cls,), {"file": file, "__module__": cls.__module__})
-            return kind(**{name: value for name, value in given.items() if value is not None})
+            return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise ConfigurationError(_sentence(error, file)) from error
         except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
             raise ConfigurationError(f"The settings file '{file}' cannot be read: {error}") from error
+        finally:
+            _FILE.reset(token)
 
     @classmethod
     def settings_customise_sources(
@@ -197,9 +201,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line over environment over file."""
         del dotenv_settings, file_secret_settings
-        if cls.file is None:
+        file = _FILE.get()
+        if file is None:
             return init_settings, env_settings
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=cls.file)
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
 
     @property
     def omero(self) -> str:
