@@ -1,0 +1,10 @@
+-- append
+-- Append a stage to an order's trail. A timestamp beyond the year 9999 is nonsense that nothing can be newer than; it is passed over.
+INSERT INTO imports (group_name, user_name, destination_id, destination_type, uuid, files, file_names, preprocessing_id,
+                     stage, description, timestamp)
+SELECT s.group_name, s.user_name, s.destination_id, s.destination_type, s.uuid, s.files, s.file_names, s.preprocessing_id,
+       :stage, :description,
+       greatest(clock_timestamp(), (SELECT max(r.timestamp) + interval '1 microsecond' FROM imports r
+                                     WHERE r.uuid = s.uuid AND r.timestamp < '9999-12-31 UTC'))
+  FROM imports s
+ WHERE s.id = :imports_id

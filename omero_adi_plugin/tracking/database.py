@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Database: the way to PostgreSQL, and the one place where errors of its libraries become ours.
+
+A lost connection, a server that starts or stops, a lock that another program holds for long: all are trouble of the surroundings
+(`DatabaseDown`), for which no order is to blame. What is left are bugs; they keep their traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Connection
+
+CONNECT_SECONDS = 10
+"""How long a connection may take to come about."""
+
+SILENCE_SECONDS = 30
+"""After this long without an answer on the network a connection counts as lost: well before a lease of a minute lapses."""
+
+_DRIVERS = {"postgresql", "postgresql+psycopg2"}
+
+# Conditions in which the same statement works later (PostgreSQL, appendix A, "Error Codes"): classes by their first two characters
+_CLASSES = {
+    "08",  # connection
+    "40",  # transaction rollback: deadlock
+    "53",  # out of memory, connections or (see below) disk
+    "57",  # shut down, starting up, terminated, cancelled
+    "58",  # errors of the system below
+}
+_LOCKED = "55P03"  # lock_not_available
+_READ_ONLY = "25006"  # read_only_sql_transaction: the standby after a fail-over, or a database set read-only
+_DISK_FULL = "53100"
+
+
+def read_url(text: str) -> URL:
+    """Read the URL of a database.
+
+    Parameters
+    ----------
+    text : str
+        ``postgresql://user:password@host:port/database``; special characters in the password as ``%40`` and the like.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no URL of PostgreSQL. The message does not repeat it, because it may hold a password.
+    """
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername not in _DRIVERS:
+        raise ConfigurationError(
+            "The URL of the tracking database is not of the form postgresql://user:password@host:port/database. "
+            "Correct INGEST_TRACKING_DB_URL, or `ingest_tracking_db` in the settings file."
+        ) from None
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def place(url: URL) -> str:
+    """Return host:port/database, as messages name it; never the password."""
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host if isinstance(host, str) else ','.join(host)}:{url.port or 5432}/{url.database or url.username or ''}"
+
+
+def connect_options(name: str) -> dict[str, Any]:
+    """Return the connection parameters (libpq's names) that all connections of ours have; times there are in s and ms."""
+    return {
+        "application_name": name,
+        "connect_timeout": CONNECT_SECONDS,
+        "keepalives_idle": SILENCE_SECONDS // 2,
+        "keepalives_interval": SILENCE_SECONDS // 6,
+        "keepalives_count": 3,
+        "tcp_user_timeout": SILENCE_SECONDS * 1000,
+    }
+
+
+def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull | None:
+    """Return our error for one of psycopg2's; None when it is a bug.
+
+    Parameters
+    ----------
+    error : psycopg2.Error
+        Without an error code it comes from the client side: no connection came about, or it broke.
+    where : str
+        host:port/database.
+    """
+    code = error.pgcode
+    if code == _DISK_FULL:
+        return DiskFull(path=f"the tracking database at {where}")
+    lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY})):
+        words = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return DatabaseDown(where=where, why=words[0].rstrip(".") if words else "the connection was lost")
+    return None
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Return whether an error of SQLAlchemy comes from the surroundings, not from what was written."""
+    return isinstance(error.orig, psycopg2.Error) and translated(error.orig, where="") is not None
+
+
+class Database:
+    """The tracking database, with a few connections kept open.
+
+    Threads may share it; processes may not: each makes its own.
+    """
+
+    def __init__(self, url: str, *, name: str) -> None:
+        """Make it known; nothing is connected yet.
+
+        Parameters
+        ----------
+        url : str
+            postgresql://…
+        name : str
+            What ``pg_stat_activity.application_name`` shows.
+
+        Raises
+        ------
+        ConfigurationError
+            `url` is no URL of PostgreSQL.
+        """
+        self._url = read_url(url)
+        self.where = place(self._url)
+        self._engine = create_engine(
+            self._url,
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+            hide_parameters=True,
+            connect_args=connect_options(name),
+        )
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Give a connection with a transaction that commits at the end, or rolls back when the body raises.
+
+        Raises
+        ------
+        DatabaseDown, DiskFull
+            See `translated`. When the connection breaks during the commit, it may or may not have been done.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            ours = translated(error.orig, where=self.where) if isinstance(error.orig, psycopg2.Error) else None
+            if ours is None:
+                raise
+            raise ours from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()

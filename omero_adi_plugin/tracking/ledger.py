@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Ledger: what we know of each fileset of an order, written down before and after each step that OMERO keeps.
+
+OMERO says what is; the ledger says what we know. It is written only by the worker that has the lease.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from omero_adi_plugin.errors import LeaseLost
+from omero_adi_plugin.orders import FileStep, LedgerFile, Route
+from omero_adi_plugin.tracking import tables
+from omero_adi_plugin.tracking.audit import storable
+from omero_adi_plugin.tracking.sql import statements
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from omero_adi_plugin.orders import Lease
+    from omero_adi_plugin.tracking.database import Database
+
+_SQL = statements("ledger.sql")
+
+
+class Ledger:
+    """The ledger of one order, in the hands of the worker that has the lease on it."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database = database
+        self._lease = lease
+
+    def files(self) -> tuple[LedgerFile, ...]:
+        """Return all lines, in the order in which they were first recorded.
+
+        Raises
+        ------
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        with self._database.begin() as connection:
+            return read_files(connection, self._lease.order)
+
+    def record(self, file: LedgerFile) -> None:
+        """Write a line, new or changed; when this returns, it is on the database's disk.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone; nothing was written.
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        values = {
+            "uuid": self._lease.order,
+            "token": self._lease.token,
+            "key": storable(file.key),
+            "entry": storable(file.entry),
+            "output": None if file.output is None else storable(file.output),
+            "route": file.route.value,
+            "step": file.step.value,
+            "fileset": file.fileset,
+            "images": list(file.images),
+            "plates": list(file.plates),
+            "error": None if file.error is None else storable(file.error),
+        }
+        with self._database.begin() as connection:
+            if connection.execute(_SQL["record"], values).one_or_none() is None:
+                raise LeaseLost(uuid=self._lease.order)
+
+
+def read_files(connection: Connection, uuid: str) -> tuple[LedgerFile, ...]:
+    """Return the ledger of an order, in the order in which its lines were first recorded."""
+    file = tables.file
+    rows = connection.execute(select(file).where(file.c.uuid == uuid).order_by(file.c.id))
+    return tuple(
+        LedgerFile(
+            entry=row.entry,
+            key=row.key,
+            route=Route(row.route),
+            step=FileStep(row.step),
+            output=row.output,
+            fileset=row.fileset,
+            images=tuple(row.images),
+            plates=tuple(row.plates),
+            error=row.error,
+        )
+        for row in rows
+    )

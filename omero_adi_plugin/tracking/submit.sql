@@ -1,0 +1,23 @@
+-- append
+-- Order an import: a pending row, newer than all of the same order. The trigger tells the services of it.
+INSERT INTO imports (uuid, stage, user_name, group_name, destination_type, destination_id, files, file_names, description, timestamp)
+VALUES (:uuid, 'Import Pending', :user, :group, :destination_type, :destination_id, :files, :file_names, :description,
+        greatest(clock_timestamp(), (SELECT max(r.timestamp) + interval '1 microsecond' FROM imports r
+                                      WHERE r.uuid = :uuid AND r.timestamp < '9999-12-31 UTC')))
+RETURNING id
+
+-- claim
+-- Queue an order with a lease on it already. No row back: it is running.
+INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, state, attempt, lease_owner, lease_token, lease_until)
+VALUES (:uuid, :imports_id, :user, :group, 'running', 1, :owner, gen_random_uuid(),
+        clock_timestamp() + make_interval(secs => :lease_seconds))
+ON CONFLICT (uuid) DO UPDATE
+   SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name, state = 'running',
+       attempt = o.attempt + 1, failures = 0, note = NULL, cancel_requested = false, finished_at = NULL,
+       lease_owner = excluded.lease_owner, lease_token = excluded.lease_token, lease_until = excluded.lease_until
+ WHERE o.state <> 'running'
+RETURNING o.attempt, o.lease_token, o.lease_until
+
+-- drop_event
+-- Forget what the trigger has noted of an order that is already being carried out.
+DELETE FROM adi_inbox WHERE uuid = :uuid

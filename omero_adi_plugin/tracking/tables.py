@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables: what is ours alone in the database, all with the prefix `adi_`.
+
+adi_inbox  what happened in `imports` and is not yet taken in: one row an event, written by a trigger or by the reconciling scan.
+adi_order  one row an order: where it stands, whose lease is on it. `imports_id` is the row of `imports` whose content holds.
+adi_file   the ledger: one row a fileset of an order, and how far it has come.
+
+There is no foreign key to `imports`: its rows belong to others, who may delete them.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    desc,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from omero_adi_plugin.orders import FileStep, OrderState, Route
+from omero_adi_plugin.tracking.contract import NAMING
+
+metadata = MetaData(naming_convention=NAMING)
+"""Our tables; those of the contract have a metadata of their own, because they are versioned apart."""
+
+
+def _one_of(column: str, words: type[OrderState | FileStep | Route]) -> CheckConstraint:
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+inbox = Table(
+    "adi_inbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("uuid", Text, nullable=False),
+    # an event of the scan counts only if the order is still not known when it is taken in: the trigger may have been quicker
+    Column("scanned", Boolean, nullable=False, server_default=text("false")),
+    Column("not_before", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index(None, "uuid"),
+)
+
+order = Table(
+    "adi_order",
+    metadata,
+    Column("uuid", Text, primary_key=True),
+    Column("imports_id", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=OrderState.WAITING.value),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column("run_after", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("note", Text),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("lease_owner", Text),
+    Column("lease_token", Uuid),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("finished_at", DateTime(timezone=True)),
+    _one_of("state", OrderState),
+    CheckConstraint("(state = 'running') = (num_nonnulls(lease_owner, lease_token, lease_until) = 3)", name="lease"),
+    Index(
+        "adi_order_ix_waiting",
+        desc("priority"),
+        "run_after",
+        "uuid",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index("adi_order_ix_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("adi_order_ix_run_after", "run_after", postgresql_where=text("state = 'waiting'")),
+)
+
+file = Table(
+    "adi_file",
+    metadata,
+    Column("uuid", Text, ForeignKey("adi_order.uuid", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("id", BigInteger, Identity(always=True), nullable=False),  # the order in which the files were planned
+    Column("entry", Text, nullable=False),
+    Column("output", Text),
+    Column("route", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("fileset", BigInteger),
+    Column("images", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    Column("plates", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
+    Column("error", Text),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _one_of("route", Route),
+    _one_of("step", FileStep),
+)

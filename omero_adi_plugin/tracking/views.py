@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Views: where orders stand, for people and programs that ask.
+
+The JSON form is fixed (contract 8): others build on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from omero_adi_plugin.errors import OrderNotFound
+from omero_adi_plugin.orders import LedgerFile, OrderState
+from omero_adi_plugin.tracking.ledger import read_files
+from omero_adi_plugin.tracking.sql import statements
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy.engine import Connection, Row
+
+    from omero_adi_plugin.tracking.database import Database
+
+_SQL = statements("views.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageReport:
+    """One row of an order's trail; a producer may have left out the time."""
+
+    stage: str
+    time: datetime | None
+    description: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the commands print it."""
+        return {"stage": self.stage, "time": _iso(self.time), "description": self.description}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReport:
+    """Where an order stands.
+
+    state:         None when its newest row says something that is no stage of the contract.
+    target:        as the row has it, perhaps nonsense: ``Dataset:151``.
+    attempt:       0 before the first.
+    next_try:      not before this time, None when it does not wait in the queue.
+    files, stages: None in a list of orders.
+    """
+
+    uuid: str
+    state: OrderState | None
+    stage: str
+    description: str | None
+    user: str
+    group: str
+    target: str
+    attempt: int
+    next_try: datetime | None
+    lease_owner: str | None
+    lease_until: datetime | None
+    files: tuple[LedgerFile, ...] | None = None
+    stages: tuple[StageReport, ...] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `orders show --json` prints it; without files and stages as `orders list --json` does."""
+        report: dict[str, Any] = {
+            "uuid": self.uuid,
+            "state": self.state,
+            "stage": self.stage,
+            "description": self.description,
+            "user": self.user,
+            "group": self.group,
+            "target": self.target,
+            "attempt": self.attempt,
+            "next_try": _iso(self.next_try),
+            "lease": {"owner": self.lease_owner, "until": _iso(self.lease_until)} if self.lease_owner else None,
+        }
+        if self.files is not None:
+            report["files"] = [_file_json(file) for file in self.files]
+        if self.stages is not None:
+            report["stages"] = [stage.as_json() for stage in self.stages]
+        return report
+
+
+def order_report(database: Database, uuid: str) -> OrderReport:
+    """Return where one order stands, with its files and its trail.
+
+    Raises
+    ------
+    OrderNotFound
+        No row of `imports` has this uuid.
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    with database.begin() as connection:
+        row = connection.execute(_SQL["orders"], {"uuid": uuid, "user": None, "state": None, "limit": 1}).one_or_none()
+        if row is None:
+            raise OrderNotFound(uuid=uuid)
+        return _report(row, files=read_files(connection, uuid), stages=_stages(connection, uuid))
+
+
+def list_orders(database: Database, *, state: OrderState | None, user: str | None, limit: int) -> list[OrderReport]:
+    """Return where orders stand, the newest first, without files and trail.
+
+    Parameters
+    ----------
+    database : Database
+        With the shared tables and ours.
+    state, user
+        Only those in this state, only those of this OMERO login; None: of all.
+    limit : int
+        How many at most.
+
+    Raises
+    ------
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    values = {"uuid": None, "user": user, "state": None if state is None else state.value, "limit": limit}
+    with database.begin() as connection:
+        return [_report(row) for row in connection.execute(_SQL["orders"], values)]
+
+
+def _stages(connection: Connection, uuid: str) -> tuple[StageReport, ...]:
+    rows = connection.execute(_SQL["stages"], {"uuid": uuid})
+    return tuple(StageReport(stage=row.stage, time=row.time, description=row.description) for row in rows)
+
+
+def _report(
+    row: Row[Any], *, files: tuple[LedgerFile, ...] | None = None, stages: tuple[StageReport, ...] | None = None
+) -> OrderReport:
+    state = None if row.state is None else OrderState(row.state)
+    waits_again = state is OrderState.WAITING and row.attempt > 0  # then the note says more than the newest row of the trail
+    return OrderReport(
+        uuid=row.uuid,
+        state=state,
+        stage=row.stage,
+        description=row.note if waits_again and row.note else row.description,
+        user=row.user_name,
+        group=row.group_name,
+        target=f"{row.destination_type}:{row.destination_id}",
+        attempt=row.attempt,
+        next_try=row.next_try,
+        lease_owner=row.lease_owner,
+        lease_until=row.lease_until,
+        files=files,
+        stages=stages,
+    )
+
+
+def _file_json(file: LedgerFile) -> dict[str, Any]:
+    return {
+        "entry": file.entry,
+        "output": file.output,
+        "route": file.route,
+        "step": file.step,
+        "fileset": file.fileset,
+        "images": list(file.images),
+        "plates": list(file.plates),
+        "error": file.error,
+    }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.astimezone(UTC).isoformat()

@@ -1,0 +1,26 @@
+-- orders
+-- Orders with where they stand, the newest first: all, one, those of a user, those in a state. An order that was never taken in has
+-- only its rows in `imports`; its state is what the newest of them says, nothing if that is no stage of the contract.
+WITH newest AS (
+    SELECT uuid, max(id) AS last_id FROM imports
+     WHERE (CAST(:uuid AS text) IS NULL OR uuid = :uuid) AND (CAST(:user AS text) IS NULL OR user_name = :user)
+     GROUP BY uuid
+), orders AS (
+    SELECT n.uuid, n.last_id, s.stage, s.description, s.user_name, s.group_name, s.destination_type, s.destination_id,
+           coalesce(o.state, CASE s.stage WHEN 'Import Pending' THEN 'waiting' WHEN 'Import Started' THEN 'running'
+                                          WHEN 'Import Preprocessing' THEN 'running' WHEN 'Import Completed' THEN 'completed'
+                                          WHEN 'Import Failed' THEN 'failed' END) AS state,
+           coalesce(o.attempt, 0) AS attempt, o.note, o.lease_owner, o.lease_until,
+           CASE o.state WHEN 'waiting' THEN o.run_after END AS next_try
+      FROM newest n
+      CROSS JOIN LATERAL (SELECT * FROM imports r WHERE r.uuid = n.uuid
+                           ORDER BY r.timestamp DESC NULLS LAST, r.id DESC LIMIT 1) s
+      LEFT JOIN adi_order o ON o.uuid = n.uuid
+)
+SELECT * FROM orders WHERE (CAST(:state AS text) IS NULL OR state = :state) ORDER BY last_id DESC LIMIT :limit
+
+-- stages
+-- The trail of an order, oldest first. Times that no calendar of a program holds are cut off at the year 9999.
+SELECT stage, description, least(timestamp, '9999-12-30 UTC') AS time
+  FROM imports WHERE uuid = :uuid
+ ORDER BY timestamp NULLS FIRST, id
