@@ -12,7 +12,7 @@
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
     │           FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   └── ConnectionBroken  ImportInterrupted
+    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   └── OmeroDown  DatabaseDown  DiskFull
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -243,6 +243,14 @@ class ImportInterrupted(TryAgain):
     def __init__(self, *, path: str, words: str) -> None:
         super().__init__(f"The import of '{path}' was interrupted: {words}. The order is tried again by itself.")
         self.path, self.words = path, words
+
+
+class ServerTrouble(TryAgain):
+    """OMERO.server answered with an error that says nothing against the order: it is overloaded, or busy with something else."""
+
+    def __init__(self, *, doing: str, words: str) -> None:
+        super().__init__(f"OMERO.server reported an error while {doing}: {words}. The order is tried again by itself.")
+        self.doing, self.words = doing, words
 
 
 # --- trouble of the surroundings ------------------------------------------------------------------------------------
