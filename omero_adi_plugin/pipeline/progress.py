@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Progress: what is shown to whoever waits for an order that is being carried out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.orders import FileStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One step forward.
+
+    entry: the path of the order that is being worked on.
+    step:  where its fileset now stands.
+    done, total: entries of the order that are settled, and all of them.
+    words: what is being done, for a person.
+    """
+
+    entry: str
+    step: FileStep
+    done: int
+    total: int
+    words: str
+
+
+class OnProgress(Protocol):
+    """Whoever wants to know of each step forward; must not raise."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Take note of `progress`."""
+
+
+class Guard(Protocol):
+    """Says whether this worker may still go on with the order; asked before everything that somebody else can see."""
+
+    def check(self) -> None:
+        """Return if the work may go on.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone, or could not be extended in time.
+        ShuttingDown
+            The service is ending and the time for finishing is over.
+        """

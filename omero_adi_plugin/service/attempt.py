@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Attempt: one claimed order, with a session for its user, through the pipeline to its outcome."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.errors import LeaseLost
+from omero_adi_plugin.importers.inplace import InPlace
+from omero_adi_plugin.importers.protocol import Skip
+from omero_adi_plugin.logs import event, order_logs
+from omero_adi_plugin.orders import SAFE_UUID
+from omero_adi_plugin.pipeline.outcome import settle
+from omero_adi_plugin.pipeline.run import OrderRun
+from omero_adi_plugin.service.keeper import Deadline, LeaseKeeper
+from omero_adi_plugin.sessions import Account, Logins
+from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.ledger import Ledger
+from omero_adi_plugin.tracking.queue import Queue
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.pipeline.progress import OnProgress, Progress
+    from omero_adi_plugin.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+def owner() -> str:
+    """Return how this process signs its leases, as `host:pid`."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def account(settings: Settings) -> Account:
+    """Return the service account that the settings name."""
+    return Account(
+        host=settings.omero_host,
+        port=settings.omero_port,
+        user=settings.omero_user,
+        password=settings.omero_password.get_secret_value(),
+    )
+
+
+class Attempts:
+    """What one process needs to carry out orders, one after the other: its database connection and its OMERO login.
+
+    Parameters
+    ----------
+    settings : Settings
+        All of them.
+    deadline : Deadline
+        When an order that is being carried out must be given back.
+    """
+
+    def __init__(self, settings: Settings, *, deadline: Deadline | None = None) -> None:
+        self._settings = settings
+        self._deadline = deadline or Deadline()
+        self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
+        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds)
+        self._logins = Logins(account(settings))
+
+    def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
+        """Carry one order out and write its outcome.
+
+        Returns
+        -------
+        Exception or None
+            What ended the attempt, already written to queue and stage rows; None if the order is completed.
+
+        Raises
+        ------
+        SurroundingsDown
+            The outcome could not be written: the lease will lapse, and the order be taken over.
+        """
+        uuid = claim.lease.order
+        with order_logs(self._settings, uuid=uuid if SAFE_UUID.fullmatch(uuid) else "malformed"):
+            event(_log, logging.INFO, "order.started", order=uuid, attempt=claim.lease.attempt, user=claim.text.user)
+            error = self._ended_by(claim, on_progress or _nobody)
+            try:
+                settle(self.queue, claim, error, settings=self._settings)
+            except LeaseLost as lost:
+                event(_log, logging.WARNING, "order.lost", order=uuid, attempt=claim.lease.attempt, why=str(error or lost))
+                return lost
+        return error
+
+    def close(self) -> None:
+        """Give login and connections back."""
+        self._logins.close()
+        self.database.close()
+
+    def _ended_by(self, claim: Claim, on_progress: OnProgress) -> Exception | None:
+        try:
+            with LeaseKeeper(claim.lease, settings=self._settings, deadline=self._deadline) as guard:
+                order = claim.text.read()
+                with self._logins.act_for(order.user, order.group) as session:
+                    OrderRun(
+                        order,
+                        attempt=claim.lease.attempt,
+                        session=session,
+                        importer=InPlace(
+                            session, skip=_skip(self._settings), patience_seconds=self._settings.import_patience_seconds
+                        ),
+                        ledger=Ledger(self.database, claim.lease),
+                        guard=guard,
+                        settings=self._settings,
+                        on_progress=on_progress,
+                    ).run()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
+            return error
+        return None
+
+
+def _skip(settings: Settings) -> Skip:
+    everything = settings.skip_all
+    return Skip(
+        checksum=everything or settings.skip_checksum,
+        minmax=everything or settings.skip_minmax,
+        thumbnails=everything or settings.skip_thumbnails,
+    )
+
+
+def _nobody(progress: Progress) -> None:
+    del progress

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Worker: a process that claims orders and carries them out, one at a time, until it is asked to end."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin import logs
+from omero_adi_plugin.errors import AdiError, ConfigurationError, SurroundingsDown
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.pipeline.outcome import SURROUNDINGS_SECONDS
+from omero_adi_plugin.service.attempt import Attempts, owner
+from omero_adi_plugin.service.keeper import Deadline
+from omero_adi_plugin.tracking.bell import Bell
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from omero_adi_plugin.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+DRAIN_SECONDS = 0.5
+"""How soon a draining worker looks again whether the others have finished."""
+
+
+def main(settings: Settings, parent: int, *, once: bool) -> None:
+    """Work until asked to end (SIGTERM), or, with `once`, until nothing is left to do.
+
+    Parameters
+    ----------
+    settings : Settings
+        All of them.
+    parent : int
+        Process id of the service: the worker dies with it.
+    once : bool
+        End when no order is waiting or running any more; or at once when the surroundings are down.
+
+    Raises
+    ------
+    SystemExit
+        With `once`, `EX_UNAVAILABLE` when the surroundings are down.
+    """
+    _die_with(parent)
+    logs.set_up(settings)
+    worker = Worker(settings, once=once)
+    signal.signal(signal.SIGTERM, worker.asked_to_end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the service too, which then asks its workers to end
+    try:
+        worker.run()
+    except AdiError as error:
+        event(_log, logging.ERROR, "worker.ended", why=str(error))
+        sys.exit(os.EX_UNAVAILABLE)
+
+
+class Worker:
+    """The loop of one worker process."""
+
+    def __init__(self, settings: Settings, *, once: bool) -> None:
+        self._settings, self._once = settings, once
+        self._deadline = Deadline()
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        """Take no new order; give the present one back if it is not done in `shutdown_timeout`."""
+        del number, frame
+        self._deadline.in_seconds(self._settings.shutdown_timeout)
+        os.write(self._wake, b"!")
+
+    def run(self) -> None:
+        """Claim and carry out, until asked to end."""
+        attempts = Attempts(self._settings, deadline=self._deadline)
+        bell = Bell(self._settings.ingest_tracking_db.get_secret_value(), channels=("adi_order",))
+        try:
+            while not self._deadline.is_set:
+                try:
+                    if not self._one(attempts) and not self._rest(attempts, bell):
+                        return
+                except (SurroundingsDown, ConfigurationError) as error:
+                    if self._once:
+                        raise
+                    event(_log, logging.ERROR, "worker.paused", seconds=SURROUNDINGS_SECONDS, why=str(error))
+                    select.select([self._woken], [], [], SURROUNDINGS_SECONDS)
+        finally:
+            bell.close()
+            attempts.close()
+
+    def _one(self, attempts: Attempts) -> bool:
+        """Carry out the next order; False if none is due."""
+        claim = attempts.queue.claim(owner=owner())
+        if claim is None:
+            return False
+        error = attempts.carry_out(claim)
+        if isinstance(error, SurroundingsDown | ConfigurationError):
+            raise error
+        return True
+
+    def _rest(self, attempts: Attempts, bell: Bell) -> bool:
+        """Wait for work; False if there will be none."""
+        if self._once and attempts.queue.pending() == 0:
+            return False
+        due = attempts.queue.next_due_seconds()
+        seconds = float(self._settings.poll_seconds) if due is None else min(due, self._settings.poll_seconds)
+        bell.wait(min(seconds, DRAIN_SECONDS) if self._once else seconds, also=(self._woken,))
+        return True
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its service dies, so that no half-alive worker is left.
+
+    Source: prctl(2). The parent may have died before the call: then its id is not ours any more.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(os.EX_TEMPFAIL)
