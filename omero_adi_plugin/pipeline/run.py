@@ -119,7 +119,8 @@ class OrderRun:
         """
         preflight.check_order(self._order, session=self._session)
         self._lines = {line.key: line for line in self._ledger.files()}
-        for fileset in find_marked(self._session, uuid=self._order.uuid, target=self._order.target):
+        statistics = not (self._settings.skip_minmax or self._settings.skip_all)
+        for fileset in find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=statistics):
             self._marked[fileset.marker.key].append(fileset)
         failures: list[AdiError] = []
         for entry in self._order.entries:

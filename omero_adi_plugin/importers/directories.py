@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Directories: the image file directories of a TIFF, walked only to see whether everything they point to is in the file.
+
+OMERO imports a TIFF that ends too early without a word, with fewer planes or with wrong pixels (real server, recorded), so a
+file that was not copied completely must be found before. The layout is that of the TIFF 6.0 specification, section 2, and of
+BigTIFF. About 10 µs a plane; pixels are not read.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+
+_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES = 273, 279, 324, 325, 330
+
+LARGEST_ENTRIES = 4096
+"""More tags than this in one directory are not a directory: real ones have some dozens."""
+
+LARGEST_COUNT = 2**26
+"""More values than this in one tag are nonsense: it would be tiles for an image of 2 million pixels square."""
+
+
+class Damaged(Exception):
+    """Something in the file points to where the file has nothing; the text says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """How numbers are written in this file: byte order, and the widths of classic TIFF or of BigTIFF."""
+
+    order: str
+    count: str
+    entry: str
+    offset: str
+    inline: int
+
+    @classmethod
+    def of(cls, head: bytes) -> tuple[_Layout, int]:
+        """Return the layout, and where the first directory is."""
+        order = {b"II": "<", b"MM": ">"}.get(head[:2])
+        if order is None or len(head) < 8:  # noqa: PLR2004 (bytes of a classic header)
+            raise Damaged("it has no TIFF header")
+        (version,) = struct.unpack_from(order + "H", head, 2)
+        if version == 42:  # noqa: PLR2004 (TIFF 6.0, section 2)
+            return cls(order=order, count="H", entry="HHI4s", offset="I", inline=4), struct.unpack_from(order + "I", head, 4)[0]
+        if version == 43 and len(head) == 16:  # noqa: PLR2004 (BigTIFF, whose header has 16 bytes)
+            return cls(order=order, count="Q", entry="HHQ8s", offset="Q", inline=8), struct.unpack_from(order + "Q", head, 8)[0]
+        raise Damaged("it has no TIFF header")
+
+
+class DirectoryWalk:
+    """One walk through all directories of a file.
+
+    Parameters
+    ----------
+    handle : int
+        Descriptor of the file, opened for reading.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._size = os.fstat(handle).st_size
+        self._layout, self._first = _Layout.of(os.pread(handle, 16, 0))
+        self._seen: set[int] = set()
+
+    def check(self) -> int:
+        """Return how many planes the file has: directories of the main chain.
+
+        Raises
+        ------
+        Damaged
+            There is none, or one of them, or the pixels of one, or of a smaller copy of one, lie outside the file.
+        """
+        planes = 0
+        for below in self._chain(self._first, plane=True):
+            planes += 1
+            for start in below:
+                for _ in self._chain(start, plane=False):
+                    pass  # copies in copies have not been seen
+        if not planes:
+            raise Damaged("there is no image in it")
+        return planes
+
+    def _chain(self, start: int, *, plane: bool) -> Iterator[list[int]]:
+        """Check directories one after the other; yield of each where its smaller copies begin."""
+        position, number = start, 0
+        while position:
+            number += 1
+            what = f"plane {number}" if plane else "a reduced copy of a plane"
+            if position in self._seen:
+                raise Damaged(f"the directory of {what} has been there before")
+            self._seen.add(position)
+            below, position = self._directory(position, what)
+            yield below
+
+    def _directory(self, position: int, what: str) -> tuple[list[int], int]:
+        layout = self._layout
+        width, step = struct.calcsize(layout.order + layout.count), struct.calcsize(layout.order + layout.entry)
+        (entries,) = struct.unpack(layout.order + layout.count, self._read(position, width, what))
+        if not 0 < entries <= LARGEST_ENTRIES:
+            raise Damaged(f"the directory of {what} makes no sense")
+        tail = struct.calcsize(layout.order + layout.offset)
+        raw = self._read(position + width, entries * step + tail, what)
+        tags: dict[int, np.ndarray] = {}
+        for tag, kind, count, value in struct.iter_unpack(layout.order + layout.entry, raw[:-tail]):
+            if count > LARGEST_COUNT:
+                raise Damaged(f"the directory of {what} makes no sense")
+            size = _TYPE_BYTES.get(kind, 0) * count
+            if size > layout.inline:
+                (place,) = struct.unpack(layout.order + layout.offset, value)
+                if place + size > self._size:
+                    raise Damaged(f"it ends before the description of {what}")
+            if tag in {_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES} and kind in _INTEGERS:
+                data = value[:size] if size <= layout.inline else self._read(place, size, what)
+                tags[tag] = np.frombuffer(data, dtype=layout.order + _INTEGERS[kind])
+        self._pixels(tags, what)
+        return [int(place) for place in tags.get(_SUB_DIRECTORIES, ())], struct.unpack(layout.order + layout.offset, raw[-tail:])[
+            0
+        ]
+
+    def _pixels(self, tags: dict[int, np.ndarray], what: str) -> None:
+        found = False
+        for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS)):
+            if offsets not in tags or not len(tags[offsets]):
+                continue
+            found = True
+            starts = tags[offsets].astype("u8")
+            lengths = tags.get(counts, np.zeros_like(starts)).astype("u8")  # old writers leave the counts out
+            if len(starts) != len(lengths):
+                raise Damaged(f"the directory of {what} makes no sense")
+            # each by itself first: the sum of two wild 64-bit numbers does not fit into one
+            if max(starts.max(), lengths.max()) > self._size or (starts + lengths).max() > self._size:
+                raise Damaged(f"it ends before the pixels of {what}")
+        if not found:
+            raise Damaged(f"the directory of {what} names no pixels")
+
+    def _read(self, position: int, length: int, what: str) -> bytes:
+        if position + length > self._size:
+            raise Damaged(f"it ends before the directory of {what}")
+        data = os.pread(self._handle, length, position)
+        if len(data) != length:
+            raise Damaged(f"it ends before the directory of {what}")
+        return data

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Markers: what OMERO holds of an order, found by the comment that each of its filesets carries from the first moment.
+
+The server imports in five steps, each committed on its own. After the first all images are there, and in the target, but of
+several each shows series 0; at the end of the second each has its own `series`, and its statistics (real server, recorded). So
+a fileset is complete when its series are 0 … n-1 and, where statistics were asked for, every channel has them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import omero.cmd
+
+from omero_adi_plugin.errors import ImportInterrupted
+from omero_adi_plugin.ice import translated
+from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
+from omero_adi_plugin.importers.protocol import MarkedFileset
+from omero_adi_plugin.importers.references import link, reference
+from omero_adi_plugin.importers.repository import ManagedRepository
+from omero_adi_plugin.orders import MARKER_NAMESPACE, Marker, TargetKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omero_adi_plugin.importers.protocol import Session
+    from omero_adi_plugin.orders import Target
+
+DELETE_PATIENCE_SECONDS = 600
+"""How long the server may stay at one step of a deletion."""
+
+_PLATES = "select distinct p.id, i.fileset.id from Plate p join p.wells w join w.wellSamples s join s.image i where "
+
+
+def find_marked(session: Session, *, uuid: str, target: Target, statistics: bool) -> tuple[MarkedFileset, ...]:
+    """Return the filesets of the session's user that carry a marker of the order, in whichever group they lie now.
+
+    Parameters
+    ----------
+    uuid : str
+        The order.
+    target : Target
+        Where its images should be linked.
+    statistics : bool
+        Whether smallest and largest values were asked for: then a fileset without them is not complete.
+    """
+    markers = _markers(session, uuid)
+    if not markers:
+        return ()
+    ids = sorted(markers)
+    images: dict[int, list[int]] = defaultdict(list)
+    series: dict[int, list[int]] = defaultdict(list)
+    for fileset, image, number in session.query(
+        "select i.fileset.id, i.id, i.series from Image i where i.fileset.id in (:ids) order by i.series, i.id",
+        all_groups=True,
+        ids=ids,
+    ):
+        images[fileset].append(image)
+        series[fileset].append(number)
+    plates = _plates(session, ids) if target.kind is TargetKind.SCREEN else {}
+    unfinished = _without_statistics(session, ids) if statistics else set()
+    linked = _linked(session, target, [i for of in images.values() for i in of], [p for of in plates.values() for p in of])
+    return tuple(
+        MarkedFileset(
+            fileset=fileset,
+            marker=markers[fileset],
+            images=tuple(images[fileset]),
+            plates=tuple(plates.get(fileset, ())),
+            complete=bool(series[fileset]) and series[fileset] == list(range(len(series[fileset]))) and fileset not in unfinished,
+            linked=set(plates.get(fileset, ()) if target.kind is TargetKind.SCREEN else images[fileset]) <= linked,
+        )
+        for fileset in ids
+    )
+
+
+def delete_fileset(session: Session, fileset: int) -> None:
+    """Delete a fileset with its images and plates, its links on disk and its empty folder; the sources stay.
+
+    It also fences: an import of it that still runs, anywhere, fails (real server, recorded). One that is gone is no error.
+
+    Raises
+    ------
+    ImportInterrupted
+        The server refuses, or does not get on with it.
+    """
+    repository = ManagedRepository.of(session)
+    rows = session.query(
+        "select s.templatePrefix, f.path, f.name from FilesetEntry e join e.fileset s join e.originalFile f where s.id = :id",
+        all_groups=True,
+        id=fileset,
+    )
+    plates = session.query(_PLATES + "i.fileset.id = :id", all_groups=True, id=fileset)
+    targets = {"Plate": [plate for plate, _ in plates]} if plates else {"Fileset": [fileset]}
+    with translated(f"deleting Fileset {fileset}", session.where):
+        handle = session.factory.submit(omero.cmd.Delete2(targetObjects=targets))
+    try:
+        response = finished(session, handle, doing=f"deleting Fileset {fileset}", patience_seconds=DELETE_PATIENCE_SECONDS)
+    except NoProgress as error:
+        raise ImportInterrupted(path=f"Fileset:{fileset}", words="OMERO does not get on with deleting it") from error
+    if isinstance(response, omero.cmd.ERR) and session.query(
+        "select s.id from Fileset s where s.id = :id", all_groups=True, id=fileset
+    ):
+        raise ImportInterrupted(path=f"Fileset:{fileset}", words=f"it could not be deleted ({refusal(response)})")
+    if rows:
+        repository.remove(template=rows[0][0], files=[repository.location(path, name) for _, path, name in rows])
+
+
+def restore_link(session: Session, target: Target, images: Sequence[int], plates: Sequence[int]) -> None:
+    """Link images to a Dataset, or plates to a Screen, where the link is missing."""
+    linked = _linked(session, target, images, plates)
+    parent = reference(target.kind, target.id)
+    if target.kind is TargetKind.SCREEN:
+        links = [link("ScreenPlateLink", parent=parent, child=reference("Plate", p)) for p in plates if p not in linked]
+    else:
+        links = [link("DatasetImageLink", parent=parent, child=reference("Image", i)) for i in images if i not in linked]
+    if links:
+        with translated(f"linking to {target}", session.where):
+            session.factory.getUpdateService().saveAndReturnArray(links)
+
+
+def _markers(session: Session, uuid: str) -> dict[int, Marker]:
+    """Return the markers by fileset; of the user's own filesets, because anybody may write such a comment on his."""
+    rows = session.query(
+        "select s.id, a.textValue from FilesetAnnotationLink l join l.parent s join l.child a "
+        "where a.ns = :namespace and a.textValue like :start and s.details.owner.id = :user",
+        all_groups=True,
+        namespace=MARKER_NAMESPACE,
+        start=f"{uuid} %",
+        user=session.user_id,
+    )
+    parsed = {fileset: Marker.parse(text) for fileset, text in rows}
+    return {fileset: marker for fileset, marker in parsed.items() if marker is not None and marker.uuid == uuid}
+
+
+def _plates(session: Session, filesets: list[int]) -> dict[int, list[int]]:
+    plates: dict[int, list[int]] = defaultdict(list)
+    for plate, fileset in session.query(_PLATES + "i.fileset.id in (:ids) order by p.id", all_groups=True, ids=filesets):
+        plates[fileset].append(plate)
+    return plates
+
+
+def _without_statistics(session: Session, filesets: list[int]) -> set[int]:
+    rows = session.query(
+        "select distinct i.fileset.id from Channel c join c.pixels p join p.image i "
+        "where i.fileset.id in (:ids) and c.statsInfo is null",
+        all_groups=True,
+        ids=filesets,
+    )
+    return {fileset for (fileset,) in rows}
+
+
+def _linked(session: Session, target: Target, images: Sequence[int], plates: Sequence[int]) -> set[int]:
+    """Return those of the images (for a Screen: of the plates) that are linked to the target."""
+    children = plates if target.kind is TargetKind.SCREEN else images
+    if not children:
+        return set()
+    entity = "ScreenPlateLink" if target.kind is TargetKind.SCREEN else "DatasetImageLink"
+    rows = session.query(
+        f"select l.child.id from {entity} l where l.parent.id = :target and l.child.id in (:ids)",  # noqa: S608 (one of two names)
+        all_groups=True,
+        target=target.id,
+        ids=list(children),
+    )
+    return {child for (child,) in rows}

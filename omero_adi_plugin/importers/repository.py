@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Repository: the managed repository of OMERO, as a service and as a folder on a disk that we share with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import omero
+import omero.grid
+
+from omero_adi_plugin.errors import ConfigurationError
+from omero_adi_plugin.ice import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from omero_adi_plugin.importers.protocol import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedRepository:
+    """Where OMERO keeps imported files.
+
+    service: omero.grid.ManagedRepositoryPrx.
+    root:    its folder, as the server calls it; it must be mounted here under the same path.
+    """
+
+    service: Any
+    root: Path
+
+    @classmethod
+    def of(cls, session: Session) -> ManagedRepository:
+        """Return the managed repository of the session's server.
+
+        Raises
+        ------
+        ConfigurationError
+            The server has none.
+        """
+        with translated("looking for the managed repository", session.where):
+            for proxy in session.factory.sharedResources().repositories().proxies:
+                service = omero.grid.ManagedRepositoryPrx.checkedCast(proxy) if proxy else None
+                if service:
+                    folder = service.root()
+                    return cls(service=service, root=Path(folder.getPath().getValue()) / folder.getName().getValue())
+        raise ConfigurationError(f"OMERO at {session.where} offers no managed repository, so nothing can be imported.")
+
+    def location(self, path: str, name: str) -> Path:
+        """Return where on disk an OriginalFile of this repository lies, given its `path` and `name`."""
+        return self.root / path.strip("/") / name
+
+    def remove(self, *, template: str, files: Iterable[Path]) -> None:
+        """Remove what a deleted fileset has left: its links, and its folders if they are empty then.
+
+        OMERO leaves the template folder (real server, recorded). What cannot be removed stays: it does no harm. Nothing outside
+        the template folder is touched, and the folders above it, which others share, stay.
+        """
+        folder = self.root / template.strip("/")
+        if not template.strip("/") or ".." in folder.parts:
+            return
+        parents = {folder}
+        for file in files:
+            if folder in file.parents:
+                parents |= {parent for parent in file.parents if parent == folder or folder in parent.parents}
+                with contextlib.suppress(OSError):
+                    file.unlink(missing_ok=True)
+        for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(parent)  # noqa: PTH106 (Path.rmdir does the same; this says that only empty folders go)
