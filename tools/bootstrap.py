@@ -21,8 +21,8 @@ NEWEST = (3, 13)
 
 
 def fits(version: "Sequence[int]") -> bool:
-    """Tell whether a Python of that version can run this package (setup.cfg, python_requires)."""
-    return OLDEST <= (version[0], version[1]) <= NEWEST
+    """Tell whether a Python of that version (two numbers) can run this package (setup.cfg, python_requires)."""
+    return OLDEST <= tuple(version) <= NEWEST
 
 
 def newest_that_fits() -> "str | None":
@@ -36,14 +36,13 @@ def newest_that_fits() -> "str | None":
 
 def main() -> int:
     """Set up the clone that this file is in; gives the exit status."""
-    if not fits(sys.version_info):
+    if not fits(sys.version_info[:2]):
         other = newest_that_fits()
         if other is None:
             sys.stderr.write(
-                "This is Python {}.{}, and OMERO ADI needs Python 3.11, 3.12 or 3.13; none of them is on PATH.\n"
-                "Install one (Debian 12 and Ubuntu 24.04 have one as python3), or name it: make demo PYTHON=/path/to/python3.12\n".format(
-                    *sys.version_info[:2]
-                )
+                f"This is Python {sys.version_info[0]}.{sys.version_info[1]}, and OMERO ADI needs Python 3.11, 3.12 or 3.13; "
+                "none of them is on PATH.\n"
+                "Install one (Debian 12 and Ubuntu 24.04 have one as python3), or name it: make demo PYTHON=/path/to/python3.12\n"
             )
             return 1
         sys.stderr.flush()
