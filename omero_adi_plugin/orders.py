@@ -120,7 +120,7 @@ class OrderText:
             With the column at fault and what is wrong with it.
         """
         if not SAFE_UUID.fullmatch(self.uuid):
-            raise OrderMalformed(column="uuid", problem=f"{self.uuid!r} is not of the form [0-9A-Za-z_-]{{1,36}}")
+            raise OrderMalformed(column="uuid", problem=f"{_short(self.uuid)} is not of the form [0-9A-Za-z_-]{{1,36}}")
         for column, text in (("user_name", self.user), ("group_name", self.group)):
             if not text.strip():
                 raise OrderMalformed(column=column, problem=f"`{column}` is empty")
@@ -135,10 +135,10 @@ class OrderText:
 
     def _target(self) -> Target:
         if self.destination_type not in set(TargetKind):
-            problem = f"the destination type is {self.destination_type!r}, not Dataset or Screen"
+            problem = f"the destination type is {_short(self.destination_type)}, not Dataset or Screen"
             raise OrderMalformed(column="destination_type", problem=problem)
         if not _is_id(self.destination_id):
-            problem = f"the destination id is {self.destination_id!r}, not a positive number"
+            problem = f"the destination id is {_short(self.destination_id)}, not a positive number"
             raise OrderMalformed(column="destination_id", problem=problem)
         return Target(kind=TargetKind(self.destination_type), id=int(self.destination_id))
 

@@ -233,6 +233,13 @@ def find_file(config: Path | None) -> Path | None:
 
 def _sentence(error: ValidationError, file: Path | None) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "the settings"
     source = f"the environment or '{file}'" if file else "the environment (there is no settings file)"
-    return f"The setting {name} is wrong: {first['msg']}. It comes from {source}."
+    return f"The setting {_both_names(str(first['loc'][0]))} is wrong: {first['msg']}. It comes from {source}."
+
+
+def _both_names(alias: str) -> str:
+    """Return a setting's name in the file, with the one in the environment, given any of its names."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.validation_alias, AliasChoices) and alias in (name, *field.validation_alias.choices):
+            return f"`{name}` ({field.validation_alias.choices[0]})"
+    return f"`{alias}`"
