@@ -20,7 +20,6 @@ from omero_adi_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from omero_adi_plugin.settings import Settings
 
