@@ -27,7 +27,7 @@ CUT_OFF = (
     Ice.SocketException,
     Ice.TimeoutException,
     Ice.CloseConnectionException,
-    Ice.ConnectionManuallyClosedException,
+    Ice.ConnectionNotValidatedException,
     Ice.ForcedCloseConnectionException,
     Ice.CommunicatorDestroyedException,
     Ice.ObjectNotExistException,  # what Ice says after it has silently reconnected to a server that has lost the session

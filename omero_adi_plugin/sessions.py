@@ -44,6 +44,10 @@ IDLE_MILLISECONDS = 10 * 60 * 1000
 KEEP_ALIVE_SECONDS = 60
 """How often a session is kept alive: often enough that a few lost tries do not matter."""
 
+CALL_MILLISECONDS = 10 * 60 * 1000
+"""How long one call may take before the connection counts as broken. A server that hangs, or a network that swallows everything,
+would else hold a worker for ever; an overloaded server was seen to need minutes (real server, recorded)."""
+
 USER_GROUP = "user"
 """The group that every active user of OMERO is in; no place for data, and a log-in into it means the default group."""
 
@@ -225,10 +229,9 @@ class Logins:
         account = self._account
         if not account.user or not account.password:
             raise ConfigurationError("OMERO_USER and OMERO_PASSWORD must name the service account and its password.")
-        client = omero.client(account.host, account.port)
+        client = _client(account)
         try:
             with _knocking(account):
-                client.setAgent("omero-adi-plugin")
                 client.createSession(account.user, account.password)
                 return OmeroSession(client, where=account.where, made_for_user=False)
         except AdiError:
@@ -251,10 +254,9 @@ class Logins:
                 raise GroupUnknown(group=group) from error
 
     def _join(self, made: Any, user: str, group: str) -> OmeroSession:  # noqa: ANN401 (omero.model.Session)
-        client = omero.client(self._account.host, self._account.port)
+        client = _client(self._account)
         try:
             with translated(f"logging in for '{user}'", self._account.where):
-                client.setAgent("omero-adi-plugin")
                 try:
                     client.joinSession(made.getUuid().getValue())
                     session = OmeroSession(client, where=self._account.where, made_for_user=True)
@@ -310,6 +312,12 @@ def _rtype(value: object) -> Any:  # noqa: ANN401 (omero.RType is untyped)
     if isinstance(value, (list, tuple)):
         return rlist([_rtype(item) for item in value])
     raise TypeError(f"a query cannot take {value!r}")
+
+
+def _client(account: Account) -> Any:  # noqa: ANN401 (omero.client is untyped)
+    client = omero.client([f"--Ice.Default.InvocationTimeout={CALL_MILLISECONDS}"], host=account.host, port=account.port)
+    client.setAgent("omero-adi-plugin")
+    return client
 
 
 def _close(client: Any) -> None:  # noqa: ANN401 (omero.client is untyped)

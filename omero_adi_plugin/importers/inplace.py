@@ -113,7 +113,7 @@ class InPlace:
         with translated(doing, self._session.where):
             process = self._repository.service.importFileset(_fileset(plan, marker), self._settings(plan, target))
         try:
-            made = self._made(process)
+            made = self._made(process, plan)
             try:
                 on_step(FileStep.CREATED, fileset=made.id)
                 hashes = self._upload(process, plan, made)
@@ -143,19 +143,21 @@ class InPlace:
         settings.checksumAlgorithm.setValue(rstring("File-Size-64" if self._skip.checksum else "SHA1-160"))
         return settings
 
-    def _made(self, process: Any) -> _MadeFileset:  # noqa: ANN401 (ImportProcessPrx is untyped)
+    def _made(self, process: Any, plan: FilesetPlan) -> _MadeFileset:  # noqa: ANN401 (ImportProcessPrx is untyped)
         """Return what importFileset has made; it does not say so itself, but each of its files is in the fileset."""
         with translated("looking up the new fileset", self._session.where):
             uploader = process.getUploader(0)
             file = uploader.getFileId().getValue()
             uploader.close()
-        [[fileset]] = self._session.query("select e.fileset.id from FilesetEntry e where e.originalFile.id = :file", file=file)
         rows = self._session.query(
-            "select e.clientPath, f.path, f.name from FilesetEntry e join e.originalFile f where e.fileset.id = :fileset",
-            fileset=fileset,
+            "select e.fileset.id, e.clientPath, f.path, f.name from FilesetEntry e join e.originalFile f "
+            "where e.fileset.id in (select mine.fileset.id from FilesetEntry mine where mine.originalFile.id = :file)",
+            file=file,
         )
-        locations = {client_path: self._repository.location(path, name) for client_path, path, name in rows}
-        return _MadeFileset(id=fileset, locations=locations)
+        if not rows:
+            raise ImportInterrupted(path=plan.entry.path, words="somebody deleted what was there of it")
+        locations = {client_path: self._repository.location(path, name) for _, client_path, path, name in rows}
+        return _MadeFileset(id=rows[0][0], locations=locations)
 
     def _upload(self, process: Any, plan: FilesetPlan, made: _MadeFileset) -> list[str]:  # noqa: ANN401 (as above)
         """Put a link in the place of each file; return what the server shall find when it looks through them."""

@@ -62,7 +62,8 @@ def place_link(process: Any, index: int, *, source: str, location: Path) -> None
     except OSError as error:
         raise _local(error, source=source, location=location) from error
     try:
-        with _closing(process.getUploader(index, READ_ONLY)) as uploader:
+        # no limit on these calls: they last as long as the server takes to read the whole file
+        with _closing(process.getUploader(index, READ_ONLY).ice_invocationTimeout(-1)) as uploader:
             size = uploader.size()
             uploader.save()
     except omero.ResourceError as error:
