@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+import omero
 import omero.all  # loads every generated module
 import omero.model
 from omero.rtypes import rlong
 
-import omero
 from omero_devserver.model.slice import Definitions, SliceClass, read_definitions
 
 SCALAR_TYPES = frozenset({"RString", "RLong", "RInt", "RBool", "RDouble", "RFloat", "RTime"})

@@ -111,7 +111,18 @@ class Database:
         connection.row_factory = sqlite3.Row
         for setting in _SETTINGS:
             connection.execute(setting)
+        # SQLite's own know the letters of ASCII only.
+        connection.create_function("lower", 1, _lower, deterministic=True)
+        connection.create_function("upper", 1, _upper, deterministic=True)
         return connection
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
+
+
+def _upper(text: str | None) -> str | None:
+    return None if text is None else text.upper()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from omero_devserver.model.schema import Kind, find_class
-from omero_devserver.store.tables import table
+from omero_devserver.model.tables import table
 
 if TYPE_CHECKING:
     import sqlite3

@@ -9,17 +9,20 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from omero_devserver.model.schema import find_class
+from omero_devserver.model.schema import UnknownEntityError, find_class
+from omero_devserver.model.tables import create_tables, table
+from omero_devserver.store.access import Access
 from omero_devserver.store.bootstrap import fill_empty
 from omero_devserver.store.database import Database
+from omero_devserver.store.graph import Graph
 from omero_devserver.store.people import People
+from omero_devserver.store.query import Query
+from omero_devserver.store.refusals import api_usage, missing, unreadable
 from omero_devserver.store.rows import Rows
-from omero_devserver.store.tables import create_tables, table
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
-
 
 
 class Store:
@@ -40,13 +43,59 @@ class Store:
         """Give the file back; what was committed is on disk."""
         self._database.close()
 
+    def objects(self, caller: Caller, hql: str, parameters: Any = None) -> list[Any]:
+        """Run a query that selects one entity, as IQuery.findAllByQuery does.
+
+        Raises
+        ------
+        omero.QueryException
+            The query is wrong, or uses what is not supported; the text says which.
+        omero.ApiUsageException
+            A parameter has no value.
+        """
+        return Query(self._rows, Access(caller, self._rows)).objects(hql, parameters)
+
+    def project(self, caller: Caller, hql: str, parameters: Any = None) -> list[list[Any]]:
+        """Run a query and give its rows as RTypes, as IQuery.projection does; raises what `objects` raises."""
+        return Query(self._rows, Access(caller, self._rows)).project(hql, parameters)
+
+    def get(self, caller: Caller, entity: str, ids: Sequence[int]) -> list[Any]:
+        """Load rows by id, in the order of `ids`, as IQuery.get does.
+
+        Raises
+        ------
+        omero.ApiUsageException
+            The class is unknown or abstract.
+        omero.ValidationException
+            There is no such row.
+        omero.SecurityViolation
+            The caller may not read it.
+        """
+        try:
+            found = find_class(entity or "")
+        except UnknownEntityError as error:
+            raise api_usage(f"{entity or ''} does not specify a valid class.".strip()) from error
+        if not found.concrete:
+            raise api_usage(f"{entity} does not specify a valid class.")
+        with self._rows.reading():
+            access = Access(caller, self._rows)
+            rows = {row["id"]: row for row in self._rows.rows_by_id(found.root, ids) if row["cls"] in found.subs}
+            for row_id in ids:
+                if row_id not in rows:
+                    raise missing(found, row_id)
+                if not access.can_read(found, rows[row_id]):
+                    raise unreadable(found, row_id)
+            graph = Graph(self._rows, access)
+            graph.load({found.root: ids})
+            return [graph.get(found.root, row_id) for row_id in ids]
+
     def enumeration(self, entity: str, value: str) -> int | None:
         """Id of an enumeration's value."""
         found = self.rows(f"SELECT id FROM {table(find_class(entity))} WHERE c_value = ?", value)
         return int(found[0][0]) if found else None
 
     def insert(self, entity: str, **columns: object) -> int:
-        """Add a row as it is, without checks; returns its id (columns: see `store.tables`)."""
+        """Add a row as it is, without checks; returns its id (columns: see `model.tables`)."""
         return self._rows.insert(entity, **columns)
 
     def update(self, entity: str, row_id: int, **columns: object) -> None:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Access: what a caller may see, and what it may do to a row.
+
+The rules are those recorded on a real server for owners, members, group owners and administrators with and without
+privileges, in private, read-only, read-annotate and read-write groups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omero_devserver.store.people import PRIVATE, SYSTEM_GROUP, USER_GROUP
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from omero_devserver.model.schema import Entity
+    from omero_devserver.store.caller import Caller
+    from omero_devserver.store.rows import Rows
+
+_READ, _WRITE, _ANNOTATE = 4, 2, 1
+_USER, _GROUP, _WORLD = 8, 4, 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What one caller may do to one row, in the order of `Permissions._restrictions`."""
+
+    link: bool
+    edit: bool
+    delete: bool
+    annotate: bool
+    chgrp: bool
+    chown: bool
+
+    def restrictions(self) -> list[bool]:
+        """List what is *not* allowed, as clients get it; an empty list if all is."""
+        denied = [not right for right in (self.link, self.edit, self.delete, self.annotate, self.chgrp, self.chown)]
+        return denied if any(denied) else []
+
+
+EVERYTHING = Rights(link=True, edit=True, delete=True, annotate=True, chgrp=True, chown=True)
+NOTHING = Rights(link=False, edit=False, delete=False, annotate=False, chgrp=False, chown=False)
+
+
+class Access:
+    """The eyes and hands of one caller, for the length of one call."""
+
+    def __init__(self, caller: Caller, rows: Rows) -> None:
+        self.caller = caller
+        self._permissions = {
+            row["id"]: int(row["permissions"]) for row in rows.rows("SELECT id, permissions FROM t_ExperimenterGroup")
+        }
+
+    def permissions(self, group: int | None) -> int:
+        """`perm1` of a group; that of a private one for rows that are in none."""
+        return PRIVATE if group is None else self._permissions.get(group, PRIVATE)
+
+    def is_private(self, group: int) -> bool:
+        """Whether members do not see each other's data."""
+        return not _granted(self.permissions(group), _GROUP, _READ)
+
+    def row_filter(self, table: str, entity: Entity) -> str:
+        """SQL condition under which the caller sees rows of an entity in a query; "" if always.
+
+        One group: rows of that group and of group `user`. All groups: those of all groups that the caller is in; an
+        administrator then sees everything. In private groups only the caller's own rows, unless it leads the group.
+        """
+        caller = self.caller
+        if caller.privileged:
+            return ""
+        if entity.name == "Session":
+            return "" if caller.admin else f"{table}.r_owner = {caller.user}"
+        if entity.system or (caller.admin and caller.group < 0):
+            return ""
+        groups = dict.fromkeys([*(caller.member_of if caller.group < 0 else (caller.group,)), USER_GROUP])
+        shared = [g for g in groups if self._sees_all_of(g)]
+        private = [g for g in groups if g not in shared]
+        condition = f"{table}.group_id IN ({', '.join(map(str, shared))})"
+        if private:
+            own = f"{table}.group_id IN ({', '.join(map(str, private))}) AND {table}.owner_id = {caller.user}"
+            condition = f"({condition} OR ({own}))"
+        return condition
+
+    def can_read(self, entity: Entity, row: sqlite3.Row) -> bool:
+        """Whether the caller may load a row by its id; other than in queries, groups `system` and `user` are open."""
+        caller, group = self.caller, row["group_id"]
+        if caller.privileged:
+            return True
+        if entity.name == "Session":
+            return caller.admin or row["r_owner"] == caller.user
+        if entity.system or group is None or group in (SYSTEM_GROUP, USER_GROUP):
+            return True
+        if caller.group >= 0 and group != caller.group:
+            return False
+        if caller.admin:
+            return True
+        if group not in caller.member_of:
+            return _granted(self.permissions(group), _WORLD, _READ)
+        return bool(row["owner_id"] == caller.user) or self._sees_all_of(group)
+
+    def rights(self, entity: Entity, owner: int | None, group: int | None) -> Rights:
+        """What the caller may do to a row of that owner and group."""
+        caller = self.caller
+        if caller.privileged:
+            return EVERYTHING
+        if entity.system or group is None:
+            full = caller.admin and {"ModifyUser", "ModifyGroup"} <= caller.privileges
+            return EVERYTHING if full else NOTHING
+        return _together([self._as_owner(owner, group), self._as_member(group), self._as_leader(group), self._as_admin(group)])
+
+    def rights_to(self, entity: Entity, row: sqlite3.Row) -> Rights:
+        """What the caller may do to a row."""
+        return self.rights(entity, row["owner_id"], row["group_id"])
+
+    def _sees_all_of(self, group: int) -> bool:
+        return self.caller.admin or not self.is_private(group) or group in self.caller.leader_of
+
+    def _as_owner(self, owner: int | None, group: int) -> Rights:
+        if owner != self.caller.user or not (group in self.caller.member_of or self.caller.admin):
+            return NOTHING
+        write = _granted(self.permissions(group), _USER, _WRITE)
+        return Rights(link=write, edit=write, delete=write, annotate=write, chgrp=True, chown=False)
+
+    def _as_member(self, group: int) -> Rights:
+        if group not in self.caller.member_of:
+            return NOTHING
+        write = _granted(self.permissions(group), _GROUP, _WRITE)
+        annotate = write or _granted(self.permissions(group), _GROUP, _ANNOTATE)
+        return Rights(link=write, edit=write, delete=write, annotate=annotate, chgrp=False, chown=False)
+
+    def _as_leader(self, group: int) -> Rights:
+        if group not in self.caller.leader_of:
+            return NOTHING
+        shared = not self.is_private(group)
+        return Rights(link=shared, edit=True, delete=True, annotate=shared, chgrp=False, chown=True)
+
+    def _as_admin(self, group: int) -> Rights:
+        if not self.caller.admin:
+            return NOTHING
+        held = self.caller.privileges
+        write = "WriteOwned" in held
+        shared = write and not self.is_private(group)
+        return Rights(
+            link=shared,
+            edit=write,
+            delete="DeleteOwned" in held,
+            annotate=shared,
+            chgrp="Chgrp" in held,
+            chown="Chown" in held,
+        )
+
+
+def _granted(permissions: int, shift: int, right: int) -> bool:
+    return bool(permissions & (right << shift))
+
+
+def _together(every: list[Rights]) -> Rights:
+    return Rights(
+        link=any(r.link for r in every),
+        edit=any(r.edit for r in every),
+        delete=any(r.delete for r in every),
+        annotate=any(r.annotate for r in every),
+        chgrp=any(r.chgrp for r in every),
+        chown=any(r.chown for r in every),
+    )

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Query: runs HQL and makes objects or values of its rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import omero
+import omero.model
+from omero.rtypes import rbool, rclass, rdouble, rlist, rmap, robject, rstring, rtype
+
+from omero_devserver.hql.errors import (
+    DmlError,
+    EmptyListError,
+    HqlError,
+    NotExecutableError,
+    NullParameterError,
+    ParameterTypeError,
+    UnsendableError,
+)
+from omero_devserver.hql.translate import Column, Fetch, Statement, translate
+from omero_devserver.hql.tree import Form
+from omero_devserver.hql.values import ValueKind
+from omero_devserver.model.schema import ENTITIES
+from omero_devserver.store.arguments import Page, read_arguments, read_page
+from omero_devserver.store.graph import WRAPPERS, Graph
+from omero_devserver.store.refusals import api_usage, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omero_devserver.store.access import Access
+    from omero_devserver.store.rows import Rows
+
+_RIGHTS = ("canLink", "canEdit", "canDelete", "canAnnotate", "canChgrp", "canChown")
+#: What `x.class` gives: discriminators of OMERO's Hibernate mapping of annotations ("/map/" was recorded).
+_DISCRIMINATORS = {
+    "BooleanAnnotation": "/basic/bool/",
+    "CommentAnnotation": "/basic/text/comment/",
+    "DoubleAnnotation": "/basic/num/double/",
+    "FileAnnotation": "/type/OriginalFile/",
+    "ListAnnotation": "/list/",
+    "LongAnnotation": "/basic/num/long/",
+    "MapAnnotation": "/map/",
+    "TagAnnotation": "/basic/text/tag/",
+    "TermAnnotation": "/basic/term/",
+    "TimestampAnnotation": "/basic/time/",
+    "XmlAnnotation": "/basic/text/xml/",
+}
+
+
+class Query:
+    """One run of a query on behalf of a caller."""
+
+    def __init__(self, rows: Rows, access: Access) -> None:
+        self._rows, self._access = rows, access
+        self._graph = Graph(rows, access)
+
+    def objects(self, text: str, parameters: Any) -> list[Any]:  # noqa: ANN401  (omero-py's classes carry no types)
+        """Run a query that selects one entity.
+
+        A root comes once if its collections are fetched, and limits then count roots; joined without fetch, it comes once
+        a row (both: real server, recorded).
+        """
+        with _translated_errors(text), self._rows.reading():
+            statement = translate(text, read_arguments(parameters), self._access.row_filter)
+            if len(statement.columns) != 1 or statement.columns[0].value.kind is not ValueKind.ENTITY:
+                raise api_usage(f"The query selects values, not objects; call projection: {text}")
+            page = read_page(parameters)
+            in_memory = statement.fetches_collections
+            found = self._run(statement, None if in_memory else page)
+            ids = [row[0] for row in found]
+            if in_memory or statement.distinct:
+                ids = list(dict.fromkeys(ids))
+            if in_memory and not page.everything:
+                ids = ids[page.offset :] if page.limit is None else ids[page.offset : page.offset + page.limit]
+                kept = set(ids)
+                found = [row for row in found if row[0] in kept]
+            self._load(statement, found)
+            root = _root(statement.columns[0])
+            return [None if row_id is None else self._graph.get(root, row_id) for row_id in ids]
+
+    def project(self, text: str, parameters: Any) -> list[list[Any]]:  # noqa: ANN401
+        """Run a query and give each row as RTypes; a row of a single null is empty (real server, recorded)."""
+        with _translated_errors(text), self._rows.reading():
+            statement = translate(text, read_arguments(parameters), self._access.row_filter)
+            for column in statement.columns:
+                if column.value.kind is ValueKind.BYTES:
+                    raise UnsendableError(what="[B")
+            found = self._run(statement, read_page(parameters))
+            self._load(statement, found)
+            return [self._row(statement, row) for row in found]
+
+    def _run(self, statement: Statement, page: Page | None) -> list[sqlite3.Row]:
+        sql = statement.sql + (page.sql() if page is not None else "")
+        try:
+            return self._rows.named(sql, statement.bound)
+        except sqlite3.OperationalError as error:
+            raise HqlError(f"this query cannot be run on SQLite: {error}; {sql}") from error
+
+    def _load(self, statement: Statement, found: list[sqlite3.Row]) -> None:
+        wanted: dict[str, set[int]] = defaultdict(set)
+        for column in statement.columns:
+            if column.value.kind is ValueKind.ENTITY:
+                wanted[_root(column)].update(row[column.at] for row in found if row[column.at] is not None)
+        for fetch in statement.fetches:
+            if not fetch.alias.is_map:
+                wanted[fetch.alias.entity.root].update(row[fetch.at] for row in found if row[fetch.at] is not None)
+        self._graph.load(wanted)
+        for fetch in statement.fetches:
+            if fetch.alias.field is not None and not fetch.alias.is_map:
+                self._attach(fetch, found)
+
+    def _attach(self, fetch: Fetch, found: list[sqlite3.Row]) -> None:
+        """Fill a fetched collection; lists in their order, others in the order of the rows."""
+        field, parent = fetch.alias.field, fetch.alias.parent
+        if field is None or parent is None:
+            return
+        elements: dict[int, dict[int, None]] = {}
+        for row in found:
+            if row[fetch.parent_at] is not None:
+                own = elements.setdefault(row[fetch.parent_at], {})
+                if row[fetch.at] is not None:
+                    own[row[fetch.at]] = None
+        order = self._positions(fetch, elements) if field.ordered else {}
+        for owner_id, ids in elements.items():
+            owner = self._graph.get(parent.entity.root, owner_id)
+            placed = sorted(ids, key=lambda i: order.get(i, 0)) if field.ordered else ids
+            self._graph.set_collection(owner, field.name, [self._graph.get(fetch.alias.entity.root, i) for i in placed])
+
+    def _positions(self, fetch: Fetch, elements: dict[int, dict[int, None]]) -> dict[int, int]:
+        ids = {i for own in elements.values() for i in own}
+        return {row["id"]: row["position"] or 0 for row in self._rows.rows_by_id(fetch.alias.entity.root, ids)}
+
+    def _row(self, statement: Statement, row: sqlite3.Row) -> list[Any]:
+        values = [self._value(column, row) for column in statement.columns]
+        match statement.form:
+            case Form.MAP:
+                return [rmap({c.name or str(i): v for i, (c, v) in enumerate(zip(statement.columns, values, strict=True))})]
+            case Form.LIST:
+                return [rlist(values)]
+            case Form.ROW:
+                return [] if len(values) == 1 and values[0] is None else values
+
+    def _value(self, column: Column, row: sqlite3.Row) -> Any:  # noqa: ANN401, PLR0911  (one line a kind of value)
+        raw = row[column.at]
+        if raw is None:
+            return None
+        match column.value.kind:
+            case ValueKind.ENTITY:
+                obj = self._graph.get(_root(column), raw)
+                # OMERO's projections make a permissions map of an entity with such an alias (OMERO.web relies on it).
+                return _permissions_of(obj) if column.name.endswith("_details_permissions") else robject(obj)
+            case ValueKind.CLASS:
+                if raw not in _DISCRIMINATORS:
+                    raise HqlError(f"the discriminator of {raw} is not known; select type(…) instead of ….class")
+                return rstring(_DISCRIMINATORS[raw])
+            case ValueKind.TYPE:
+                return rclass(ENTITIES[raw].full_name)
+            case ValueKind.PERMISSIONS:
+                return _permissions(raw)
+            case ValueKind.UNIT:
+                return _unit(column.value.unit_type, raw, row[column.at + 1])
+            case _:
+                return WRAPPERS[column.value.type](raw) if column.value.type else rtype(raw)
+
+
+def _root(column: Column) -> str:
+    entity = column.value.entity
+    if entity is None:
+        raise TypeError("A column of entities has no entity.")
+    return entity.root
+
+
+def _permissions_of(obj: Any) -> Any:  # noqa: ANN401
+    permissions = obj._details._permissions
+    denied = permissions._restrictions or [False] * len(_RIGHTS)
+    rights = {name: rbool(not no) for name, no in zip(_RIGHTS, denied, strict=True)}
+    return rmap({**rights, "perm": rstring(str(permissions))})
+
+
+def _permissions(perm1: int) -> Any:  # noqa: ANN401
+    """Permissions selected as a value carry no restrictions: all rights are true (real server, recorded)."""
+    return rmap({**{name: rbool(True) for name in _RIGHTS}, "perm": rstring(str(omero.model.PermissionsI(perm1)))})
+
+
+def _unit(unit_type: str, number: float, unit: str) -> Any:  # noqa: ANN401
+    symbol = getattr(omero.model, f"{unit_type}I")(number, unit).getSymbol()
+    return rmap({"value": rdouble(number), "unit": rstring(unit), "symbol": rstring(symbol)})
+
+
+@contextmanager
+def _translated_errors(text: str) -> Iterator[None]:
+    """Make errors of HQL the exceptions that a real server was recorded to raise."""
+    try:
+        yield
+    except (DmlError, EmptyListError) as error:
+        nested = (
+            "org.hibernate.hql.QueryExecutionRequestException"
+            if isinstance(error, DmlError)
+            else "org.hibernate.hql.ast.QuerySyntaxException"
+        )
+        raise api_usage(f"{error}; nested exception is {nested}: {error}") from error
+    except (NullParameterError, UnsendableError) as error:
+        raise api_usage(str(error)) from error
+    except NotExecutableError as error:
+        raise (api_usage if error.in_select else invalid)(str(error)) from error
+    except ParameterTypeError as error:
+        message = f" Wrapped Exception: (java.lang.ClassCastException):\n{error}"
+        raise omero.InternalException("", "ome.conditions.InternalException", message.strip()) from error
+    except HqlError as error:
+        raise omero.QueryException(
+            "", "org.hibernate.hql.ast.QuerySyntaxException", f"Illegal query:{text or ''}\n{error}"
+        ) from error
