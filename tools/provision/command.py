@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TAIL_LINES = 12
 LOOK_SECONDS = 0.5
+QUIET_SECONDS = 3
 REPEAT_SECONDS = 15
 PATIENCE_SECONDS = 10
 
@@ -42,7 +43,7 @@ class Progress:
         self._doing = doing
         self._started = time.monotonic()
         self._in_place = sys.stdout.isatty()
-        self._next = self._started
+        self._next = self._started + QUIET_SECONDS
         self._shown = ""
 
     @property

@@ -126,9 +126,11 @@ def provide(*, pip: list[str], pip_env: Mapping[str, str], scratch: Path) -> Pat
         if ready is None or not works(ready, scratch=scratch):
             ready = _compile(pip_env=pip_env, work=work, scratch=scratch)
         try:
-            return keep(ready, cache)
+            kept = keep(ready, cache)
         except OSError:  # a home that is missing, read-only or full
-            return keep(ready, scratch / "wheels")
+            kept = keep(ready, scratch / "wheels")
+    print(f"Ice for Python: kept in {kept.parent}", flush=True)
+    return kept
 
 
 def _compile(*, pip_env: Mapping[str, str], work: Path, scratch: Path) -> Path:
@@ -136,8 +138,8 @@ def _compile(*, pip_env: Mapping[str, str], work: Path, scratch: Path) -> Path:
     log.unlink(missing_ok=True)
     debian.provide(debian.missing_for_compiling(), log=scratch / "apt.log")
     python, source, wheels, progress = work / "venv/bin/python", work / "source", work / "wheels", work / "progress"
-    doing = "Ice for Python: getting its sources"
-    run([sys.executable, "-m", "venv", work / "venv"], doing="Ice for Python: an environment to compile in", log=log, env=pip_env)
+    doing = "Ice for Python: preparing to compile"
+    run([sys.executable, "-m", "venv", work / "venv"], doing=doing, log=log, env=pip_env)
     with (TOOLS.parent / "pyproject.toml").open("rb") as file:
         build_requires = tomllib.load(file)["build-system"]["requires"]
     run([python, "-m", "pip", "install", *build_requires], doing=doing, log=log, env=pip_env)
@@ -150,7 +152,7 @@ def _compile(*, pip_env: Mapping[str, str], work: Path, scratch: Path) -> Path:
         source,
         REQUIREMENT,
     ]
-    run([python, "-m", "pip", *fetch], doing=doing, log=log, env=pip_env)
+    run([python, "-m", "pip", *fetch], doing="Ice for Python: getting its sources", log=log, env=pip_env)
     (archive,) = source.iterdir()
     shutil.unpack_archive(archive, source)
     wheels.mkdir()
@@ -169,7 +171,7 @@ def _compile(*, pip_env: Mapping[str, str], work: Path, scratch: Path) -> Path:
 
 def _state(progress: Path) -> str:
     try:
-        done = progress.read_text(encoding="ascii")
+        done = f" {progress.read_text(encoding='ascii')}"
     except FileNotFoundError:
         done = ""
-    return f" {done}, once for this machine, about two minutes"
+    return f"{done}, once for this machine, about two minutes"
