@@ -19,6 +19,7 @@ from omero_devserver.store.people import People
 from omero_devserver.store.query import Query
 from omero_devserver.store.refusals import api_usage, missing, unreadable
 from omero_devserver.store.rows import Rows
+from omero_devserver.store.save import Save
 
 if TYPE_CHECKING:
     import sqlite3
@@ -88,6 +89,28 @@ class Store:
             graph = Graph(self._rows, access)
             graph.load({found.root: ids})
             return [graph.get(found.root, row_id) for row_id in ids]
+
+    def save(self, caller: Caller, objects: Sequence[Any]) -> list[Any]:
+        """Save graphs in one transaction, as IUpdate does.
+
+        Returns
+        -------
+        list of IObject
+            What was given, in the same order and shape, with ids, owner, group and events.
+
+        Raises
+        ------
+        omero.ValidationException
+            A value is missing, a row referred to is missing, or a unique constraint is broken.
+        omero.SecurityViolation
+            The caller may not; with its subclasses for reasons of groups.
+        omero.OptimisticLockException
+            Somebody else has saved the object since it was read.
+        omero.ApiUsageException
+            There is no object, or no group to save into.
+        """
+        with self._rows.transaction():
+            return Save(self._rows, Access(caller, self._rows)).save(objects)
 
     def enumeration(self, entity: str, value: str) -> int | None:
         """Id of an enumeration's value."""

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Save: graphs of omero.model objects into the tables, as IUpdate does.
+
+Everything of one call goes in within one transaction or not at all. New rows get their ids before their references are
+followed, so that graphs may have cycles. Texts and order of the refusals are those recorded on a real server.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+from omero_devserver.model.schema import ENTITIES, Entity, Field, Kind, entity_of
+from omero_devserver.model.tables import UNIQUE, table
+from omero_devserver.store import refusals
+from omero_devserver.store.graph import Graph
+from omero_devserver.store.linking import Linking
+from omero_devserver.store.people import USER_GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from omero_devserver.store.access import Access
+    from omero_devserver.store.graph import Key
+    from omero_devserver.store.rows import Rows
+
+#: Columns that the real database fills when a client leaves them out.
+_DEFAULTS: Mapping[tuple[str, str], object] = {("Image", "series"): 0}
+#: Rows that stay as they were made: changes are ignored without a word (real server, recorded for ExternalInfo).
+_IMMUTABLE = frozenset({"ExternalInfo", "Event", "EventLog"})
+_LIMITED_LENGTHS = {("ExternalInfo", "lsid"): 255}
+
+
+class Save:
+    """One call of a saving method."""
+
+    def __init__(self, rows: Rows, access: Access) -> None:
+        self._rows, self._access, self._caller = rows, access, access.caller
+        self._linking = Linking(access)
+        #: id() of each object met, with its row. The objects are kept: a freed one's id() is given out again.
+        self._seen: dict[int, Key] = {}
+        self._objects: list[Any] = []
+        self._new: set[Key] = set()
+        self._groups: dict[Key, int | None] = {}
+        self._next_ids: dict[str, int] = {}
+        self._event: int | None = None
+
+    def save(self, objects: Sequence[Any]) -> list[Any]:
+        """Save graphs and give them back: the same shape, with ids, details and everything that the server filled in."""
+        if any(obj is None for obj in objects):
+            raise refusals.api_usage("Argument to save cannot be null.")
+        with self._rows.transaction():
+            keys = [self._save(obj) for obj in objects]
+            return self._saved_graph(objects, keys)
+
+    def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:  # noqa: ANN401  (omero-py's classes carry no types)
+        """Save one object with all it refers to.
+
+        back: reference and key of the row whose collection it stands in.
+        """
+        if id(obj) in self._seen:
+            return self._seen[id(obj)]
+        entity = entity_of(obj)
+        row_id = None if obj._id is None else obj._id.val
+        if not obj._loaded:
+            return self._existing(entity, row_id)
+        self._objects.append(obj)
+        if row_id is not None:
+            return self._update(obj, entity, row_id)
+        if entity.enumeration and (known := self._enumeration(entity, obj)) is not None:
+            self._seen[id(obj)] = known
+            return known
+        return self._insert(obj, entity, back)
+
+    def _existing(self, entity: Entity, row_id: int | None) -> Key:
+        if row_id is None or self._rows.row(entity, row_id) is None:
+            raise refusals.missing(entity, -1 if row_id is None else row_id)
+        return entity.root, row_id
+
+    def _enumeration(self, entity: Entity, obj: Any) -> Key | None:  # noqa: ANN401
+        if obj._value is None:
+            return None
+        found = self._rows.rows(f"SELECT id FROM {table(entity)} WHERE c_value = ?", obj._value.val)
+        return (entity.root, int(found[0][0])) if found else None
+
+    def _insert(self, obj: Any, entity: Entity, back: tuple[str, Key] | None) -> Key:  # noqa: ANN401
+        row_id = self._new_id(entity)
+        key = (entity.root, row_id)
+        self._seen[id(obj)] = key
+        self._new.add(key)
+        if entity.system and not (self._caller.admin or self._caller.privileged):
+            value = obj._value.val if entity.enumeration and obj._value is not None else ""
+            what = refusals.named(entity, row_id, value)
+            raise refusals.security(f"{what} is a System-type, and may be created only through privileged APIs.")
+        group = None if entity.system else self._group_of_new(obj, entity, row_id)
+        self._groups[key] = group
+        values = self._values(obj, entity)
+        if back is not None and values.get(f"r_{back[0]}") is None:
+            values[f"r_{back[0]}"] = back[1][1]
+        self._require_values(entity, values)
+        self._check_links(entity, key, values, {}, group)
+        if not entity.system and group is None:
+            raise refusals.no_context()
+        values["external_id"] = self._external_info(obj)
+        if not entity.system:
+            owner = self._owner_of_new(obj, entity, row_id)
+            event = self._current_event(group)
+            values.update(owner_id=owner, group_id=group, creation_id=event, update_id=event)
+        self._write(entity, lambda: self._rows.insert(entity.name, id=row_id, **values))
+        self._save_maps(obj, entity, row_id)
+        self._save_collections(obj, entity, key)
+        return key
+
+    def _update(self, obj: Any, entity: Entity, row_id: int) -> Key:  # noqa: ANN401
+        key = (entity.root, row_id)
+        self._seen[id(obj)] = key
+        row = self._rows.row(entity, row_id)
+        if row is None:
+            raise refusals.missing(entity, row_id)
+        self._groups[key] = row["group_id"]
+        if not self._access.can_read(entity, row):
+            raise refusals.unreadable(entity, row_id)
+        values = self._values(obj, entity)
+        self._require_values(entity, values)
+        self._check_details(obj, entity, row)
+        if obj._details is not None:
+            values["external_id"] = self._external_info(obj)
+        changes = {column: value for column, value in values.items() if row[column] != value}
+        maps = self._maps_differ(obj, entity, row_id)
+        if (changes or maps) and entity.name not in _IMMUTABLE:
+            self._may_change(obj, entity, row)
+            self._check_links(entity, key, changes, dict(row), row["group_id"])
+            if not entity.system:
+                changes["update_id"] = self._current_event(row["group_id"])
+            self._write(entity, lambda: self._rows.update(entity.name, row_id, **changes))
+            self._save_maps(obj, entity, row_id)
+        self._save_collections(obj, entity, key)
+        return key
+
+    # What goes into the columns
+
+    def _values(self, obj: Any, entity: Entity) -> dict[str, object]:  # noqa: ANN401
+        """Column values of an object; saves what it refers to, in the order in which Hibernate does: by name."""
+        values: dict[str, object] = {}
+        for f in sorted(entity.fields.values(), key=lambda f: f.name):
+            given = getattr(obj, f"_{f.name}", None)
+            match f.kind:
+                case Kind.SCALAR:
+                    values[f"c_{f.name}"] = self._scalar(entity, f, given)
+                case Kind.BYTES:
+                    values[f"c_{f.name}"] = None if given is None else bytes(given)
+                case Kind.UNIT:
+                    values[f"c_{f.name}"] = None if given is None else given._value
+                    values[f"u_{f.name}"] = None if given is None else given._unit.name
+                case Kind.REF:
+                    values[f"r_{f.name}"] = None if given is None else self._save(given)[1]
+                case Kind.SEQ | Kind.MAP:
+                    pass
+        return values
+
+    def _scalar(self, entity: Entity, f: Field, given: Any) -> object:  # noqa: ANN401
+        value = None if given is None else given.val
+        if value is None:
+            return _DEFAULTS.get((entity.name, f.name))
+        if isinstance(value, str):
+            if "\0" in value:
+                raise refusals.invalid(f"could not insert: [{entity.full_name}]; invalid byte sequence for encoding UTF8: 0x00")
+            if len(value) > _LIMITED_LENGTHS.get((entity.name, f.name), len(value)):
+                raise refusals.invalid(f"could not insert: [{entity.full_name}]; value too long for {f.name}")
+        return int(value) if isinstance(value, bool) else value
+
+    def _require_values(self, entity: Entity, values: Mapping[str, object]) -> None:
+        for f in sorted(entity.fields.values(), key=lambda f: f.name):
+            column = f"r_{f.name}" if f.kind is Kind.REF else f"c_{f.name}"
+            if not f.nullable and f.kind not in (Kind.SEQ, Kind.MAP) and values[column] is None:
+                raise refusals.not_null(entity, f.name)
+
+    def _external_info(self, obj: Any) -> int | None:  # noqa: ANN401
+        info = None if obj._details is None else obj._details._externalInfo
+        return None if info is None else self._save(info)[1]
+
+    def _save_maps(self, obj: Any, entity: Entity, row_id: int) -> None:  # noqa: ANN401
+        for f in entity.fields.values():
+            if f.kind is Kind.MAP and getattr(obj, f"_{f.name}") is not None:
+                self._rows.set_map(entity.root, row_id, f.name, _named_values(obj, f))
+
+    def _maps_differ(self, obj: Any, entity: Entity, row_id: int) -> bool:  # noqa: ANN401
+        for f in entity.fields.values():
+            if f.kind is Kind.MAP and getattr(obj, f"_{f.name}") is not None:
+                stored = self._rows.rows(
+                    "SELECT name, value FROM map_value WHERE root = ? AND object = ? AND field = ? ORDER BY position",
+                    entity.root,
+                    row_id,
+                    f.name,
+                )
+                if [tuple(row) for row in stored] != _named_values(obj, f):
+                    return True
+        return False
+
+    def _save_collections(self, obj: Any, entity: Entity, key: Key) -> None:  # noqa: ANN401
+        for f in entity.fields.values():
+            if f.kind is Kind.SEQ and getattr(obj, f"_{f.name}Loaded"):
+                for element in getattr(obj, f"_{f.name}Seq"):
+                    if element is not None:
+                        self._save(element, back=(f.inverse, key))
+
+    def _write(self, entity: Entity, write: Any) -> None:  # noqa: ANN401
+        try:
+            write()
+        except sqlite3.IntegrityError as error:
+            raise refusals.invalid(
+                f"could not insert: [{entity.full_name}]; nested exception is "
+                f"org.hibernate.exception.ConstraintViolationException; constraint [{_constraint(entity, str(error))}]"
+            ) from error
+
+    def _new_id(self, entity: Entity) -> int:
+        if entity.root not in self._next_ids:
+            found = self._rows.rows("SELECT seq FROM sqlite_sequence WHERE name = ?", table(entity))
+            self._next_ids[entity.root] = int(found[0][0]) + 1 if found else 1
+        row_id = self._next_ids[entity.root]
+        self._next_ids[entity.root] = row_id + 1
+        return row_id
+
+    # Who may
+
+    def _group_of_new(self, obj: Any, entity: Entity, row_id: int) -> int | None:  # noqa: ANN401
+        """Group of a new row; None while only what it links to could tell."""
+        caller = self._caller
+        given = _detail_id(obj, "_group")
+        if caller.privileged:
+            return given if given is not None else (caller.group if caller.group >= 0 else None)
+        if given is not None and given != caller.group and not caller.admin:
+            target = f"ome.model.meta.ExperimenterGroup:Id_{given}"
+            raise refusals.security(
+                f"You are not authorized to set the ExperimenterGroup for {refusals.named(entity, row_id)} to {target}"
+            )
+        group = given if given is not None else caller.group
+        if group < 0:
+            return None
+        if group not in caller.member_of and not (caller.admin and "WriteOwned" in caller.privileges):
+            raise refusals.security(f"You are not authorized to create {refusals.named(entity, row_id)}")
+        return group
+
+    def _owner_of_new(self, obj: Any, entity: Entity, row_id: int) -> int:  # noqa: ANN401
+        caller = self._caller
+        given = _detail_id(obj, "_owner")
+        if given is None or given == caller.user:
+            return caller.user
+        if not caller.privileged and not (caller.admin and "WriteOwned" in caller.privileges):
+            target = f"ome.model.meta.Experimenter:Id_{given}"
+            raise refusals.security(
+                f"You are not authorized to set the Experimenter for {refusals.named(entity, row_id)} to {target}"
+            )
+        return given
+
+    def _check_details(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:  # noqa: ANN401
+        """Owner and group of a row change by Chown2 and Chgrp2, not by saving it."""
+        for name, column, kind in (("_group", "group_id", "ExperimenterGroup"), ("_owner", "owner_id", "Experimenter")):
+            given = _detail_id(obj, name)
+            if given is not None and row[column] is not None and given != row[column]:
+                raise refusals.security(
+                    f"You are not authorized to set the {kind} for {refusals.named(entity, row['id'])} "
+                    f"to ome.model.meta.{kind}:Id_{given}"
+                )
+
+    def _may_change(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:  # noqa: ANN401
+        caller = self._caller
+        group, value = row["group_id"], row["c_value"] if entity.enumeration else ""
+        if not caller.privileged and not entity.system and group is not None:
+            if caller.group < 0:
+                raise refusals.no_context()
+            if group != caller.group:
+                raise refusals.security(f"Currently logged into group {caller.group}. Cannot alter object in group {group}")
+        if not self._access.rights_to(entity, row).edit:
+            if group is not None and self._access.is_private(group) and row["owner_id"] != caller.user:
+                raise refusals.group_security(f"{refusals.named(entity, row['id'])}-modification violates group-security.")
+            raise refusals.security(f"Updating {refusals.named(entity, row['id'], value)} not allowed.")
+        given = _detail_id(obj, "_updateEvent")
+        if given is not None and row["update_id"] is not None and given != row["update_id"]:
+            raise refusals.stale(entity, row["id"], now=row["update_id"], given=given)
+
+    def _check_links(
+        self, entity: Entity, key: Key, values: Mapping[str, object], before: Mapping[str, object], group: int | None
+    ) -> None:
+        """Check each reference to a row that was there before this save."""
+        for f in sorted(entity.fields.values(), key=lambda f: f.name):
+            if f.kind is not Kind.REF:
+                continue
+            target_id = values.get(f"r_{f.name}")
+            target_key = (ENTITIES[f.type].root, target_id)
+            if not isinstance(target_id, int) or before.get(f"r_{f.name}") == target_id or ENTITIES[f.type].system:
+                continue
+            if target_key in self._new:
+                continue
+            row = self._rows.row(ENTITIES[f.type], target_id)
+            if row is None:
+                raise refusals.missing(ENTITIES[f.type], target_id)
+            self._linking.check(entity=entity, row_id=key[1], group=group, target=ENTITIES[row["cls"]], row=row)
+
+    def _current_event(self, group: int | None) -> int:
+        if self._event is None:
+            caller = self._caller
+            found = self._rows.rows("SELECT id FROM t_EventType WHERE c_value = ?", caller.event_type)
+            self._event = self._rows.insert(
+                "Event",
+                r_experimenter=caller.user,
+                r_experimenterGroup=group if group is not None else (caller.group if caller.group >= 0 else USER_GROUP),
+                r_type=found[0][0] if found else None,
+                r_session=caller.session,
+                c_time=int(time.time() * 1000),
+            )
+        return self._event
+
+    # What is given back
+
+    def _saved_graph(self, objects: Sequence[Any], keys: Sequence[Key]) -> list[Any]:
+        graph = Graph(self._rows, self._access)
+        wanted: dict[str, set[int]] = {}
+        for root, row_id in self._seen.values():
+            wanted.setdefault(root, set()).add(row_id)
+        graph.load(wanted, with_details=True)
+        for obj in self._objects:
+            saved = graph.get(*self._seen[id(obj)])
+            for f in entity_of(obj).fields.values():
+                if f.kind is Kind.SEQ and getattr(obj, f"_{f.name}Loaded"):
+                    elements = [e for e in getattr(obj, f"_{f.name}Seq") if e is not None]
+                    known = [self._element(graph, e) for e in elements]
+                    graph.set_collection(saved, f.name, known)
+        return [
+            graph.get(*key) or graph.reference_of_unknown_class(entity_of(obj).name, key[1])
+            for obj, key in zip(objects, keys, strict=True)
+        ]
+
+    def _element(self, graph: Graph, element: Any) -> Any:  # noqa: ANN401
+        if id(element) in self._seen:
+            return graph.get(*self._seen[id(element)])
+        return graph.reference_of_unknown_class(entity_of(element).name, element._id.val)
+
+
+def _detail_id(obj: Any, name: str) -> int | None:  # noqa: ANN401
+    detail = None if obj._details is None else getattr(obj._details, name)
+    return None if detail is None or detail._id is None else int(detail._id.val)
+
+
+def _named_values(obj: Any, f: Field) -> list[tuple[str, str]]:  # noqa: ANN401
+    """Named values of a map field; the server stores an empty text where there is none (recorded)."""
+    return [(value.name or "", value.value or "") for value in getattr(obj, f"_{f.name}") if value is not None]
+
+
+def _constraint(entity: Entity, message: str) -> str:
+    """Name of the unique constraint that SQLite names by its columns: "UNIQUE constraint failed: t_Well.r_plate, …"."""
+    columns = tuple(part.rpartition(".")[2] for part in message.partition(": ")[2].split(", "))
+    if columns == ("r_parent", "r_child", "owner_id"):
+        return f"{entity.root.lower()}_parent_child_owner_id_key"
+    return UNIQUE.get((entity.root, columns), message)
