@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 import Glacier2
 import Ice
-import omero
+import omero.all
 
 from omero_adi_plugin.errors import AdiError, ConnectionBroken, OmeroDown, ServerTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+TROUBLE = (Ice.Exception, Glacier2.SessionNotExistException, omero.ClientError)
+"""All that calls to OMERO raise. The second has another base class, against the pattern of the first."""
 
 NOBODY_ANSWERS = (Ice.ConnectFailedException, Ice.ConnectTimeoutException, Ice.DNSException, omero.ShutdownInProgress)
 """No connection can be made: the server is not there, or is about to leave."""
@@ -64,7 +67,7 @@ def translated(doing: str, where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Ice.Exception, omero.ClientError) as error:
+    except TROUBLE as error:
         raise meaning(error, doing, where) from error
 
 

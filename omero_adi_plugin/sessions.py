@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import Glacier2
-import Ice
-import omero
+import omero.all
 import omero.clients
-import omero.sys
 from omero.rtypes import rlist, rlong, rstring, unwrap
 
 from omero_adi_plugin.errors import (
@@ -29,7 +27,7 @@ from omero_adi_plugin.errors import (
     OmeroDown,
     UserUnknown,
 )
-from omero_adi_plugin.ice import translated, words
+from omero_adi_plugin.ice import TROUBLE, translated, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +141,7 @@ class OmeroSession:
         """Tell whether the session still answers."""
         try:
             self.factory.getAdminService().getEventContext()
-        except (Ice.Exception, omero.ClientError):
+        except TROUBLE:
             return False
         return True
 
@@ -154,7 +152,7 @@ class OmeroSession:
         killed, so that an import that still runs in it comes to its end (real server, recorded).
         """
         if self._made_for_user:
-            with contextlib.suppress(Ice.Exception, omero.ClientError, AttributeError):
+            with contextlib.suppress(*TROUBLE):
                 mine = omero.model.SessionI()
                 mine.setUuid(rstring(self.client.getSessionId()))
                 self.factory.getSessionService().closeSession(mine)
@@ -214,7 +212,7 @@ class Logins:
         try:
             return self._join(made, user, group)
         except AdiError:
-            with contextlib.suppress(Ice.Exception, omero.ClientError):
+            with contextlib.suppress(*TROUBLE):
                 service.factory.getSessionService().closeSession(made)
             raise
 
@@ -284,7 +282,7 @@ def _knocking(account: Account) -> Iterator[None]:
                 f"OMERO at {account.where} does not let '{account.user}' in. Correct OMERO_USER or OMERO_PASSWORD."
             ) from error
         raise OmeroDown(where=account.where, why="the server is overloaded") from error
-    except (Ice.Exception, omero.ClientError) as error:
+    except TROUBLE as error:
         raise OmeroDown(where=account.where, why=words(error)) from error
 
 
@@ -321,5 +319,5 @@ def _client(account: Account) -> Any:  # noqa: ANN401 (omero.client is untyped)
 
 
 def _close(client: Any) -> None:  # noqa: ANN401 (omero.client is untyped)
-    with contextlib.suppress(Ice.Exception, omero.ClientError):
+    with contextlib.suppress(*TROUBLE):
         client.closeSession()

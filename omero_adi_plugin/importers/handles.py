@@ -7,11 +7,10 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-import Ice
+import omero.all
 import omero.callbacks
-import omero.cmd
 
-from omero_adi_plugin.ice import translated, words
+from omero_adi_plugin.ice import TROUBLE, translated, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +71,7 @@ def finished(
                     raise NoProgress
             return callback.getResponse()
         finally:
-            with contextlib.suppress(Ice.Exception):
+            with contextlib.suppress(*TROUBLE):
                 callback.close(True)  # noqa: FBT003 (its one argument: the handle too)
 
 

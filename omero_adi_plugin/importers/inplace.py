@@ -15,10 +15,7 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import Ice
-import omero
-import omero.cmd
-import omero.grid
+import omero.all
 from omero.model import (
     ChecksumAlgorithmI,
     CommentAnnotationI,
@@ -33,7 +30,7 @@ from omero.rtypes import rbool, rstring
 
 from omero_adi_plugin._version import __version__
 from omero_adi_plugin.errors import AdiError, FileBroken, ImportInterrupted, ImportRefused, ServerTrouble
-from omero_adi_plugin.ice import translated
+from omero_adi_plugin.ice import TROUBLE, translated
 from omero_adi_plugin.importers.grouping import plan_entry
 from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
 from omero_adi_plugin.importers.links import file_hash, place_link
@@ -123,7 +120,7 @@ class InPlace:
                 raise
             imported = self._finish(process, hashes, plan, target, made.id)
         finally:
-            with contextlib.suppress(Ice.Exception):
+            with contextlib.suppress(*TROUBLE):
                 process.close()
         on_step(FileStep.IMPORTED, fileset=imported.fileset, images=imported.images, plates=imported.plates)
         return imported

@@ -10,10 +10,10 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import Ice
-import omero
+import omero.all
 
 from omero_adi_plugin.errors import ConfigurationError, DiskFull, FileMissing, ImportInterrupted, SourceUnreadable
+from omero_adi_plugin.ice import TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +129,7 @@ def _closing(uploader: Any) -> Iterator[Any]:  # noqa: ANN401 (RawFileStorePrx i
     try:
         yield uploader
     except BaseException:
-        with contextlib.suppress(Ice.Exception):
+        with contextlib.suppress(*TROUBLE):
             uploader.close()
         raise
     else:

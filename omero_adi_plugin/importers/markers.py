@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import omero.cmd
+import omero.all
 
 from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.ice import translated

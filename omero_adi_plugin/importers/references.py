@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import omero.model
+import omero.all
 
 
 def reference(entity: str, identity: int) -> Any:  # noqa: ANN401 (classes of omero.model are untyped)

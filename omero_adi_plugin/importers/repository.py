@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import omero
-import omero.grid
+import omero.all
 
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.ice import translated

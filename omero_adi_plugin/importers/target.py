@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import omero.sys
+import omero.all
 from omero.rtypes import rlong
 
 from omero_adi_plugin.errors import TargetMissing, TargetNotWritable
