@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""When an environment is good as it is, when it is brought up to date, and when it is made anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from provision.environment import Environment, Stamp, pip_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PYPROJECT = """[build-system]
+requires = ["setuptools"]
+[tool.ruff]
+line-length = {width}
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    root = tmp_path / "a clone"
+    (root / "tools" / "provision").mkdir(parents=True)
+    (root / "setup.cfg").write_text("[metadata]\n", encoding="utf-8")
+    (root / "pyproject.toml").write_text(PYPROJECT.format(width=120), encoding="utf-8")
+    (root / "tools" / "bootstrap.py").touch()
+    return root
+
+
+@pytest.fixture
+def ready(clone: Path) -> Environment:
+    environment = Environment(clone)
+    environment.python.parent.mkdir(parents=True)
+    environment.python.symlink_to(sys.executable)
+    Stamp.of(clone).write(environment.stamp)
+    assert environment.is_ready()
+    return environment
+
+
+def test_a_half_made_environment_is_not_trusted(ready: Environment) -> None:
+    ready.stamp.unlink()
+    assert not ready.is_ready()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"python": "3.12"}'])
+def test_a_stamp_that_makes_no_sense_is_none(ready: Environment, text: str) -> None:
+    ready.stamp.write_text(text, encoding="utf-8")
+    assert Stamp.read(ready.stamp) is None
+    assert not ready.is_ready()
+
+
+@pytest.mark.parametrize("name", ["setup.cfg", "tools/bootstrap.py", "tools/provision/ice.py"])
+def test_a_changed_description_is_installed_over_it(ready: Environment, name: str) -> None:
+    before = Stamp.of(ready.root)
+    (ready.root / name).write_text("# something else\n", encoding="utf-8")
+    assert not ready.is_ready()
+    assert before.can_become(Stamp.of(ready.root))
+
+
+def test_settings_of_tools_need_no_installation(ready: Environment) -> None:
+    (ready.root / "pyproject.toml").write_text(PYPROJECT.format(width=99), encoding="utf-8")
+    assert ready.is_ready()
+
+
+def test_a_moved_clone_gets_a_new_environment(ready: Environment) -> None:
+    moved = ready.root.with_name("moved")
+    shutil.move(ready.root, moved)
+    copy = Environment(moved)
+    assert not copy.is_ready()
+    present = Stamp.read(copy.stamp)
+    assert present is not None
+    assert not present.can_become(Stamp.of(moved))
+
+
+def test_another_python_gets_a_new_environment(ready: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Stamp.of(ready.root)
+    monkeypatch.setattr(sys, "base_prefix", "/opt/another")
+    assert not ready.is_ready()
+    assert not before.can_become(Stamp.of(ready.root))
+
+
+def test_an_environment_whose_python_was_removed_is_not_ready(ready: Environment) -> None:
+    ready.python.unlink()
+    ready.python.symlink_to("/usr/bin/python3.2")
+    assert not ready.is_ready()
+
+
+def test_when_all_is_ready_nothing_is_touched(ready: Environment, capsys: pytest.CaptureFixture[str]) -> None:
+    ready.set_up()
+    assert capsys.readouterr().out == ""
+    assert not ready.scratch.exists()
+
+
+def test_what_leads_an_installation_astray_is_kept_from_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/opt/omero/server/OMERO.server/lib/python")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/srv/wheels")
+    env = pip_environment()
+    assert "PYTHONPATH" not in env
+    assert env["PIP_FIND_LINKS"] == "/srv/wheels"
+    assert env["PATH"] == os.environ["PATH"]
