@@ -6,14 +6,16 @@ The one door to this package: services call `Store` and `Store.people`, nothing 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.model.tables import create_tables, table
 from omero_devserver.store.access import Access
 from omero_devserver.store.bootstrap import fill_empty
+from omero_devserver.store.caller import ALL_GROUPS
 from omero_devserver.store.database import Database
+from omero_devserver.store.delete import Delete
 from omero_devserver.store.graph import Graph
 from omero_devserver.store.people import People
 from omero_devserver.store.query import Query
@@ -23,7 +25,13 @@ from omero_devserver.store.save import Save
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from omero_devserver.store.caller import Caller
+    from omero_devserver.store.delete import Deletion
+    from omero_devserver.store.graphrules import ChildOption
 
 
 class Store:
@@ -111,6 +119,28 @@ class Store:
         """
         with self._rows.transaction():
             return Save(self._rows, Access(caller, self._rows)).save(objects)
+
+    def delete(
+        self,
+        caller: Caller,
+        targets: Mapping[str, Sequence[int]],
+        *,
+        dry_run: bool = False,
+        options: Sequence[ChildOption] = (),
+    ) -> Deletion:
+        """Delete rows and what goes with them, as Delete2 does, in all groups of the caller.
+
+        The files of deleted OriginalFiles are the caller's to remove, after the commit.
+
+        Raises
+        ------
+        GraphFailed
+            A target is missing or not the caller's to delete, or something that would remain needs what would go.
+        UnknownEntityError
+            A target's class is unknown.
+        """
+        access = Access(replace(caller, group=ALL_GROUPS), self._rows)
+        return Delete(self._rows, access, options).run(targets, dry_run=dry_run)
 
     def enumeration(self, entity: str, value: str) -> int | None:
         """Id of an enumeration's value."""
