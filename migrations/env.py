@@ -5,6 +5,7 @@ import os
 import sys
 
 from alembic import context
+from alembic.util.exc import CommandError
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 
@@ -17,17 +18,21 @@ def by_hand() -> None:
     """Run on the database that the environment names, as the `alembic` command does."""
     url = os.environ.get("INGEST_TRACKING_DB_URL") or os.environ.get("SQLALCHEMY_URL")
     if not url:
-        raise ConfigurationError("Which database? Set INGEST_TRACKING_DB_URL to postgresql://user:password@host:port/database.")
-    with create_engine(read_url(url)).begin() as connection:
-        run_on(connection)
+        raise CommandError("Which database? Set INGEST_TRACKING_DB_URL to postgresql://user:password@host:port/database.")
+    try:
+        engine = create_engine(read_url(url))
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
+    with engine.begin() as connection:
+        if context.config.config_ini_section == "contract" and (newer := left_to_others(connection)):
+            sys.stderr.write(f"The shared tables are at revision {newer} of another program; they are left as they are.\n")
+        else:
+            run_on(connection)
 
 
 def run_on(connection: Connection) -> None:
     """Run the track that is named, limited to its own tables."""
     track = TRACKS[context.config.config_ini_section]
-    if track.name == "contract" and (newer := left_to_others(connection)):
-        sys.stderr.write(f"The shared tables are at revision {newer} of another program; they are left as they are.\n")
-        return
     context.configure(
         connection=connection,
         target_metadata=track.metadata,
@@ -42,7 +47,7 @@ def run_on(connection: Connection) -> None:
 
 
 if context.is_offline_mode():
-    raise ConfigurationError("The migrations look at the database as it is; they cannot be written out with --sql.")
+    raise CommandError("The migrations look at the database as it is; they cannot be written out with --sql.")
 if (given := context.config.attributes.get("connection")) is not None:
     run_on(given)
 else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import selectors
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -61,11 +62,14 @@ class Bell:
             if self._connection is None:
                 self._connect()
                 return True
-            woken = self._sleep(timeout_seconds, also)
-            self._connection.poll()
-            rang = bool(self._connection.notifies)
-            self._connection.notifies.clear()
-            return rang or woken
+            end = time.monotonic() + timeout_seconds
+            while True:
+                woken, heard = self._sleep(end - time.monotonic(), also)
+                self._connection.poll()
+                rang = bool(self._connection.notifies)
+                self._connection.notifies.clear()
+                if rang or woken or not heard:  # else it was the last message of a server that stops: the next poll tells
+                    return rang or woken
 
     def fileno(self) -> int:
         """Return the descriptor of the connection, for a selector of the caller.
@@ -96,14 +100,14 @@ class Bell:
             for channel in self._channels:
                 cursor.execute(f"LISTEN {quote_ident(channel, connection)}")
 
-    def _sleep(self, timeout_seconds: float, also: Sequence[int]) -> bool:
-        """Return whether one of the other descriptors is the reason for waking."""
+    def _sleep(self, timeout_seconds: float, also: Sequence[int]) -> tuple[bool, bool]:
+        """Return whether one of the other descriptors is the reason for waking, and whether the connection is."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ)
             for descriptor in also:
                 selector.register(descriptor, selectors.EVENT_READ)
-            ready = selector.select(max(0.0, timeout_seconds))
-        return any(key.fileobj is not self._connection for key, _ in ready)
+            ready = [key.fileobj for key, _ in selector.select(max(0.0, timeout_seconds))]
+        return any(woken is not self._connection for woken in ready), self._connection in ready
 
     @contextlib.contextmanager
     def _errors(self) -> Any:  # noqa: ANN401 (a generator, as contextmanager wants it)

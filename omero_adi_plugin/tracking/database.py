@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull
+from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull, SurroundingsDown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ SILENCE_SECONDS = 30
 
 _DRIVERS = {"postgresql", "postgresql+psycopg2"}
 
-# Conditions in which the same statement works later (PostgreSQL, appendix A, "Error Codes"): classes by their first two characters
+# Conditions in which the same statement works later, by the first two characters (PostgreSQL, appendix A, "Error Codes").
 _CLASSES = {
     "08",  # connection
     "40",  # transaction rollback: deadlock
@@ -41,6 +41,7 @@ _CLASSES = {
 _LOCKED = "55P03"  # lock_not_available
 _READ_ONLY = "25006"  # read_only_sql_transaction: the standby after a fail-over, or a database set read-only
 _DISK_FULL = "53100"
+_OUTDATED = {"42P01", "42703"}  # undefined_table, undefined_column
 
 
 def read_url(text: str) -> URL:
@@ -86,7 +87,7 @@ def connect_options(name: str) -> dict[str, Any]:
     }
 
 
-def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull | None:
+def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull | ConfigurationError | None:
     """Return our error for one of psycopg2's; None when it is a bug.
 
     Parameters
@@ -99,6 +100,10 @@ def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull 
     code = error.pgcode
     if code == _DISK_FULL:
         return DiskFull(path=f"the tracking database at {where}")
+    if code in _OUTDATED:
+        return ConfigurationError(
+            f"The tables in the tracking database at {where} are missing or too old. Run `omero adi db upgrade`."
+        )
     lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY})):
         words = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -108,7 +113,7 @@ def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull 
 
 def is_transient(error: DBAPIError) -> bool:
     """Return whether an error of SQLAlchemy comes from the surroundings, not from what was written."""
-    return isinstance(error.orig, psycopg2.Error) and translated(error.orig, where="") is not None
+    return isinstance(error.orig, psycopg2.Error) and isinstance(translated(error.orig, where=""), SurroundingsDown)
 
 
 class Database:
@@ -148,7 +153,7 @@ class Database:
 
         Raises
         ------
-        DatabaseDown, DiskFull
+        DatabaseDown, DiskFull, ConfigurationError
             See `translated`. When the connection breaks during the commit, it may or may not have been done.
         """
         try:

@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg2.errors
 from sqlalchemy import MetaData, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 import omero_adi_plugin
-from omero_adi_plugin.errors import ConfigurationError
+from omero_adi_plugin.errors import ConfigurationError, NotPermitted
 from omero_adi_plugin.tracking import contract, tables
 from omero_adi_plugin.tracking.database import Database
 
@@ -132,6 +134,8 @@ def upgrade(database_url: str) -> None:
     ------
     ConfigurationError
         The shared tables look like nothing known, or a version table names a revision that is not known.
+    NotPermitted
+        The account may not change the shared tables.
     DatabaseDown
         The database does not answer, or another program holds a lock on `imports` for long.
     """
@@ -143,11 +147,17 @@ def upgrade(database_url: str) -> None:
         with database.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('omeroadi_migrations'))"))
             connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-            found = _revisions(connection)
-            if found.contract is None:
-                _adopt(connection)
-            for track, revision in ((TRACKS["contract"], found.contract), (TRACKS["plugin"], found.plugin)):
-                _apply(connection, track, revision)
+            _adopt(connection, _revision(connection, TRACKS["contract"]))
+            if not left_to_others(connection):
+                _apply(connection, TRACKS["contract"])
+            _apply(connection, TRACKS["plugin"])
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
+            raise NotPermitted(
+                f"The database account may not change the tables ({str(error.orig).strip()}). Run `omero adi db upgrade` "
+                "once with INGEST_TRACKING_DB_URL naming the owner of `imports`."
+            ) from error
+        raise
     finally:
         database.close()
 
@@ -168,12 +178,14 @@ def _revision(connection: Connection, track: Track) -> str | None:
     return connection.execute(text(f"SELECT version_num FROM {track.version_table}")).scalar()  # noqa: S608 (a constant)
 
 
-def _adopt(connection: Connection) -> None:
-    """Give shared tables without a version the one that they look like; none if there are no such tables."""
+def _adopt(connection: Connection, recorded: str | None) -> None:
+    """Give shared tables of another program the revision that they look like; none if there are no such tables."""
     present = set(inspect(connection).get_table_names()) & set(TRACKS["contract"].metadata.tables)
-    if not present:
+    if not present or recorded in {CONTRACT_FIRST, CONTRACT_HEAD, CONTRACT_NEWER}:
         return
     revision, difference = _likeness(connection)
+    if recorded is not None and revision != CONTRACT_FIRST:
+        return  # a revision that is not known here, and no older one: it is for `_apply` to refuse
     if revision is None and os.environ.get("ADI_ALLOW_AUTO_STAMP") == "1":
         revision = CONTRACT_HEAD
     if revision is None:
@@ -181,14 +193,16 @@ def _adopt(connection: Connection) -> None:
             f"The database has tables {', '.join(sorted(present))} of unknown origin, without a version table: {difference}. "
             "If they are those of an importer, set ADI_ALLOW_AUTO_STAMP=1 for one start; else give OMERO ADI another database."
         )
-    version_table = TRACKS["contract"].version_table
-    connection.execute(
-        text(
-            f"CREATE TABLE IF NOT EXISTS {version_table} "
-            f"(version_num varchar(32) NOT NULL CONSTRAINT {version_table}_pkc PRIMARY KEY)"
-        )
-    )
-    connection.execute(text(f"INSERT INTO {version_table} (version_num) VALUES (:revision)"), {"revision": revision})  # noqa: S608 (a constant)
+    _stamp(connection, revision)
+
+
+def _stamp(connection: Connection, revision: str) -> None:
+    """Write into the version table of the shared tables, in the form that Alembic gives it."""
+    table = TRACKS["contract"].version_table
+    column = f"version_num varchar(32) NOT NULL CONSTRAINT {table}_pkc PRIMARY KEY"
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({column})"))
+    connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 (a constant)
+    connection.execute(text(f"INSERT INTO {table} VALUES (:revision)"), {"revision": revision})  # noqa: S608 (a constant)
 
 
 def _likeness(connection: Connection) -> tuple[str | None, str]:
@@ -207,19 +221,18 @@ def _likeness(connection: Connection) -> tuple[str | None, str]:
     return (CONTRACT_FIRST if lacks_description else None), f"{first!r:.200}"
 
 
-def _apply(connection: Connection, track: Track, revision: str | None) -> None:
+def _apply(connection: Connection, track: Track) -> None:
+    """Run the migrations that are missing, on a connection with a transaction."""
     from alembic import command  # noqa: PLC0415 (slow to load, and rarely needed)
     from alembic.config import Config  # noqa: PLC0415 (as above)
     from alembic.util.exc import CommandError  # noqa: PLC0415 (as above)
 
     folder = Path(omero_adi_plugin.__file__).parent / "migrations"
     config = Config(folder / "alembic.ini", ini_section=track.name, attributes={"connection": connection})
-    if track.name == "contract" and left_to_others(connection):
-        return
     try:
         command.upgrade(config, "head")
     except CommandError as error:
         raise ConfigurationError(
-            f"The database says in `{track.version_table}` that its tables have revision {revision}, which is not known here: {error}. "
-            f" A newer version of OMERO ADI was here before: install that one."
+            f"The version table `{track.version_table}` names a revision that is not known here ({error}). "
+            "A newer program was at work on this database: install that one, or give OMERO ADI another database."
         ) from error

@@ -108,11 +108,11 @@ def submit_claimed(
     text = _text(user, group, target, files, file_names, uuid)
     with database.begin() as connection:
         imports_id = _append(connection, text, description)
+        connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {"uuid": text.uuid, "imports_id": imports_id, "user": text.user, "group": text.group}
         lease = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
         if lease is None:
             raise UsageError(f"The order '{text.uuid}' is running. Wait for its end, or order with another uuid.")
-        connection.execute(_SQL["drop_event"], {"uuid": text.uuid})
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
         audit.append(connection, imports_id=imports_id, stage=STAGE_INGEST_STARTED, description=again)
     return Claim(

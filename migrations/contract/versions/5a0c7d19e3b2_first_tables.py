@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("output_folder", sa.String(), nullable=False),
         sa.Column("alt_output_folder", sa.String()),
         sa.Column("extra_params", sa.JSON()),
-        sa.PrimaryKeyConstraint("id", name="imports_preprocessing_pkey"),
+        sa.PrimaryKeyConstraint("id", name=op.f("imports_preprocessing_pkey")),
     )
     op.create_table(
         "imports",
@@ -40,7 +40,7 @@ def upgrade() -> None:
         sa.Column("file_names", sa.Text()),
         sa.Column("preprocessing_id", sa.Integer()),
         sa.PrimaryKeyConstraint("id", name="imports_pkey"),
-        sa.ForeignKeyConstraint(["preprocessing_id"], ["imports_preprocessing.id"], name="imports_preprocessing_id_fkey"),
+        sa.ForeignKeyConstraint(["preprocessing_id"], ["imports_preprocessing.id"], name=op.f("imports_preprocessing_id_fkey")),
     )
     op.create_index("ix_imports_user_name", "imports", ["user_name"])
     op.create_index("ix_imports_uuid", "imports", ["uuid"])

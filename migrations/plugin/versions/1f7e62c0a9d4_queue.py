@@ -68,7 +68,7 @@ def inbox() -> None:
         sa.Column("uuid", sa.Text(), nullable=False),
         sa.Column("scanned", sa.Boolean(), nullable=False, server_default=sa.text("false")),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
-        sa.PrimaryKeyConstraint("id", name="adi_inbox_pkey"),
+        sa.PrimaryKeyConstraint("id", name=op.f("adi_inbox_pkey")),
     )
     op.create_index("ix_adi_inbox_uuid", "adi_inbox", ["uuid"])
 
@@ -93,9 +93,9 @@ def order() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
         sa.Column("finished_at", sa.DateTime(timezone=True)),
-        sa.PrimaryKeyConstraint("uuid", name="adi_order_pkey"),
-        sa.CheckConstraint(STATES, name="adi_order_state_check"),
-        sa.CheckConstraint(LEASE, name="adi_order_lease_check"),
+        sa.PrimaryKeyConstraint("uuid", name=op.f("adi_order_pkey")),
+        sa.CheckConstraint(STATES, name=op.f("adi_order_state_check")),
+        sa.CheckConstraint(LEASE, name=op.f("adi_order_lease_check")),
     )
     waiting = sa.text("state = 'waiting'")
     op.create_index(
@@ -122,10 +122,10 @@ def file() -> None:
         sa.Column("plates", ids, nullable=False, server_default=sa.text("'{}'")),
         sa.Column("error", sa.Text()),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
-        sa.PrimaryKeyConstraint("uuid", "key", name="adi_file_pkey"),
-        sa.ForeignKeyConstraint(["uuid"], ["adi_order.uuid"], name="adi_file_uuid_fkey", ondelete="CASCADE"),
-        sa.CheckConstraint(ROUTES, name="adi_file_route_check"),
-        sa.CheckConstraint(STEPS, name="adi_file_step_check"),
+        sa.PrimaryKeyConstraint("uuid", "key", name=op.f("adi_file_pkey")),
+        sa.ForeignKeyConstraint(["uuid"], ["adi_order.uuid"], name=op.f("adi_file_uuid_fkey"), ondelete="CASCADE"),
+        sa.CheckConstraint(ROUTES, name=op.f("adi_file_route_check")),
+        sa.CheckConstraint(STEPS, name=op.f("adi_file_step_check")),
     )
 
 

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all tests share."""
+
+pytest_plugins = ["tests.fixtures.postgres"]

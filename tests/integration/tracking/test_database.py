@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Errors of the database as ours."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull
+from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.queue import Queue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.fixtures.producer import Producer
+
+BREAK = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'tests'"
+
+
+def raises(code: str) -> str:
+    return f"DO $$ BEGIN RAISE EXCEPTION 'trouble' USING ERRCODE = '{code}'; END $$"
+
+
+@pytest.mark.parametrize("code", ["57P01", "57P03", "53300", "08006", "40P01", "40001", "55P03", "25006", "58030"])
+def test_trouble_of_the_surroundings(code: str, database: Database) -> None:
+    with pytest.raises(DatabaseDown, match="trouble") as caught, database.begin() as connection:
+        connection.execute(text(raises(code)))
+    assert isinstance(caught.value.__cause__, DBAPIError)
+    assert caught.value.where == database.where
+
+
+def test_a_full_disk(database: Database) -> None:
+    with pytest.raises(DiskFull, match="tracking database"), database.begin() as connection:
+        connection.execute(text(raises("53100")))
+
+
+def test_a_bug_keeps_its_traceback(database: Database) -> None:
+    with pytest.raises(DBAPIError), database.begin() as connection:
+        connection.execute(text("SELECT 1 / 0"))
+
+
+def test_a_connection_that_breaks_in_the_middle_and_the_next_one(database: Database, producer: Producer) -> None:
+    with pytest.raises(DatabaseDown), database.begin() as connection:  # noqa: PT012 (broken in the middle, then used)
+        producer.sql(BREAK)
+        connection.execute(text("SELECT 1"))
+    with database.begin() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    producer.sql(BREAK)
+    with database.begin() as connection:  # the one in the pool is dead, which nobody has to notice
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with closing(Database(f"postgresql://ann:secret@/adi?host={tmp_path}", name="tests")) as database:
+        with pytest.raises(DatabaseDown) as caught, database.begin():
+            pass
+        assert "secret" not in str(caught.value)
+        assert str(tmp_path) in str(caught.value)
+
+
+def test_a_port_where_nobody_listens() -> None:
+    with closing(Database("postgresql://ann:secret@127.0.0.1:1/adi", name="tests")) as database:
+        with pytest.raises(DatabaseDown, match=r"127\.0\.0\.1:1/adi") as caught, database.begin():
+            pass
+        assert "secret" not in str(caught.value)
+
+
+def test_a_database_without_our_tables_says_what_to_do(empty_database_url: str) -> None:
+    with closing(Database(empty_database_url, name="tests")) as database, pytest.raises(ConfigurationError, match="db upgrade"):
+        Queue(database, lease_seconds=60).pending()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://ann:secret@host/adi", "postgresql://ann:secret@host:port/adi", "sqlite://"]
+)
+def test_a_url_of_another_kind_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="postgresql://user:password@") as caught:
+        Database(url, name="tests")
+    assert "secret" not in str(caught.value)

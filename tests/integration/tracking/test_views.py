@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What people and programs see of orders."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omero_adi_plugin.errors import OrderNotFound
+from omero_adi_plugin.orders import FileStep, LedgerFile, OrderState, Route
+from omero_adi_plugin.tracking.ledger import Ledger
+from omero_adi_plugin.tracking.views import list_orders, order_report
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.tracking.database import Database
+    from omero_adi_plugin.tracking.intake import Intake
+    from omero_adi_plugin.tracking.queue import Queue
+    from tests.fixtures.producer import Producer
+
+
+def test_the_report_of_a_running_order(producer: Producer, database: Database, intake: Intake, queue: Queue) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    Ledger(database, claim.lease).record(
+        LedgerFile(entry="/data/a.tif", key="data/a.tif", route=Route.INPLACE, step=FileStep.IMPORTED, fileset=3, images=(4, 5))
+    )
+    report = json.loads(json.dumps(order_report(database, uuid).as_json()))
+    stages = report.pop("stages")
+    assert [stage["stage"] for stage in stages] == ["Import Pending", "Import Started"]
+    assert set(stages[0]) == {"stage", "time", "description"}
+    assert datetime.fromisoformat(stages[0]["time"]).tzinfo is not None
+    assert datetime.fromisoformat(report["lease"].pop("until")) == claim.lease.until
+    file = {"entry": "/data/a.tif", "output": None, "route": "inplace", "step": "imported", "fileset": 3}
+    assert report == {
+        "uuid": uuid,
+        "state": "running",
+        "stage": "Import Started",
+        "description": None,
+        "user": "ann",
+        "group": "Demo",
+        "target": "Dataset:151",
+        "attempt": 1,
+        "next_try": None,
+        "lease": {"owner": "host:1"},
+        "files": [{**file, "images": [4, 5], "plates": [], "error": None}],
+    }
+
+
+def test_an_order_that_waits_again_says_why_and_until_when(
+    producer: Producer, database: Database, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    queue.give_back(claim.lease, note="the connection was lost", failed=True, after_seconds=60)
+    report = order_report(database, uuid)
+    assert (report.state, report.description, report.lease_owner) == (OrderState.WAITING, "the connection was lost", None)
+    assert producer.sql("SELECT run_after FROM adi_order") == [(report.next_try,)]
+
+
+@pytest.mark.parametrize(
+    ("stage", "state"),
+    [
+        ("Import Pending", OrderState.WAITING),
+        ("Import Started", OrderState.RUNNING),
+        ("Import Preprocessing", OrderState.RUNNING),
+        ("Import Completed", OrderState.COMPLETED),
+        ("Import Failed", OrderState.FAILED),
+        ("something else", None),
+    ],
+)
+@pytest.mark.parametrize("timestamp", ["now", None, "infinity", "-infinity"])
+def test_an_order_that_was_never_taken_in_has_a_report_too(
+    stage: str, state: OrderState | None, timestamp: str | None, producer: Producer, database: Database
+) -> None:
+    uuid = producer.pending(stage=stage, timestamp=timestamp, files="{broken")
+    report = order_report(database, uuid)
+    assert (report.state, report.stage, report.attempt, report.files) == (state, stage, 0, ())
+    assert json.loads(json.dumps(report.as_json()))["stages"][0]["stage"] == stage
+
+
+def test_an_unknown_order_is_not_found(database: Database) -> None:
+    with pytest.raises(OrderNotFound, match="'nobody'"):
+        order_report(database, "nobody")
+
+
+def test_the_list_has_the_newest_first_and_can_be_narrowed(
+    producer: Producer, database: Database, intake: Intake, queue: Queue
+) -> None:
+    first, second, third = (producer.pending() for _ in range(3))
+    producer.sql("UPDATE imports SET user_name = 'bob' WHERE uuid = %s", second)
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    waiting = [uuid for uuid in (third, second, first) if uuid != claim.lease.order]
+    assert [order.uuid for order in list_orders(database, state=OrderState.WAITING, user=None, limit=9)] == waiting
+    everything = list_orders(database, state=None, user=None, limit=9)
+    assert everything[0].uuid == claim.lease.order  # its `Import Started` is the newest row
+    assert [order.uuid for order in list_orders(database, state=None, user="bob", limit=9)] == [second]
+    assert len(list_orders(database, state=None, user=None, limit=2)) == 2
+    assert not {"files", "stages"} & set(everything[0].as_json())
