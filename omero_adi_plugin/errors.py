@@ -12,7 +12,7 @@
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
     │           FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble
+    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   └── OmeroDown  DatabaseDown  DiskFull
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -251,6 +251,16 @@ class ServerTrouble(TryAgain):
     def __init__(self, *, doing: str, words: str) -> None:
         super().__init__(f"OMERO.server reported an error while {doing}: {words}. The order is tried again by itself.")
         self.doing, self.words = doing, words
+
+
+class StillUnderWay(TryAgain):
+    """An order has not ended within the time that somebody wanted to wait for it."""
+
+    def __init__(self, *, uuid: str, seconds: float) -> None:
+        super().__init__(
+            f"Order '{uuid}' has not ended within {seconds:g} seconds. It goes on by itself; `omero adi orders show {uuid}` tells more."
+        )
+        self.uuid, self.seconds = uuid, seconds
 
 
 # --- trouble of the surroundings ------------------------------------------------------------------------------------

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Imports: the subcommand that orders an import, and carries it out, waits for it or leaves it to a service."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands.orders import print_report
+from omero_adi_plugin.commands.using import database_of, settings_of
+from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
+from omero_adi_plugin.errors import UsageError, UserUnknown
+from omero_adi_plugin.orders import Target
+from omero_adi_plugin.service.attempt import account, owner
+from omero_adi_plugin.service.run import carry_out
+from omero_adi_plugin.sessions import Logins, translated
+from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
+from omero_adi_plugin.tracking.views import OrderReport, order_report
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator, Sequence
+
+    from omero_adi_plugin.pipeline.progress import OnProgress
+    from omero_adi_plugin.pipeline.progress import Progress as StepForward
+    from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.database import Database
+
+
+def run(args: Namespace) -> None:
+    """Order the import, and see to it as `--queue` or `--wait` say, or without them in this process.
+
+    Raises
+    ------
+    OrderFailed
+        It was carried out, and failed.
+    """
+    settings = settings_of(args)
+    target = Target.parse(args.into)
+    files = [absolute(path) for path in args.paths]
+    user = args.for_user or settings.omero_user
+    group = args.in_group or default_group(settings, user=user)
+    with database_of(settings) as database:
+        if not (args.queue or args.wait):
+            _carry_out_here(settings, database, user=user, group=group, target=target, files=files, as_json=args.as_json)
+            return
+        uuid = submit_order(database, user=user, group=group, target=target, files=files)
+        if args.queue:
+            if args.as_json:
+                printing.as_json({"uuid": uuid})
+            else:
+                printing.line(uuid)
+            return
+        printing.note(f"order {uuid}")
+        _tell(wait_for_end(database, uuid, timeout_seconds=None), as_json=args.as_json)
+
+
+def absolute(path: str) -> str:
+    """Return a path as an order needs it: absolute; a last component that is a link stays one, `..` follows links.
+
+    Raises
+    ------
+    UsageError
+        It holds bytes that are no text in this encoding: the database cannot hold it.
+    """
+    given = Path(path).absolute()
+    if ".." in given.parts:
+        given = given.resolve() if given.name == ".." else given.parent.resolve() / given.name
+    text = str(given)
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UsageError(f"The name {path!r} is not valid text, so no order can hold it. Rename the file.")
+    return text
+
+
+def default_group(settings: Settings, *, user: str) -> str:
+    """Return the name of a user's default group, as OMERO has it.
+
+    Raises
+    ------
+    UserUnknown
+        OMERO has no such user.
+    OmeroDown
+        OMERO does not answer.
+    """
+    with Logins(account(settings)) as logins:
+        session = logins.service()
+        rows = session.query("select e.id from Experimenter e where e.omeName = :name", name=user)
+        if not rows:
+            raise UserUnknown(user=user)
+        with translated("asking for a default group", settings.omero):
+            group = session.factory.getAdminService().getDefaultGroup(rows[0][0])
+        return str(group.getName().getValue())
+
+
+def _carry_out_here(
+    settings: Settings, database: Database, *, user: str, group: str, target: Target, files: Sequence[str], as_json: bool
+) -> None:
+    """Insert the order already leased to this process, so that no service takes it, and do the work."""
+    queue = Queue(database, lease_seconds=settings.lease_seconds)
+    claim = submit_claimed(database, queue, user=user, group=group, target=target, files=files, owner=owner())
+    uuid = claim.lease.order
+    printing.note(f"order {uuid}")
+    with shown_progress(len(files)) as on_progress:
+        carry_out(settings, claim, on_progress=on_progress)
+    _tell(order_report(database, uuid), as_json=as_json)
+
+
+def _tell(report: OrderReport, *, as_json: bool) -> None:
+    if as_json:
+        print_report(report, as_json=True)
+    else:
+        printing.line(f"order {report.uuid}  {report.stage}  {_amount(report)}")
+    raise_unless_completed(report)
+
+
+def _amount(report: OrderReport) -> str:
+    files = report.files or ()
+    counts = {
+        "fileset": sum(file.fileset is not None for file in files),
+        "image": sum(len(file.images) for file in files),
+        "plate": sum(len(file.plates) for file in files),
+    }
+    words = [f"{count} {thing}{'' if count == 1 else 's'}" for thing, count in counts.items() if count]
+    return ", ".join(words) or "nothing imported"
+
+
+@contextmanager
+def shown_progress(total: int) -> Iterator[OnProgress]:
+    """Show progress on stderr meanwhile: a bar on a terminal, else one line for each thing that is begun.
+
+    Parameters
+    ----------
+    total : int
+        Entries of the order.
+    """
+    if not sys.stderr.isatty():
+        yield lambda step: printing.note(f"{step.done}/{step.total} {step.entry}: {step.words}")
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def show(step: StepForward) -> None:
+            words = printing.printable(f"{Path(step.entry).name}: {step.words}")
+            bar.update(task, completed=step.done, total=step.total, description=words)
+
+        yield show

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Orders: the subcommands that tell what became of orders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands.using import database_of, settings_of
+from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
+from omero_adi_plugin.errors import UsageError
+from omero_adi_plugin.orders import OrderState
+from omero_adi_plugin.tracking.views import list_orders, order_report
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from omero_adi_plugin.tracking.database import Database
+    from omero_adi_plugin.tracking.views import OrderReport
+
+
+def run(args: Namespace) -> None:
+    """Do `orders list`, `orders show` or `orders wait`."""
+    action = {"list": _list, "show": _show, "wait": _wait}[args.adi_action]
+    with database_of(settings_of(args)) as database:
+        action(database, args)
+
+
+def _list(database: Database, args: Namespace) -> None:
+    if args.limit < 1:
+        raise UsageError(f"--limit {args.limit} lists nothing. Give a number from 1 on.")
+    state = OrderState(args.state) if args.state else None
+    reports = list_orders(database, state=state, user=args.for_user, limit=args.limit)
+    if args.as_json:
+        printing.as_json([report.as_json() for report in reports])
+        return
+    heads = ("order", "state", "stage", "user", "group", "target", "attempt", "description")
+    printing.table(
+        heads,
+        [
+            (
+                report.uuid,
+                report.state,
+                report.stage,
+                report.user,
+                report.group,
+                report.target,
+                report.attempt,
+                report.description,
+            )
+            for report in reports
+        ],
+    )
+
+
+def _show(database: Database, args: Namespace) -> None:
+    print_report(order_report(database, args.uuid), as_json=args.as_json)
+
+
+def _wait(database: Database, args: Namespace) -> None:
+    if args.timeout is not None and not args.timeout >= 0:
+        raise UsageError(f"--timeout {args.timeout} is no time to wait. Give seconds, 0 or more.")
+    report = wait_for_end(database, args.uuid, timeout_seconds=args.timeout)
+    print_report(report, as_json=args.as_json)
+    raise_unless_completed(report)
+
+
+def print_report(report: OrderReport, *, as_json: bool) -> None:
+    """Print where one order stands.
+
+    Parameters
+    ----------
+    report : OrderReport
+        With files and stages.
+    as_json : bool
+        As contract 8 fixes it, for programs; else for people.
+    """
+    if as_json:
+        printing.as_json(report.as_json())
+        return
+    facts = [
+        ("order", report.uuid),
+        ("state", report.state),
+        ("stage", report.stage),
+        ("description", report.description),
+        ("user", report.user),
+        ("group", report.group),
+        ("target", report.target),
+        ("attempt", report.attempt),
+        ("next try", report.next_try),
+        ("carried out by", report.lease_owner),
+    ]
+    printing.table(("what", ""), [fact for fact in facts if fact[1] is not None])
+    if report.stages:
+        printing.line("")
+        printing.table(("time", "stage", "description"), [(row.time, row.stage, row.description) for row in report.stages])
+    if report.files:
+        printing.line("")
+        printing.table(
+            ("entry", "step", "fileset", "images", "plates", "error"),
+            [(file.entry, file.step, file.fileset, _ids(file.images), _ids(file.plates), file.error) for file in report.files],
+        )
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    """Return ids as a person can take them in: the first few, and how many there are."""
+    most = 8
+    return " ".join(map(str, ids[:most])) + (f" … ({len(ids)})" if len(ids) > most else "")

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Parser: all subcommands, their arguments and their help.
+
+OMERO runs this for every `omero` command, whichever it is: so nothing heavy is imported here, and the module that does a
+subcommand's work, `omero_adi_plugin.commands.<module>`, is imported when it is run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from omero_adi_plugin.orders import OrderState
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+HELP = "Automated data import: order imports, carry them out, see what became of them"
+
+DEFAULT_LIMIT = 25
+"""How many orders are listed without --limit."""
+
+EXIT_STATUS = """\
+Exit status: 0 done, 64 wrong usage, 65 an order failed, 69 OMERO or the database is not there, 70 a bug,
+75 try again later, 77 not permitted, 78 a setting is wrong."""
+
+SERVE = """\
+Examples:
+  omero adi serve                          carry out orders until told to end (SIGTERM or Ctrl-C)
+  omero adi serve --once                   do what is waiting, then end
+  omero adi serve --config /etc/adi.yml
+
+Any number of services, on any number of hosts, can run on one database."""
+
+IMPORT = """\
+Examples:
+  omero adi import plate7.tif --into Screen:12
+  omero adi import *.ome.tif --into Dataset:151 --for researcher --in-group demo-lab
+  omero adi import big.ome.tif --into Dataset:151 --queue
+  omero adi import big.ome.tif --into Dataset:151 --wait && rm big.ome.tif.lock
+
+Files are imported in place: OMERO holds links to them, so they must stay where they are.
+Without --queue and --wait the order is carried out here, in this process."""
+
+ORDERS = """\
+Examples:
+  omero adi orders list --state failed
+  omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --timeout 600"""
+
+ORDERS_LIST = """\
+Examples:
+  omero adi orders list
+  omero adi orders list --state running --for researcher
+  omero adi orders list --state failed --limit 100 --json"""
+
+ORDERS_SHOW = """\
+Examples:
+  omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --json"""
+
+ORDERS_WAIT = """\
+Examples:
+  omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --timeout 600
+
+Exit status: 0 completed, 65 failed, 75 the time is over and the order goes on."""
+
+DB = """\
+Examples:
+  omero adi db current
+  omero adi db upgrade"""
+
+DB_CURRENT = """\
+Example:
+  omero adi db current --json"""
+
+DB_UPGRADE = """\
+Example:
+  omero adi db upgrade --config /etc/adi.yml
+
+A service does this when it starts, unless ADI_RUN_MIGRATIONS=0."""
+
+DEMO = """\
+Examples:
+  omero adi demo                           show everything, then end everything
+  omero adi demo --keep                    leave it running, to try things by hand:
+  . .demo/env                              ... after which every command works
+  omero adi demo --stop                    end it
+
+All of it lies below .demo in this folder, and answers on this machine only."""
+
+
+def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
+    """Give a parser our subcommands.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the standard library, or the one of the same shape that OMERO's command line brings along.
+    run : callable
+        Called with the parsed arguments. `args.adi_module` names the module below `omero_adi_plugin.commands` whose `run` does
+        the work, and `args.adi_action` says what it is to do.
+    """
+    parser.epilog = EXIT_STATUS
+    kind = with_our_status(type(parser))
+    # Only this one instance was made by somebody else; the parsers below it are of our own class.
+    vars(parser)["error"] = kind.error.__get__(parser)
+    subcommands = _Subcommands(parser, run=run, kind=kind)
+
+    serve = subcommands.add("serve", "serve", help_="carry out orders: the service", epilog=SERVE)
+    serve.add_argument("--once", action="store_true", help="end when every order is done")
+
+    _configure_import(subcommands.add("import", "imports", help_="order an import", epilog=IMPORT, facts=True))
+    _configure_orders(subcommands.group("orders", help_="see what became of orders", epilog=ORDERS))
+
+    database = subcommands.group("db", help_="the tables in the database", epilog=DB)
+    database.add("upgrade", "db", help_="make the tables, or bring them up to date", epilog=DB_UPGRADE, facts=True)
+    database.add("current", "db", help_="print which revisions the tables have", epilog=DB_CURRENT, facts=True)
+
+    demo = subcommands.add("demo", "demo", help_="show it all at work, with servers of its own", epilog=DEMO, config=False)
+    which = demo.add_mutually_exclusive_group()
+    which.add_argument("--keep", action="store_true", help="leave everything running at the end")
+    which.add_argument("--stop", action="store_true", help="end what an earlier demo left running")
+
+
+def _configure_import(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file to import")
+    parser.add_argument("--into", required=True, metavar="TARGET", help="Dataset:ID or Screen:ID, which must exist")
+    parser.add_argument("--for", dest="for_user", metavar="USER", help="whose images they become (default: the service account)")
+    parser.add_argument("--in-group", metavar="GROUP", help="in which group (default: that user's default group)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--queue", action="store_true", help="leave it to a service, print the order's uuid and end")
+    where.add_argument("--wait", action="store_true", help="leave it to a service and wait until it has ended")
+
+
+def _configure_orders(orders: _Subcommands) -> None:
+    listing = orders.add("list", "orders", help_="list the newest orders", epilog=ORDERS_LIST, facts=True)
+    listing.add_argument("--state", choices=[state.value for state in OrderState], help="only those in this state")
+    listing.add_argument("--for", dest="for_user", metavar="USER", help="only those of this user")
+    listing.add_argument("--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help=f"at most so many ({DEFAULT_LIMIT})")
+    show = orders.add("show", "orders", help_="show one order, its files and its stages", epilog=ORDERS_SHOW, facts=True)
+    wait = orders.add("wait", "orders", help_="wait until an order has ended", epilog=ORDERS_WAIT, facts=True)
+    wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after so long (default: never)")
+    for parser in (show, wait):
+        parser.add_argument("uuid", metavar="UUID", help="of the order")
+
+
+class _Subcommands:
+    """The subcommands below one parser."""
+
+    def __init__(self, parser: ArgumentParser, *, run: Callable[[Namespace], None], kind: type[ArgumentParser]) -> None:
+        self._run, self._kind = run, kind
+        self._choices: Any = parser.add_subparsers(
+            title="Subcommands", metavar="<subcommand>", dest="adi_action", parser_class=kind
+        )
+        self._choices.required = True
+
+    def group(self, name: str, *, help_: str, epilog: str) -> _Subcommands:
+        """Add a subcommand that has subcommands itself."""
+        return _Subcommands(self._parser(name, help_, epilog), run=self._run, kind=self._kind)
+
+    def add(self, name: str, module: str, *, help_: str, epilog: str, config: bool = True, facts: bool = False) -> ArgumentParser:
+        """Add a subcommand that does something; `facts`: it prints some, and has --json."""
+        parser = self._parser(name, help_, epilog)
+        if config:
+            parser.add_argument("--config", metavar="FILE", help="settings file (default: ADI_CONFIG, then config/settings.yml)")
+        if facts:
+            parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, for programs")
+        parser.set_defaults(func=self._run, adi_module=module)
+        return parser
+
+    def _parser(self, name: str, help_: str, epilog: str) -> ArgumentParser:
+        parser: ArgumentParser = self._choices.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            epilog=epilog,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        return parser
+
+
+def with_our_status(kind: type[ArgumentParser]) -> type[ArgumentParser]:
+    """Return a class of parsers like `kind` that ends with status 64 for wrong usage (EX_USAGE of sysexits.h), not with 2."""
+
+    class UsageParser(kind):  # type: ignore[misc, valid-type]  # the base is OMERO's parser or the standard library's
+        def error(self, message: str) -> NoReturn:
+            self.print_usage(sys.stderr)
+            sys.stderr.write(f"{self.prog}: {message}\n")
+            sys.exit(os.EX_USAGE)
+
+    return UsageParser
