@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from omero_devserver.hql import functions, paths, tree
+from omero_devserver.hql.discriminators import discriminator_sql
 from omero_devserver.hql.errors import EmptyListError, HqlError, NotExecutableError, NullParameterError, ParameterTypeError
 from omero_devserver.hql.values import Argument, Value, ValueKind
 from omero_devserver.model.schema import ENTITIES
@@ -141,14 +142,9 @@ class Compiler:
             raise NullParameterError(name=node.name)
         given = argument.element_types if argument.elements is not None else {argument.type}
         expected = _expected_type(wanted)
-        for given_type in given:
-            if (
-                (expected
-                and argument.value is not None
-                and given_type != expected)
-                or (expected and argument.elements and given_type != expected)
-            ):
-                raise ParameterTypeError(name=node.name, wanted=expected, given=given_type)
+        wrong = next((kind for kind in sorted(given) if expected and kind != expected), None)
+        if wrong is not None:
+            raise ParameterTypeError(name=node.name, wanted=expected, given=wrong)
         if argument.elements is None:
             return Value(sql=self._bind(argument.value), type=argument.type)
         if len(argument.elements) > _MOST_ELEMENTS:
@@ -182,12 +178,11 @@ class Compiler:
         return Value(sql=f"({left.sql} {node.operator} {right.sql})", type="RBool", aggregate=left.aggregate or right.aggregate)
 
     def _arithmetic(self, node: tree.Arithmetic) -> Value:
-        left, right = (
-            self._sides(node.left, node.right) if node.operator == "||" else (self.value(node.left), self.value(node.right))
-        )
         if node.operator == "||":
+            left, right = self._sides(node.left, node.right)
             result = "RString"
         else:
+            left, right = self.value(node.left), self.value(node.right)
             result = next((t for t in _ARITHMETIC_ORDER if t in (left.type, right.type)), "")
         sql = f"({left.sql} {node.operator} {right.sql})"
         return Value(sql=sql, type=result, aggregate=left.aggregate or right.aggregate)
@@ -219,8 +214,7 @@ class Compiler:
         """Subselect of the ids of a collection's elements that the caller may see."""
         owner, field = paths.collection(self.scope, path.parts)
         entity = ENTITIES[field.type]
-        name = f"c{len(self.bound)}"
-        self.bound[name] = None  # uses the name up
+        name = self.scope.new_table()
         condition = self.scope.row_filter(name, entity)
         extra = f" AND {condition}" if condition else ""
         return f"(SELECT {name}.id FROM {table(entity)} AS {name} WHERE {name}.r_{field.inverse} = {owner.table}.id{extra})"
@@ -289,9 +283,9 @@ def _expected_type(wanted: Value | None) -> str:
 
 
 def _discriminated(value: Value, other: Value) -> Value:
-    """`a.class = TagAnnotation` compares classes; compared with text, `a.class` is the discriminator, which is never a class name."""
+    """`a.class = TagAnnotation` compares classes; compared with text, `a.class` is the discriminator."""
     if value.kind in (ValueKind.CLASS, ValueKind.TYPE) and other.type == "RString":
-        return replace(value, sql="NULL")
+        return replace(value, sql=discriminator_sql(value.sql))
     return value
 
 

@@ -97,7 +97,7 @@ class _Walk:
     scope: Scope
     at: Alias
 
-    def to(self, parts: Sequence[str]) -> Value:
+    def to(self, parts: Sequence[str]) -> Value:  # noqa: PLR0911  (one return a kind of step)
         if not parts:
             return self._whole()
         first, rest = parts[0], parts[1:]

@@ -81,7 +81,7 @@ class Scope:
 
     def add_root(self, entity: Entity, name: str, *, conditions: tuple[str, ...] = (), filtered: bool = True) -> Alias:
         """Add an entity to the from clause."""
-        alias = Alias(table=self._new_table(), entity=entity)
+        alias = Alias(table=self.new_table(), entity=entity)
         self._parts.append(_Part("JOIN" if self._parts else "", f"{table(entity)} AS {alias.table}", []))
         self.conditions += conditions
         if entity.name != entity.root:
@@ -111,14 +111,14 @@ class Scope:
         if part.startswith("details."):
             column, target = detail(part.removeprefix("details."), start, self.text)
             return self._join_table(
-                Alias(table=self._new_table(), entity=ENTITIES[target], parent=start, fetch=fetch),
+                Alias(table=self.new_table(), entity=ENTITIES[target], parent=start, fetch=fetch),
                 keyword,
                 f"{start.table}.{column}",
             )
         field = field_of(start.entity, part, self.text)
         match field.kind:
             case Kind.REF:
-                alias = Alias(table=self._new_table(), entity=ENTITIES[field.type], parent=start, fetch=fetch)
+                alias = Alias(table=self.new_table(), entity=ENTITIES[field.type], parent=start, fetch=fetch)
                 return self._join_table(alias, keyword, f"{start.table}.r_{part}")
             case Kind.SEQ:
                 return self._join_collection(start, field, keyword, fetch=fetch)
@@ -155,7 +155,7 @@ class Scope:
         return alias
 
     def _join_collection(self, start: Alias, field: Field, keyword: str, *, fetch: bool) -> Alias:
-        alias = Alias(table=self._new_table(), entity=ENTITIES[field.type], parent=start, field=field, fetch=fetch)
+        alias = Alias(table=self.new_table(), entity=ENTITIES[field.type], parent=start, field=field, fetch=fetch)
         conditions = [f"{alias.table}.r_{field.inverse} = {start.table}.id"]
         if condition := self.row_filter(alias.table, alias.entity):
             conditions.append(condition)
@@ -165,7 +165,7 @@ class Scope:
         return alias
 
     def _join_map(self, start: Alias, field: Field, keyword: str, *, fetch: bool) -> Alias:
-        alias = Alias(table=self._new_table(), entity=start.entity, parent=start, field=field, fetch=fetch)
+        alias = Alias(table=self.new_table(), entity=start.entity, parent=start, field=field, fetch=fetch)
         conditions = [
             f"{alias.table}.object = {start.table}.id",
             f"{alias.table}.root = '{start.entity.root}'",

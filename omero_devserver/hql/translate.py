@@ -192,7 +192,8 @@ def _fetches(scope: Scope, columns: list[Column]) -> list[Fetch]:
     for alias in scope.fetched:
         if alias.parent is None or alias.parent.table not in owners:
             raise HqlError(
-                f"query specified join fetching, but the owner of the fetched association was not present in the select list [{scope.text}]"
+                "query specified join fetching, but the owner of the fetched association "
+                f"was not present in the select list [{scope.text}]"
             )
         owners.add(alias.table)
         fetches.append(Fetch(alias=alias, at=at, parent_at=at + 1))

@@ -231,7 +231,7 @@ def new(entity: Entity, row_id: int | None = None, *, loaded: bool = True) -> An
 
 
 def rows_that_refer_to(root: str) -> tuple[tuple[Entity, Field], ...]:
-    """References, each with the entity that declares it, whose target lies in the table of `root`."""
+    """List references, each with the entity that declares it, whose target lies in the table of `root`."""
     return _REFERRERS[root]
 
 

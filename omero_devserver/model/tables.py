@@ -89,7 +89,7 @@ def columns_of(root: str) -> dict[str, str]:
 
 @functools.cache
 def targets_of(root: str) -> dict[str, str]:
-    """References of the table of `root`: column and the one table that it refers to.
+    """Map the references of the table of `root`, by column, to the one table that each refers to.
 
     `LightSource.type` is left out: each subclass has an enumeration of its own there.
     """

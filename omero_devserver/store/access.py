@@ -62,7 +62,7 @@ class Access:
         return not _granted(self.permissions(group), _GROUP, _READ)
 
     def row_filter(self, table: str, entity: Entity) -> str:
-        """SQL condition under which the caller sees rows of an entity in a query; "" if always.
+        """Write the SQL condition under which the caller sees rows of an entity in a query; "" if always.
 
         One group: rows of that group and of group `user`. All groups: those of all groups that the caller is in; an
         administrator then sees everything. In private groups only the caller's own rows, unless it leads the group.
@@ -94,14 +94,12 @@ class Access:
             return True
         if caller.group >= 0 and group != caller.group:
             return False
-        if caller.admin:
-            return True
-        if group not in caller.member_of:
+        if not caller.admin and group not in caller.member_of:
             return _granted(self.permissions(group), _WORLD, _READ)
         return bool(row["owner_id"] == caller.user) or self._sees_all_of(group)
 
     def rights(self, entity: Entity, owner: int | None, group: int | None) -> Rights:
-        """What the caller may do to a row of that owner and group."""
+        """Tell what the caller may do to a row of that owner and group."""
         caller = self.caller
         if caller.privileged:
             return EVERYTHING
@@ -111,7 +109,7 @@ class Access:
         return _together([self._as_owner(owner, group), self._as_member(group), self._as_leader(group), self._as_admin(group)])
 
     def rights_to(self, entity: Entity, row: sqlite3.Row) -> Rights:
-        """What the caller may do to a row."""
+        """Tell what the caller may do to a row."""
         return self.rights(entity, row["owner_id"], row["group_id"])
 
     def _sees_all_of(self, group: int) -> bool:

@@ -100,11 +100,14 @@ class Database:
             yield connection
         finally:
             self._here.connection = None
-            with self._pool_lock:
-                if self._closed:
-                    connection.close()
-                else:
-                    self._pool.append(connection)
+            self._give_back(connection)
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._pool_lock:
+            if self._closed:
+                connection.close()
+            else:
+                self._pool.append(connection)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)

@@ -182,7 +182,7 @@ class Delete:
                     )
 
     def _loose_ends(self) -> list[tuple[Entity, str, list[int]]]:
-        """References of remaining rows to gone ones that can be emptied; one that cannot is a refusal."""
+        """List references of remaining rows to gone ones that can be emptied; one that cannot is a refusal."""
         loose = []
         for root, gone in self._gone.items():
             for entity, reference in rows_that_refer_to(root):

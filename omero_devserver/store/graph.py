@@ -62,7 +62,7 @@ class Graph:
                 extra["Experimenter"].add(row["owner_id"])
             if with_details and row["creation_id"] is not None:
                 extra["Event"].add(row["creation_id"])
-        known = {key for key in self._objects}
+        known = set(self._objects)
         found += self._make({root: {i for i in ids if (root, i) not in known} for root, ids in extra.items()})
         self._learn_classes(row for _, row in found)
         for root, row in found:
@@ -70,7 +70,7 @@ class Graph:
         self._fill_maps(found)
 
     def get(self, root: str, row_id: int) -> Any | None:  # noqa: ANN401  (omero-py's classes carry no types)
-        """Loaded object of a row, if it was asked for and exists."""
+        """Give the loaded object of a row, if it was asked for and exists."""
         return self._objects.get((root, row_id))
 
     def set_collection(self, owner: Any, field: str, elements: Iterable[Any]) -> None:  # noqa: ANN401
@@ -139,8 +139,8 @@ class Graph:
 
     def _details(self, row: sqlite3.Row) -> Any:  # noqa: ANN401
         details = omero.model.DetailsI()
-        for name, (column, entity) in DETAILS.items():
-            setattr(details, f"_{name}", self.reference(entity, row[column]))
+        for name, (column, target) in DETAILS.items():
+            setattr(details, f"_{name}", self.reference(target, row[column]))
         entity = ENTITIES[row["cls"]]
         group = row["id"] if entity.name == "ExperimenterGroup" else row["group_id"]
         permissions = omero.model.PermissionsI(self._access.permissions(group))

@@ -74,7 +74,7 @@ class People:
         return found
 
     def memberships(self, user: int) -> Memberships:
-        """Groups of a user; none for a user that does not exist."""
+        """List the groups of a user; none for a user that does not exist."""
         found = self._rows.rows(
             "SELECT r_parent, c_owner FROM t_GroupExperimenterMap WHERE r_child = ? ORDER BY r_parent = ?, position, id",
             user,
@@ -95,7 +95,8 @@ class People:
             return frozenset()
         every = {str(row[0]) for row in self._rows.rows("SELECT c_value FROM t_AdminPrivilege")}
         taken = self._rows.rows(
-            "SELECT name FROM map_value WHERE root = 'Experimenter' AND object = ? AND field = 'config' AND lower(value) = 'false'",
+            "SELECT name FROM map_value"
+            " WHERE root = 'Experimenter' AND object = ? AND field = 'config' AND lower(value) = 'false'",
             user,
         )
         return frozenset(every - {str(row[0]).removeprefix("AdminPrivilege:") for row in taken})

@@ -12,6 +12,7 @@ import omero
 import omero.model
 from omero.rtypes import rbool, rclass, rdouble, rlist, rmap, robject, rstring, rtype
 
+from omero_devserver.hql.discriminators import DISCRIMINATORS
 from omero_devserver.hql.errors import (
     DmlError,
     EmptyListError,
@@ -35,21 +36,8 @@ if TYPE_CHECKING:
     from omero_devserver.store.access import Access
     from omero_devserver.store.rows import Rows
 
+_TRUE = rbool(True)  # noqa: FBT003  (OMERO's signature)
 _RIGHTS = ("canLink", "canEdit", "canDelete", "canAnnotate", "canChgrp", "canChown")
-#: What `x.class` gives: discriminators of OMERO's Hibernate mapping of annotations ("/map/" was recorded).
-_DISCRIMINATORS = {
-    "BooleanAnnotation": "/basic/bool/",
-    "CommentAnnotation": "/basic/text/comment/",
-    "DoubleAnnotation": "/basic/num/double/",
-    "FileAnnotation": "/type/OriginalFile/",
-    "ListAnnotation": "/list/",
-    "LongAnnotation": "/basic/num/long/",
-    "MapAnnotation": "/map/",
-    "TagAnnotation": "/basic/text/tag/",
-    "TermAnnotation": "/basic/term/",
-    "TimestampAnnotation": "/basic/time/",
-    "XmlAnnotation": "/basic/text/xml/",
-}
 
 
 class Query:
@@ -155,9 +143,9 @@ class Query:
                 # OMERO's projections make a permissions map of an entity with such an alias (OMERO.web relies on it).
                 return _permissions_of(obj) if column.name.endswith("_details_permissions") else robject(obj)
             case ValueKind.CLASS:
-                if raw not in _DISCRIMINATORS:
+                if raw not in DISCRIMINATORS:
                     raise HqlError(f"the discriminator of {raw} is not known; select type(…) instead of ….class")
-                return rstring(_DISCRIMINATORS[raw])
+                return rstring(DISCRIMINATORS[raw])
             case ValueKind.TYPE:
                 return rclass(ENTITIES[raw].full_name)
             case ValueKind.PERMISSIONS:
@@ -184,7 +172,7 @@ def _permissions_of(obj: Any) -> Any:  # noqa: ANN401
 
 def _permissions(perm1: int) -> Any:  # noqa: ANN401
     """Permissions selected as a value carry no restrictions: all rights are true (real server, recorded)."""
-    return rmap({**{name: rbool(True) for name in _RIGHTS}, "perm": rstring(str(omero.model.PermissionsI(perm1)))})
+    return rmap({**{name: _TRUE for name in _RIGHTS}, "perm": rstring(str(omero.model.PermissionsI(perm1)))})
 
 
 def _unit(unit_type: str, number: float, unit: str) -> Any:  # noqa: ANN401

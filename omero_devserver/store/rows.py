@@ -76,7 +76,7 @@ class Rows:
         self.execute(f"UPDATE {table(find_class(entity))} SET {changes} WHERE id = ?", *values.values(), row_id)
 
     def row(self, entity: Entity, row_id: int) -> sqlite3.Row | None:
-        """The row of an id, if there is one."""
+        """Read the row of an id, if there is one."""
         found = self.rows(f"SELECT * FROM {table(entity)} WHERE id = ?", row_id)
         return found[0] if found else None
 
@@ -108,7 +108,7 @@ def chunks(ids: Iterable[int]) -> Iterator[list[int]]:
 
 
 def list_columns(entity: Entity) -> tuple[str, ...]:
-    """References of an entity to the owners of ordered collections that it is an element of."""
+    """List references of an entity to the owners of ordered collections that it is an element of."""
     return tuple(
         f"r_{other.inverse}"
         for f in entity.fields.values()

@@ -52,7 +52,7 @@ class Store:
         """Give the file back; what was committed is on disk."""
         self._database.close()
 
-    def objects(self, caller: Caller, hql: str, parameters: Any = None) -> list[Any]:
+    def objects(self, caller: Caller, hql: str, parameters: Any = None) -> list[Any]:  # noqa: ANN401  (omero.sys.Parameters)
         """Run a query that selects one entity, as IQuery.findAllByQuery does.
 
         Raises
@@ -64,7 +64,7 @@ class Store:
         """
         return Query(self._rows, Access(caller, self._rows)).objects(hql, parameters)
 
-    def project(self, caller: Caller, hql: str, parameters: Any = None) -> list[list[Any]]:
+    def project(self, caller: Caller, hql: str, parameters: Any = None) -> list[list[Any]]:  # noqa: ANN401
         """Run a query and give its rows as RTypes, as IQuery.projection does; raises what `objects` raises."""
         return Query(self._rows, Access(caller, self._rows)).project(hql, parameters)
 
