@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`orders` and `db` as processes, on a real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omero_adi_plugin.orders import Target, TargetKind
+from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.migrate import CONTRACT_HEAD, PLUGIN_HEAD
+from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TARGET = Target(kind=TargetKind.DATASET, id=151)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url, name="test")
+    yield database
+    database.close()
+
+
+class Adi:
+    """The command, with a settings file."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._folder = folder
+        config = folder / "settings.yml"
+        config.write_text(json.dumps({"ingest_tracking_db": url}))
+        self._tail = ["--config", str(config)]
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "omero_adi_plugin", *words, *self._tail]
+        # the test's own environment must not name another database
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ADI_", "INGEST_", "OMERO_"))}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=self._folder)
+
+
+@pytest.fixture
+def adi(database_url: str, tmp_path: Path) -> Adi:
+    return Adi(database_url, tmp_path)
+
+
+def ordered(database: Database, path: str = "/data/a.tif", user: str = "researcher") -> str:
+    return submit_order(database, user=user, group="demo-lab", target=TARGET, files=[path])
+
+
+def failed(database: Database, reason: str) -> str:
+    queue = Queue(database, lease_seconds=60)
+    claim = submit_claimed(
+        database, queue, user="researcher", group="demo-lab", target=TARGET, files=["/data/a.tif"], owner="host:1"
+    )
+    queue.fail(claim.lease, reason=reason)
+    return claim.lease.order
+
+
+def test_list_prints_the_newest_first_for_programs(adi: Adi, database: Database) -> None:
+    first, second = ordered(database), ordered(database)
+    done = adi("orders", "list", "--json")
+    listed = json.loads(done.stdout)
+    assert done.returncode == os.EX_OK
+    assert [order["uuid"] for order in listed] == [second, first]
+    assert set(listed[0]) == {
+        "uuid", "state", "stage", "description", "user", "group", "target", "attempt", "next_try", "lease",
+    }  # fmt: skip
+
+
+def test_list_filters(adi: Adi, database: Database) -> None:
+    bad = failed(database, "No.")
+    hers = ordered(database, user="other")
+    assert [order["uuid"] for order in json.loads(adi("orders", "list", "--state", "failed", "--json").stdout)] == [bad]
+    assert [order["uuid"] for order in json.loads(adi("orders", "list", "--for", "other", "--json").stdout)] == [hers]
+    assert len(json.loads(adi("orders", "list", "--limit", "1", "--json").stdout)) == 1
+    assert adi("orders", "list", "--limit", "0").returncode == os.EX_USAGE
+
+
+def test_a_list_in_a_pipe_is_one_plain_line_an_order(adi: Adi, database: Database) -> None:
+    uuid = failed(database, "The first line\nand \x1b[31mthe second.")
+    lines = adi("orders", "list").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["order", uuid]
+    assert "\x1b" not in lines[1]
+
+
+def test_show_prints_what_contract_8_fixes(adi: Adi, database: Database) -> None:
+    uuid = failed(database, "'/data/a.tif' does not exist on the server.")
+    shown = json.loads(adi("orders", "show", uuid, "--json").stdout)
+    assert shown["state"] == "failed"
+    assert shown["stage"] == "Import Failed"
+    assert shown["target"] == "Dataset:151"
+    assert shown["attempt"] == 1
+    assert shown["lease"] is None
+    assert shown["files"] == []
+    assert [row["stage"] for row in shown["stages"]] == ["Import Pending", "Import Started", "Import Failed"]
+    assert set(shown["stages"][0]) == {"stage", "time", "description"}
+
+
+def test_show_for_people_has_the_reason(adi: Adi, database: Database) -> None:
+    uuid = failed(database, "'/data/a.tif' does not exist on the server.")
+    done = adi("orders", "show", uuid)
+    assert done.returncode == os.EX_OK
+    assert "'/data/a.tif' does not exist on the server." in done.stdout
+
+
+def test_an_order_that_is_not_there_is_65(adi: Adi) -> None:
+    done = adi("orders", "show", "nobody")
+    assert done.returncode == os.EX_DATAERR
+    assert done.stderr == "There is no order 'nobody'. `omero adi orders list` shows the newest ones.\n"
+
+
+def test_wait_ends_with_75_when_its_time_is_over(adi: Adi, database: Database) -> None:
+    uuid = ordered(database)
+    done = adi("orders", "wait", uuid, "--timeout", "0.2")
+    assert done.returncode == os.EX_TEMPFAIL
+    assert f"Order '{uuid}' has not ended within 0.2 seconds." in done.stderr
+    assert adi("orders", "wait", uuid, "--timeout", "-1").returncode == os.EX_USAGE
+
+
+def test_wait_ends_with_65_when_the_order_failed(adi: Adi, database: Database) -> None:
+    uuid = failed(database, "The disk is a brick.")
+    done = adi("orders", "wait", uuid, "--json")
+    assert done.returncode == os.EX_DATAERR
+    assert json.loads(done.stdout)["state"] == "failed"
+    assert "The disk is a brick." in done.stderr
+
+
+def test_wait_sees_the_end_of_an_order(adi: Adi, database: Database) -> None:
+    queue = Queue(database, lease_seconds=60)
+    claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
+    results: list[subprocess.CompletedProcess[str]] = []
+    waiting = threading.Thread(target=lambda: results.append(adi("orders", "wait", claim.lease.order, "--timeout", "30")))
+    waiting.start()
+    queue.complete(claim.lease)
+    waiting.join()
+    assert results[0].returncode == os.EX_OK
+    assert results[0].stderr.splitlines() == ["Import Pending", "Import Started", "Import Completed"]
+
+
+def test_a_database_that_is_not_there_is_69_and_its_password_stays_out_of_sight(tmp_path: Path) -> None:
+    done = Adi("postgresql://adi:geheim@127.0.0.1:9/nothing", tmp_path)("orders", "list")
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert "127.0.0.1:9" in done.stderr
+    assert "geheim" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_upgrade_makes_the_tables_and_current_says_so(empty_database_url: str, tmp_path: Path) -> None:
+    adi = Adi(empty_database_url, tmp_path)
+    assert json.loads(adi("db", "current", "--json").stdout) == {"contract": None, "plugin": None}
+    assert "not up to date" in adi("db", "current").stderr
+    expected = {"contract": CONTRACT_HEAD, "plugin": PLUGIN_HEAD}
+    for _ in range(2):
+        done = adi("db", "upgrade", "--json")
+        assert (done.returncode, json.loads(done.stdout)) == (os.EX_OK, expected)
+    assert json.loads(adi("db", "current", "--json").stdout) == expected

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A worker that is killed right after a step: the next one adopts what is whole and repeats what is half."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.samples import Samples
+from tests.fixtures.services import WAIT_SECONDS, Services, Tracking, clean, wait_until
+
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.settings import Settings
+
+def at_the_step(progress):
+    if progress.step == sys.argv[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+attempts = Attempts(Settings.load(Path(sys.argv[1])))
+claim = attempts.queue.claim(owner="the one that is killed")
+attempts.carry_out(claim, on_progress=at_the_step)
+"""
+
+
+def carried_out_until_killed(services: Services, tracking: Tracking, *, step: str) -> None:
+    """Claim the next order in a process of its own that is killed as soon as the ledger has this step."""
+    tracking.sql(
+        "INSERT INTO adi_order (uuid, imports_id, user_name, group_name)"
+        " SELECT uuid, id, user_name, group_name FROM imports WHERE stage = 'Import Pending'"
+    )
+    tracking.sql("DELETE FROM adi_inbox")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(services.config), step], check=False, timeout=WAIT_SECONDS, env=clean()
+    )
+    assert done.returncode == -signal.SIGKILL, "the step was not reached, so this proves nothing"
+
+
+@pytest.mark.parametrize("step", ["planned", "created", "verifying", "imported", "annotated"])
+def test_killed_right_after_a_step_the_file_is_there_once_whole_and_annotated(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples, step: str
+) -> None:
+    file = samples.three_images()
+    order = tracking.order(lab, file)
+    carried_out_until_killed(services, tracking, step=step)
+    there = lab.markers()
+    assert there == (Counter() if step == "planned" else Counter({(order, file): 1}))
+    before = lab.images()
+    services.start()
+    tracking.wait(order)
+    assert lab.markers() == Counter({(order, file): 1})
+    assert len(lab.images()) == 3
+    assert not before or lab.images() == before, "what was whole was not adopted"
+    assert lab.images_with(order) == lab.images()
+    assert all(len(lab.key_values(image)) == 1 for image in lab.images())
+    assert tracking.stages(order) == ["Import Pending", "Import Started", "Import Started", "Import Completed"]
+
+
+def test_a_whole_fileset_that_the_ledger_does_not_know_to_be_whole_is_adopted(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    file = samples.three_images()
+    order = tracking.order(lab, file)
+    carried_out_until_killed(services, tracking, step="imported")
+    before = lab.images()
+    tracking.sql("UPDATE adi_file SET step = 'verifying', images = '{}'")  # as if killed before the answer was written down
+    services.start()
+    tracking.wait(order)
+    assert lab.images() == before
+    assert lab.markers() == Counter({(order, file): 1})
+
+
+def test_what_somebody_has_deleted_is_not_imported_again_by_itself(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    services.start()
+    order = tracking.order(lab, file := samples.image())
+    tracking.wait(order)
+    lab.session.gateway().deleteObjects("Image", lab.images(), wait=True)
+    tracking.order(lab, file, uuid=order)
+    wait_until(lambda: tracking.stages(order)[-1] == "Import Failed", what="the refusal")
+    assert "imported earlier" in tracking.description(order)
+    assert lab.images() == []
