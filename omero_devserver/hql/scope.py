@@ -145,7 +145,8 @@ class Scope:
         """Write the from clause, without the word `from`."""
         return " ".join(part.sql() for part in self._parts).strip()
 
-    def _new_table(self) -> str:
+    def new_table(self) -> str:
+        """Make up a name for a table in the SQL."""
         return f"a{next(self._numbers)}"
 
     def _join_table(self, alias: Alias, keyword: str, column: str) -> Alias:

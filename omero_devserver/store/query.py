@@ -172,7 +172,7 @@ def _permissions_of(obj: Any) -> Any:  # noqa: ANN401
 
 def _permissions(perm1: int) -> Any:  # noqa: ANN401
     """Permissions selected as a value carry no restrictions: all rights are true (real server, recorded)."""
-    return rmap({**{name: _TRUE for name in _RIGHTS}, "perm": rstring(str(omero.model.PermissionsI(perm1)))})
+    return rmap({**dict.fromkeys(_RIGHTS, _TRUE), "perm": rstring(str(omero.model.PermissionsI(perm1)))})
 
 
 def _unit(unit_type: str, number: float, unit: str) -> Any:  # noqa: ANN401
