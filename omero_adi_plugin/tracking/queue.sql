@@ -66,5 +66,6 @@ SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order WHERE stat
 
 -- pending
 -- How many orders have not come to their end.
-SELECT count(*) FROM (SELECT uuid FROM adi_order WHERE state IN ('waiting', 'running')
+SELECT count(*) FROM (SELECT uuid FROM adi_order WHERE state = 'waiting'
+                      UNION SELECT uuid FROM adi_order WHERE state = 'running'
                       UNION SELECT uuid FROM adi_inbox WHERE not_before <= now()) AS open

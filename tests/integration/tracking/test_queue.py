@@ -206,19 +206,3 @@ def test_the_ledger_keeps_what_was_recorded_in_its_order(
     for line in (LINE, other, done):
         ledger.record(line)
     assert ledger.files() == (done, other)
-
-
-def test_a_claim_reads_its_index_and_not_the_backlog(producer: Producer) -> None:
-    producer.sql(
-        "INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state) SELECT 'o' || n, n, 'ann', 'Demo', "
-        "CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'completed' END FROM generate_series(1, 20000) n"
-    )
-    producer.sql("ANALYZE adi_order")
-    ((plan,),) = producer.sql(
-        "EXPLAIN (ANALYZE, FORMAT JSON) SELECT uuid FROM adi_order WHERE state = 'waiting' AND run_after <= now() "
-        "ORDER BY priority DESC, run_after, uuid LIMIT 1 FOR UPDATE SKIP LOCKED"
-    )
-    node = plan[0]["Plan"]
-    while "Plans" in node:
-        node = node["Plans"][0]
-    assert (node.get("Index Name"), node["Actual Rows"]) == ("adi_order_ix_waiting", 1), plan
