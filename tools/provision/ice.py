@@ -138,11 +138,10 @@ def _compile(*, pip_env: Mapping[str, str], work: Path, scratch: Path) -> Path:
     log.unlink(missing_ok=True)
     debian.provide(debian.missing_for_compiling(), log=scratch / "apt.log")
     python, source, wheels, progress = work / "venv/bin/python", work / "source", work / "wheels", work / "progress"
-    doing = "Ice for Python: preparing to compile"
-    run([sys.executable, "-m", "venv", work / "venv"], doing=doing, log=log, env=pip_env)
+    run([sys.executable, "-m", "venv", work / "venv"], doing="Ice for Python: an environment to compile in", log=log, env=pip_env)
     with (TOOLS.parent / "pyproject.toml").open("rb") as file:
         build_requires = tomllib.load(file)["build-system"]["requires"]
-    run([python, "-m", "pip", "install", *build_requires], doing=doing, log=log, env=pip_env)
+    run([python, "-m", "pip", "install", *build_requires], doing="Ice for Python: setuptools", log=log, env=pip_env)
     fetch: list[str | Path] = [
         "download",
         "--no-binary=:all:",
