@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Command line of the development server: `python -m omero_devserver --data FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PASSWORD_VARIABLE = "OMERO_DEVSERVER_ROOT_PASSWORD"  # noqa: S105  a name, not a password
+HIGHEST_PORT = 65535
+
+DESCRIPTION = """\
+A development OMERO server on the real Ice protocol: unmodified omero-py clients, BlitzGateway, the omero command and
+ezomero talk to it. For trying and testing software that talks to OMERO, not for keeping data."""
+EPILOG = """\
+The server stays in the foreground and logs to stderr. When it answers, it prints one line to stdout:
+
+    ready: ssl=PORT tcp=PORT managed_repository=PATH
+
+Ctrl-C or SIGTERM ends it. Started again on the same folder, it has everything that was there.
+
+First steps, in another terminal:
+    omero login root@127.0.0.1:PORT -w omero          (PORT: the ssl one)
+    omero group add lab --type read-only
+    omero user add ada Ada Lovelace --group-name lab -P secret"""
+
+
+class CannotStart(Exception):
+    """The server cannot be started; the text says why, and what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the server until it is told to end; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    try:
+        with _locked(options.data):
+            return _serve(options)
+    except CannotStart as error:
+        sys.stderr.write(f"omero_devserver: {error}\n")
+        return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Imported late: `--help` and a refused folder need no Ice.
+    from omero_devserver.wire.server import Options, PortInUse, Server  # noqa: PLC0415
+
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        server = Server(
+            Options(
+                data=options.data.absolute(),
+                host=options.host,
+                ssl_port=options.ssl_port,
+                tcp_port=options.tcp_port,
+                root_password=options.root_password,
+                step_seconds=options.step_seconds,
+            )
+        )
+    except PortInUse as error:
+        raise CannotStart(str(error)) from error
+    try:
+        sys.stdout.write(f"ready: ssl={server.ssl_port} tcp={server.tcp_port} managed_repository={server.disk.root}\n")
+        sys.stdout.flush()
+        ended.wait()
+    finally:
+        server.close()
+    return os.EX_OK
+
+
+@contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = (data / "lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise CannotStart(f"Cannot use the data folder '{data}': {error.strerror}.") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotStart(
+                f"Another server runs on the data folder '{data}'. End it, or choose another folder with --data."
+            ) from None
+        yield
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is no port: choose 1 to {HIGHEST_PORT}, or 0 for any free one")
+    return port
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m omero_devserver",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder for database, certificate and managed repository; made if missing")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)")
+    add("--ssl-port", type=_port, default=0, metavar="N", help="port for SSL, what clients use (default: any free one)")
+    add("--tcp-port", type=_port, default=0, metavar="N", help="port without SSL (default: any free one)")
+    add(
+        "--root-password",
+        default=os.environ.get(PASSWORD_VARIABLE, "omero"),
+        help=f"password of the user root, at the first start on a folder (default: ${PASSWORD_VARIABLE}, or omero)",
+    )
+    add(
+        "--step-seconds",
+        type=float,
+        default=0.02,
+        metavar="S",
+        help="least time of each of the five import steps, to interrupt an import on purpose (default: %(default)s)",
+    )
+    add("--verbose", action="store_true", help="log more")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The disk: where the files of the data folder are, and their rows for folders and roots."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import omero
+from omero.rtypes import rlong, rstring
+
+from omero_devserver.store.caller import SERVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from omero_devserver.store.store import Store
+
+log = logging.getLogger(__name__)
+
+REPOSITORY_UUID = "4f4d4552-4f2d-4445-5653-455256455231"
+USER_GROUP = 1  # what belongs to everybody
+DIRECTORY = "Directory"
+LOG_MIMETYPE = "application/omero-log-file"
+
+
+class Disk:
+    """The folders below the data folder.
+
+    root:    the managed repository.
+    root_id: id of the OriginalFile row that describes it.
+    """
+
+    def __init__(self, *, data: Path, store: Store) -> None:
+        self._data = Path(os.path.abspath(data))  # noqa: PTH100  not resolve(): clients on the same disk see this path
+        self._store = store
+        self.root = self._data / "ManagedRepository"
+        self.root.mkdir(parents=True, exist_ok=True)
+        rows = store.rows("SELECT id FROM t_OriginalFile WHERE c_hash = ? AND c_mimetype = 'Repository'", REPOSITORY_UUID)
+        if rows:
+            self.root_id = int(rows[0]["id"])
+            store.update("OriginalFile", self.root_id, c_path=f"{self._data}/")
+        else:
+            self.root_id = self._describe_root()
+
+    def below_root(self, path: str) -> Path:
+        """Give the place of a repository path, as ``alice_2/2026-11/24/…/a.tif``, without looking whether it is there.
+
+        Raises
+        ------
+        ValueError
+            The path leaves the repository.
+        """
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise ValueError("Path may not make references above root")
+        return self.root.joinpath(*parts)
+
+    def location(self, file: Any) -> Path | None:
+        """Give the place of an OriginalFile of the managed repository; None for any other."""
+        if file.repo is None or file.repo.val != REPOSITORY_UUID:
+            return None
+        return self.below_root(file.path.val + file.name.val)
+
+    def attachment(self, file_id: int) -> Path:
+        """Give the place of an OriginalFile that belongs to no repository."""
+        return self._data / "Files" / str(file_id)
+
+    def pixel_buffer(self, pixels_id: int) -> Path:
+        """Give the place of planes that were written by a client, not imported."""
+        return self._data / "Pixels" / str(pixels_id)
+
+    def remove(self, files: Iterable[tuple[str | None, str | None, str | None]]) -> None:
+        """Remove links, logs and copies of deleted rows: what the repository holds, never what a link points to.
+
+        Called after the deletion has been committed; a file that is not there any more is no error, and one that cannot be
+        removed is only logged: its row has gone already.
+        """
+        for repository, path, name in files:
+            if repository != REPOSITORY_UUID or name is None:
+                continue
+            place = self.below_root((path or "") + name)
+            try:
+                if place.is_symlink() or not place.is_dir():
+                    place.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("cannot remove %s: %s", place, error)
+
+    def row_id(self, path: str) -> int | None:
+        """Find the row of a repository path."""
+        folder, _, name = path.strip("/").rpartition("/")
+        rows = self._store.rows(
+            "SELECT id FROM t_OriginalFile WHERE c_repo = ? AND c_path = ? AND c_name = ?",
+            REPOSITORY_UUID,
+            folder + "/" if folder else "/",
+            name,
+        )
+        return int(rows[0]["id"]) if rows else None
+
+    def new_file(self, path: str, *, mimetype: str | None, algorithm: str | None = None) -> Any:
+        """Make an unsaved OriginalFile for a repository path."""
+        folder, _, name = path.strip("/").rpartition("/")
+        file = omero.model.OriginalFileI()
+        file.name, file.path = rstring(name), rstring(folder + "/" if folder else "/")
+        file.repo = rstring(REPOSITORY_UUID)
+        if mimetype is not None:
+            file.mimetype = rstring(mimetype)
+        if algorithm is not None:
+            known = self._store.enumeration("ChecksumAlgorithm", algorithm)
+            file.hasher = omero.model.ChecksumAlgorithmI(rlong(known), False)
+        return file
+
+    def _describe_root(self) -> int:
+        file = omero.model.OriginalFileI()
+        file.name, file.path = rstring("ManagedRepository"), rstring(f"{self._data}/")
+        file.mimetype, file.hash = rstring("Repository"), rstring(REPOSITORY_UUID)
+        return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)

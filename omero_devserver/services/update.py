@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""IUpdate: saving objects and graphs of objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import omero
+
+from omero_devserver.model.schema import entity_of
+from omero_devserver.store.errors import GraphFailed
+from omero_devserver.wire.faults import fault
+from omero_devserver.wire.servant import slow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omero_devserver.wire.servant import Call
+
+
+class Update:
+    """Operations of ``omero.api.IUpdate``; each is one transaction."""
+
+    def saveObject(self, call: Call, one: Any) -> None:
+        """Save an object and what hangs on it."""
+        _save(call, [one])
+
+    def saveAndReturnObject(self, call: Call, one: Any) -> Any:
+        """Save an object and what hangs on it; returns it with ids."""
+        return _save(call, [one])[0]
+
+    @slow
+    def saveArray(self, call: Call, many: Sequence[Any]) -> None:
+        """Save objects: all of them, or none."""
+        _save(call, many)
+
+    @slow
+    def saveCollection(self, call: Call, many: Sequence[Any]) -> None:
+        """Save objects: all of them, or none."""
+        _save(call, many)
+
+    @slow
+    def saveAndReturnArray(self, call: Call, many: Sequence[Any]) -> list[Any]:
+        """Save objects: all of them, or none; returns them with ids, in their order."""
+        return _save(call, many)
+
+    @slow
+    def saveAndReturnIds(self, call: Call, many: Sequence[Any]) -> list[int]:
+        """Save objects: all of them, or none; returns their ids, in their order."""
+        return [one.id.val for one in _save(call, many)]
+
+    def deleteObject(self, call: Call, one: Any) -> None:
+        """Delete an object and its links."""
+        found = entity_of(one)
+        try:
+            deletion = call.server.store.delete(call.user, {found.name: [one.id.val]})
+        except GraphFailed as refusal:
+            name = f"{found.full_name}:Id_{one.id.val}"
+            if "not permitted" in refusal.message:
+                raise fault(omero.SecurityViolation, f"Deleting {name} not allowed.") from refusal
+            raise fault(omero.ValidationException, refusal.message) from refusal
+        call.server.disk.remove(deletion.files)
+
+
+def _save(call: Call, many: Sequence[Any]) -> list[Any]:
+    if many is None or any(one is None for one in many):
+        raise fault(omero.ApiUsageException, "Argument to save cannot be null.")
+    return call.server.store.save(call.user, many)

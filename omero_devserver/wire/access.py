@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Access: in whose name, and in which group, a call is made.
+
+The session says who; the call's context may name another group (`omero.group`, -1 for all) or, for an administrator,
+another user (`omero.user`). Texts of the refusals: real server, recorded (facts 4 and 5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import omero
+
+from omero_devserver.store.caller import Caller
+from omero_devserver.wire.faults import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from omero_devserver.store.store import Store
+    from omero_devserver.wire.sessions import Session
+
+ALL_GROUPS = -1
+SYSTEM_GROUP, USER_GROUP = 0, 1
+
+
+def caller(store: Store, session: Session, context: Mapping[str, str]) -> Caller:
+    """Work out the caller of one call.
+
+    Parameters
+    ----------
+    store : Store
+        Knows users and groups.
+    session : Session
+        The session of the call.
+    context : mapping of str to str
+        The call's context; an `omero.group` that is no number is ignored (recorded).
+
+    Returns
+    -------
+    Caller
+        With the group of the call.
+
+    Raises
+    ------
+    omero.SecurityViolation
+        The user is not in the group, or is no administrator and names another user.
+    omero.ValidationException
+        There is no such group.
+    """
+    user = _number(context.get("omero.user"))
+    if user is None or user == session.user:
+        user = session.user
+    elif SYSTEM_GROUP not in store.people.memberships(session.user).member_of:
+        raise fault(omero.SecurityViolation, f"User {session.user} is not an admin and so cannot set uid to {user}")
+    found = store.people.memberships(user)
+    admin = SYSTEM_GROUP in found.member_of
+    privileges = store.people.privileges(user)
+    if session.privileges is not None:
+        privileges &= session.privileges
+    group = _number(context.get("omero.group"))
+    if group is None:
+        group = session.group
+    if group != ALL_GROUPS:
+        if store.people.group_name(group) is None:
+            missing = f"No row with the given identifier exists: [ome.model.meta.ExperimenterGroup#{group}]"
+            nested = f"nested exception is org.hibernate.ObjectNotFoundException: {missing}"
+            raise fault(omero.ValidationException, f"{missing}; {nested}")
+        if not admin and group not in found.member_of:
+            raise fault(omero.SecurityViolation, f"User {user} is not a member of group {group} and cannot login")
+    return Caller(
+        user=user,
+        group=group,
+        admin=admin,
+        member_of=found.member_of,
+        leader_of=found.leader_of,
+        privileges=privileges,
+        session=session.row,
+        event_type=session.event_type,
+    )
+
+
+def require_group(store: Store, session: Session, *, group: int, who: Caller) -> None:
+    """Refuse a caller who is not in `group`: 0 for administrators, 1 for active users.
+
+    Raises
+    ------
+    omero.SecurityViolation
+        With the names of the groups that the caller is in, his default group first (recorded).
+    """
+    if group in who.member_of:
+        return
+    mine = ", ".join(store.people.group_name(member) or "" for member in who.member_of)
+    allowed = store.people.group_name(group)
+    raise fault(omero.SecurityViolation, f"No matching roles found in [{mine}] for session {session.uuid} (allowed: [{allowed}])")
+
+
+def _number(text: str | None) -> int | None:
+    try:
+        return int(text) if text else None
+    except ValueError:
+        return None

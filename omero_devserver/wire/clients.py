@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clients: connections that have joined a session."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import Ice
+import omero
+
+from omero_devserver.wire import servant
+from omero_devserver.wire.factory import ServiceFactory
+
+if TYPE_CHECKING:
+    from omero_devserver.wire.server import Server
+    from omero_devserver.wire.sessions import Session
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Client:
+    """One connection and the session it has joined.
+
+    category: of the client's own objects; also names its service factory.
+    detached: leave the session open when the client goes (`detachOnDestroy`).
+    released: its reference on the session has been given back already.
+    callback: proxy of the client's `omero.api.ClientCallback`, through its own connection.
+    """
+
+    server: Server
+    session: Session
+    connection: Any
+    category: str = field(default_factory=lambda: str(uuid.uuid4()))
+    detached: bool = False
+    released: bool = False
+    callback: Any = None
+
+    @property
+    def identity(self) -> Any:
+        """Identity of the service factory: clients read the session's uuid from its name."""
+        return Ice.Identity(self.session.uuid, "session-" + self.category)
+
+
+class Clients:
+    """All connected clients."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._all: dict[str, Client] = {}
+        self._factories: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._watch = _Watch(self)
+        server.sessions.on_end(self._session_ended)
+
+    def add(self, client: Client) -> Any:
+        """Take a client in; returns the proxy of its service factory."""
+        factory = servant.make(ServiceFactory(client), omero.api.ServiceFactory, server=self._server, session=client.session)
+        with self._lock:
+            self._all[client.category] = client
+            self._factories[client.identity.category] = factory
+        client.connection.setCallback(self._watch)
+        return self._server.adapter.createProxy(client.identity)
+
+    def of(self, connection: Any) -> Client | None:
+        """Find the client of a connection."""
+        with self._lock:
+            return next((client for client in self._all.values() if client.connection == connection), None)
+
+    def factory(self, category: str) -> Any:
+        """Find the servant of a service factory by the category of its identity; None if that client has gone."""
+        return self._factories.get(category)
+
+    def leave(self, client: Client, *, explicit: bool) -> None:
+        """Let a client go: its reference on the session is gone (see `Sessions.release` for `explicit`)."""
+        self._forget(client)
+        if not client.released:
+            client.released = True
+            self._server.sessions.release(client.session, explicit=explicit, keep=client.detached)
+
+    def _forget(self, client: Client) -> None:
+        with self._lock:
+            self._all.pop(client.category, None)
+            self._factories.pop(client.identity.category, None)
+
+    def _session_ended(self, session: Session) -> None:
+        with self._lock:
+            gone = [client for client in self._all.values() if client.session is session]
+        overdue = session.overdue() is not None
+        for client in gone:
+            client.released = True
+            if not overdue:  # who was timed out is told so at every call; only a closed session is not there any more
+                self._forget(client)
+            if client.callback is not None:
+                client.callback.begin_sessionClosed(lambda: None, lambda _error: None)
+
+
+class _Watch(Ice.ConnectionCallback):  # type: ignore[misc]  # Ice carries no types
+    """Notices connections that end: a client that was killed gives its reference back within a second."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def heartbeat(self, connection: Any) -> None:
+        """Do nothing: a heartbeat keeps the connection, not the session."""
+
+    def closed(self, connection: Any) -> None:
+        """Let the connection's client go."""
+        client = self._clients.of(connection)
+        if client is not None:
+            self._clients.leave(client, explicit=False)

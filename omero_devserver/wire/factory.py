@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The service factory: what a logged-in client holds, and gets its services from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import omero
+import omero.all
+from omero.rtypes import rlong
+
+from omero_devserver.cmd import requests
+from omero_devserver.services import catalogue
+from omero_devserver.store.caller import SERVER
+from omero_devserver.wire.access import SYSTEM_GROUP
+from omero_devserver.wire.faults import fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omero_devserver.wire.clients import Client
+    from omero_devserver.wire.servant import Call
+
+_GETTER = re.compile(r"get(\w+)Service$")
+_CREATOR = re.compile(r"create(\w+)$")
+
+
+class ServiceFactory:
+    """The operations of ``omero.api.ServiceFactory``.
+
+    `getXService` and `createX` are one rule each (`__getattr__`); which services exist is in `services.catalogue`.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, operation: str) -> Callable[[Call], Any]:
+        """Give the method behind `getXService` or `createX`; AttributeError for anything else."""
+        got = _GETTER.match(operation)
+        if got:
+            return lambda call: self._stateless(call, f"omero.api.I{got[1]}")
+        created = _CREATOR.match(operation)
+        if created:
+            kind = {"SearchService": "Search"}.get(created[1], created[1])
+            return lambda call: catalogue.create(call, kind)
+        raise AttributeError(operation)
+
+    def sharedResources(self, call: Call) -> Any:
+        """Give the proxy of the shared resources."""
+        return self._stateless(call, "omero.grid.SharedResources")
+
+    def getByName(self, call: Call, name: str) -> Any:
+        """Give the proxy of a stateless service by its full name."""
+        return omero.api.ServiceInterfacePrx.uncheckedCast(self._stateless(call, name))
+
+    def createByName(self, call: Call, name: str) -> Any:
+        """Create a stateful service by its full name."""
+        made = catalogue.create(call, name.rpartition(".")[2])
+        return omero.api.StatefulServiceInterfacePrx.uncheckedCast(made)
+
+    def setCallback(self, call: Call, callback: Any) -> None:
+        """Keep the client's callback, bound to its own connection."""
+        proxy = call.connection.createProxy(callback.ice_getIdentity())
+        self._client.callback = omero.api.ClientCallbackPrx.uncheckedCast(proxy)
+
+    def closeOnDestroy(self, call: Call) -> None:
+        """Let the session end with its last client."""
+        self._client.detached = False
+
+    def detachOnDestroy(self, call: Call) -> None:
+        """Let the session outlive its last client."""
+        self._client.detached = True
+
+    def destroy(self, call: Call) -> None:
+        """Log this client out."""
+        call.server.clients.leave(self._client, explicit=True)
+
+    def activeServices(self, call: Call) -> list[str]:
+        """List the stateful services that are open."""
+        return [name for name in call.session.services if "@" in name]
+
+    def keepAlive(self, call: Call, service: Any) -> bool:
+        """Count as a call; False where the user may not be in the session's group (recorded: facts 5)."""
+        try:
+            return call.caller is not None
+        except omero.SecurityViolation:
+            return False
+
+    def keepAllAlive(self, call: Call, services: list[Any]) -> int:
+        """Count as a call; no bit of the answer is set: all services live."""
+        return 0
+
+    def getSecurityContexts(self, call: Call) -> list[Any]:
+        """List the groups that the user is in."""
+        return call.server.store.get(SERVER, "ExperimenterGroup", list(call.caller.member_of))
+
+    def setSecurityContext(self, call: Call, group: Any) -> Any:
+        """Change the group of the session; returns the former one."""
+        who = call.caller
+        wanted = group.id.val
+        if self.activeServices(call):
+            names = "\n".join(self.activeServices(call))
+            raise fault(omero.SecurityViolation, f"SecurityContext change cancelled:\n{names}")
+        if wanted not in who.member_of and SYSTEM_GROUP not in who.member_of:
+            raise fault(omero.SecurityViolation, f"User {who.user} is not a member of group {wanted}")
+        former = call.session.group
+        call.session.group = wanted
+        return omero.model.ExperimenterGroupI(rlong(former), False)
+
+    def submit(self, call: Call, request: Any) -> Any:
+        """Start a request; returns the proxy of its handle."""
+        return requests.submit(call, request, who=replace(call.caller, group=-1))
+
+    def _stateless(self, call: Call, name: str) -> Any:
+        return catalogue.stateless(call, name)

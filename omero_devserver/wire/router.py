@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The router: where a client logs in (`OMERO.Glacier2/router`).
+
+A real server has Glacier2 before it, which forwards calls; here the router is a servant of the same adapter, and hands
+out proxies to it. Clients notice no difference.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import Glacier2
+import Ice
+import omero
+
+from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
+from omero_devserver.wire.clients import Client
+
+if TYPE_CHECKING:
+    from omero_devserver.wire.server import Server
+    from omero_devserver.wire.sessions import Session
+
+IDENTITY = "OMERO.Glacier2/router"
+SECONDS_AFTER_SECOND_FAILURE = 3  # recorded: the first wrong password answers at once, each further one takes 3 s
+SESSION_TIMEOUT_SECONDS, ACM_TIMEOUT_SECONDS = 600, 60
+
+
+class Router:
+    """The operations of ``Glacier2.Router``; asynchronous ones get Ice's callback."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._failures: set[str] = set()
+
+    def getClientProxy(self, current: Any) -> None:
+        """Give no proxy for callbacks: null makes clients use the router's own endpoints."""
+        return
+
+    def getServerProxy(self, current: Any) -> Any:
+        """Give some proxy: clients only check that it is not null."""
+        return self._server.adapter.createProxy(Ice.Identity("server", ""))
+
+    def addProxies(self, proxies: Any, current: Any) -> list[Any]:
+        """Have nothing to forward, so nothing to evict."""
+        return []
+
+    def getCategoryForClient(self, current: Any) -> str:
+        """Give the category that the client's own objects must have."""
+        client = self._server.clients.of(current.con)
+        return client.category if client else ""
+
+    def createSession(self, user: str, password: str, current: Any) -> Any:
+        """Log in with a password, or join a session by its uuid.
+
+        Raises
+        ------
+        Glacier2.PermissionDeniedException
+            Wrong name, password or uuid.
+        omero.WrappedCreateSessionException
+            Unknown group, or a user without one.
+        """
+        session = self._joined(user, password) or self._login(user, password, current.ctx)
+        client = Client(server=self._server, session=session, connection=current.con)
+        return Glacier2.SessionPrx.uncheckedCast(self._server.clients.add(client))
+
+    def delay(self, user: str) -> float:
+        """Say how long to wait, in seconds, before a refusal is sent to `user`."""
+        if user in self._failures:
+            return SECONDS_AFTER_SECOND_FAILURE
+        self._failures.add(user)
+        return 0
+
+    def refreshSession(self, current: Any) -> None:
+        """Keep the session alive."""
+        client = self._server.clients.of(current.con)
+        if client is None:
+            raise Glacier2.SessionNotExistException
+        self._server.sessions.use(client.session)
+
+    def destroySession(self, current: Any) -> None:
+        """Log out: the client's reference on its session is gone."""
+        client = self._server.clients.of(current.con)
+        if client is None:
+            raise Glacier2.SessionNotExistException
+        self._server.clients.leave(client, explicit=True)
+
+    def getSessionTimeout(self, current: Any) -> int:
+        """Give the seconds of silence after which the router would forget a client."""
+        return SESSION_TIMEOUT_SECONDS
+
+    def getACMTimeout(self, current: Any) -> int:
+        """Give the seconds after which an idle connection would be closed."""
+        return ACM_TIMEOUT_SECONDS
+
+    def _joined(self, user: str, password: str) -> Session | None:
+        session = self._server.sessions.join(user)
+        if session is None and password != user:
+            session = self._server.sessions.join(password)
+        if session is not None:
+            self._server.sessions.hold(session)
+        return session
+
+    def _login(self, user: str, password: str, context: Any) -> Session:
+        people = self._server.store.people
+        if not people.check_password(user, password):
+            raise Glacier2.PermissionDeniedException(f"Password check failed for '{user}': [{self._known(user)}]")
+        self._failures.discard(user)
+        identifier = people.user_id(user)
+        if identifier is None:
+            raise Glacier2.PermissionDeniedException(f"Password check failed for '{user}': []")
+        group = login_group(self._server, user=identifier, name=context.get("omero.group"))
+        return self._server.sessions.create(
+            user=identifier,
+            group=group,
+            event_type=context.get("omero.event") or "User",
+            agent=context.get("omero.agent"),
+            references=1,
+        )
+
+    def _known(self, user: str) -> str:
+        identifier = self._server.store.people.user_id(user)
+        if identifier is not None:
+            return f"id={identifier}"
+        rows = self._server.store.rows(
+            "SELECT e.c_omeName AS name, s.c_started AS started, s.c_closed AS closed FROM t_Session s"
+            " JOIN t_Experimenter e ON e.id = s.r_owner WHERE s.c_uuid = ?",
+            user,
+        )
+        return f"user={rows[0]['name']}, created={rows[0]['started']}, closed={rows[0]['closed']}" if rows else ""
+
+
+def login_group(server: Server, *, user: int, name: str | None) -> int:
+    """Work out the group of a new session.
+
+    Parameters
+    ----------
+    server : Server
+        Knows the groups.
+    user : int
+        Whose session it will be.
+    name : str or None
+        Wanted group; None, empty and `user` mean the default group. A group that he is not in is accepted here, and
+        refused at the first call (recorded: facts 5).
+
+    Returns
+    -------
+    int
+        Id of the group.
+
+    Raises
+    ------
+    omero.WrappedCreateSessionException
+        There is no such group, or the user is in none but `user`.
+    """
+    people = server.store.people
+    if name and name != "user":
+        found = people.group_id(name)
+        if found is None and name.isdigit() and people.group_name(int(name)) is not None:
+            found = int(name)
+        if found is None:
+            raise _refused(f"No such group: {name}")
+        return found
+    member_of = people.memberships(user).member_of
+    groups = [group for group in member_of if group != USER_GROUP]
+    if not groups:
+        raise _refused(f"Can't find default group for {people.user_name(user)}")
+    return groups[0] if groups[0] is not None else SYSTEM_GROUP
+
+
+def _refused(reason: str) -> Exception:
+    return omero.WrappedCreateSessionException(reason, False, 0, "ome.conditions.ApiUsageException")  # type: ignore[no-any-return]  # noqa: FBT003
+
+
+def servant(router: Router) -> Any:
+    """Make the router's Ice servant: as `servant.make`, but failing logins of one user are answered late."""
+
+    class RouterServant(Glacier2.Router):  # type: ignore[misc]
+        """Adapter between Ice and `Router`."""
+
+        def createSession_async(self, callback: Any, user: str, password: str, current: Any) -> None:
+            try:
+                callback.ice_response(router.createSession(user, password, current))
+            except Glacier2.PermissionDeniedException as refusal:
+                threading.Timer(router.delay(user), callback.ice_exception, [refusal]).start()
+            except Glacier2.CannotCreateSessionException as refusal:
+                callback.ice_exception(refusal)
+
+        def createSessionFromSecureConnection_async(self, callback: Any, current: Any) -> None:
+            callback.ice_exception(Glacier2.PermissionDeniedException("log in with name and password"))
+
+        def refreshSession_async(self, callback: Any, current: Any) -> None:
+            try:
+                router.refreshSession(current)
+            except Ice.UserException as refusal:
+                callback.ice_exception(refusal)
+            else:
+                callback.ice_response()
+
+    for name in (
+        "getClientProxy",
+        "getServerProxy",
+        "addProxies",
+        "getCategoryForClient",
+        "destroySession",
+        "getSessionTimeout",
+        "getACMTimeout",
+    ):
+        setattr(RouterServant, name, staticmethod(getattr(router, name)))
+    return RouterServant()

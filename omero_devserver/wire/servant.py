@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Servants: classes that Ice can call, made from the generated interfaces around plain objects of ours.
+
+Each operation of an interface becomes a method that looks the session up, calls the method of the same name of the
+object with a `Call` before the arguments, and checks the result against the operation's signature. An operation that the
+object does not have is answered with an error and noted in the log: nothing pretends to have worked.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import omero
+
+from omero_devserver.wire.access import USER_GROUP, caller, require_group
+from omero_devserver.wire.faults import as_ice, fault
+from omero_devserver.wire.signatures import Signature, operations, signature
+
+if TYPE_CHECKING:
+    from omero_devserver.store.caller import Caller
+    from omero_devserver.wire.server import Server
+    from omero_devserver.wire.sessions import Session
+
+log = logging.getLogger(__name__)
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_classes: dict[type, type] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call from a client.
+
+    context:    what the client sent beside the arguments, as `omero.group`.
+    connection: the client's own connection; a callback to the client must go through it.
+    """
+
+    server: Server
+    session: Session
+    context: Mapping[str, str]
+    connection: Any
+
+    @property
+    def caller(self) -> Caller:
+        """In whose name and in which group; raises SecurityViolation where the user may not be in that group."""
+        return caller(self.server.store, self.session, self.context)
+
+    @property
+    def user(self) -> Caller:
+        """As `caller`, and refuses inactive users: those who are not in the group `user`."""
+        who = self.caller
+        require_group(self.server.store, self.session, group=USER_GROUP, who=who)
+        return who
+
+
+def slow(method: Method) -> Method:
+    """Mark a method that may take long: it runs on a worker thread, so that no dispatch thread of Ice is held.
+
+    Only operations that answer asynchronously (AMD) can be marked; `make` refuses others.
+    """
+    method.slow = True  # type: ignore[attr-defined]
+    return method
+
+
+def make(implementation: object, interface: type, *, server: Server, session: Session | None) -> Any:
+    """Make an Ice servant.
+
+    Parameters
+    ----------
+    implementation : object
+        Has a method for each operation that is there; its first argument is the `Call`, or for servants without a
+        session (the router) Ice's own `Current`.
+    interface : type
+        Generated servant class, as ``omero.api.IQuery``.
+    server : Server
+        Counts the calls.
+    session : Session or None
+        Whose calls these are.
+
+    Returns
+    -------
+    Ice.Object
+        To be given to an object adapter or a servant locator.
+    """
+    if interface not in _classes:
+        methods = dict(_method(interface, operation) for operation in operations(interface))
+        _classes[interface] = type(interface.__name__ + "Servant", (interface,), methods)
+    made = _classes[interface]()
+    made.implementation, made.server, made.session = implementation, server, session
+    return made
+
+
+class Journal:
+    """Counts calls, and names the operations that were wanted and are not there."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.missing: Counter[str] = Counter()
+
+    def not_implemented(self, where: str) -> Any:
+        """Note a missing operation; returns the exception for the client."""
+        self.missing[where] += 1
+        log.warning("not implemented: %s", where)
+        return fault(omero.InternalException, f"not implemented by the development server: {where}")
+
+
+def _method(interface: type, operation: str) -> tuple[str, Callable[..., Any]]:
+    answer = signature(interface, operation)
+    where = f"{interface.__name__}.{operation}"
+
+    def asynchronous(self: Any, callback: Any, *arguments: Any) -> None:
+        work = getattr(self.implementation, operation, None)
+        if getattr(work, "slow", False):
+            self.server.workers.submit(_answer, callback, self, where, operation, answer, arguments)
+        else:
+            _answer(callback, self, where, operation, answer, arguments)
+
+    def synchronous(self: Any, *arguments: Any) -> Any:
+        try:
+            return _run(self, where, operation, answer, arguments)
+        except Exception as error:  # noqa: BLE001  the edge: whatever it is, Ice gets an exception that it can send
+            raise as_ice(error, where=where) from None
+
+    return (operation + "_async", asynchronous) if answer.asynchronous else (operation, synchronous)
+
+
+def _answer(callback: Any, servant: Any, where: str, operation: str, answer: Signature, arguments: Any) -> None:
+    try:
+        result = _run(servant, where, operation, answer, arguments)
+    except Exception as error:  # noqa: BLE001  as above
+        callback.ice_exception(as_ice(error, where=where))
+        return
+    if answer.result is None:
+        callback.ice_response()
+    else:
+        callback.ice_response(result)
+
+
+def _run(servant: Any, where: str, operation: str, answer: Signature, arguments: Any) -> Any:
+    server, session, current = servant.server, servant.session, arguments[-1]
+    server.journal.calls[where] += 1
+    method = getattr(servant.implementation, operation, None)
+    if method is None:
+        raise server.journal.not_implemented(where)
+    first = current
+    if session is not None:
+        server.sessions.use(session)
+        first = Call(server=server, session=session, context=current.ctx, connection=current.con)
+    result = method(first, *arguments[:-1])
+    if not answer.accepts(result):
+        raise TypeError(f"{result!r} is no {answer.result}")
+    return result

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The server: store, sessions, clients and repository behind one Ice object adapter."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import Ice
+import omero
+import omero.ObjectFactoryRegistrar
+import omero.rtypes
+
+from omero_devserver.repository.disk import Disk
+from omero_devserver.store.store import Store
+from omero_devserver.wire import router, servant
+from omero_devserver.wire.certificate import certificate_in
+from omero_devserver.wire.clients import Clients
+from omero_devserver.wire.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omero_devserver.wire.certificate import Certificate
+
+log = logging.getLogger(__name__)
+
+DISPATCH_THREADS = 16
+WORKERS = 16  # slow calls that run at a time
+REQUESTS = 32  # submitted requests and imports that run at a time
+
+
+class PortInUse(Exception):
+    """Another program listens on a port that the server was told to use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the server is started with.
+
+    data:                below it: database, certificate, files, managed repository.
+    ssl_port, tcp_port:  0 for any free one.
+    root_password:       of the user root, at the first start on this folder.
+    step_seconds:        how long each of the five import steps takes at least, so that it can be interrupted there.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    ssl_port: int = 0
+    tcp_port: int = 0
+    root_password: str = "omero"  # OMERO's own default
+    step_seconds: float = 0.02
+
+
+class Server:
+    """A running server; `close` ends it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        options.data.mkdir(parents=True, exist_ok=True)
+        self.journal = servant.Journal()
+        self.store = Store(options.data / "omero.sqlite", root_password=options.root_password)
+        self.disk = Disk(data=options.data, store=self.store)
+        self.sessions = Sessions(self.store)
+        self.clients = Clients(self)
+        self.sessions.on_end(_close_services)
+        self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+        self.requests = ThreadPoolExecutor(REQUESTS, thread_name_prefix="request")
+        self.communicator = _communicator(certificate_in(options.data / "certificate"))
+        self.adapter = self._listen()
+        self.ssl_port, self.tcp_port = self._ports()
+
+    def close(self) -> None:
+        """Stop listening, wait for calls that are being answered, close the database."""
+        self.communicator.destroy()
+        for session in self.sessions.all():
+            self.sessions.end(session)
+        self.workers.shutdown(wait=True)
+        self.requests.shutdown(wait=True)
+        self.store.close()
+
+    def service(self, session: Session, name: str, implementation: object, interface: Any) -> Any:
+        """Give a session a servant under `name`, and return its proxy (not yet cast)."""
+        made = servant.make(implementation, interface, server=self, session=session)
+        session.services[name] = made
+        return self.proxy(session, name)
+
+    def proxy(self, session: Session, name: str) -> Any:
+        """Give the proxy of a session's servant (not yet cast)."""
+        return self.adapter.createProxy(Ice.Identity(name, session.uuid))
+
+    def stateful(self, session: Session, implementation: Any, interface: Any) -> Any:
+        """Give a session a new stateful service, and return its proxy (not yet cast).
+
+        The implementation learns its name in the session (`name`), so that it can drop itself at `close`.
+        """
+        implementation.name = f"{interface.ice_staticId()}@{uuid.uuid4()}"
+        return self.service(session, implementation.name, implementation, interface)
+
+    def _listen(self) -> Any:
+        host = self.options.host
+        endpoints = f"ssl -h {host} -p {self.options.ssl_port}:tcp -h {host} -p {self.options.tcp_port}"
+        try:
+            adapter = self.communicator.createObjectAdapterWithEndpoints("Blitz", endpoints)
+        except Ice.SocketException as error:
+            self.communicator.destroy()
+            self.store.close()
+            ports = " or ".join(str(port) for port in (self.options.ssl_port, self.options.tcp_port) if port)
+            raise PortInUse(f"Cannot listen on {host}, port {ports or 'any'}: another program uses it.") from error
+        adapter.addServantLocator(_Locator(self), "")
+        adapter.add(router.servant(router.Router(self)), self.communicator.stringToIdentity(router.IDENTITY))
+        adapter.activate()
+        return adapter
+
+    def _ports(self) -> tuple[int, int]:
+        ports = {info.secure(): info.port for info in (endpoint.getInfo() for endpoint in self.adapter.getEndpoints())}
+        return ports[True], ports[False]
+
+
+class _Locator(Ice.ServantLocator):  # type: ignore[misc]  # Ice carries no types
+    """Finds the servant of an identity: the service factory of a client, or a service of a session."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def locate(self, current: Any) -> Any:
+        """Give the servant, or None: the client then gets ObjectNotExistException."""
+        identity = current.id
+        factory = self._server.clients.factory(identity.category)
+        if factory is not None:
+            return factory
+        session = self._server.sessions.of_category(identity.category)
+        return session.services.get(identity.name) if session is not None else None
+
+    def finished(self, current: Any, servant: Any, cookie: Any) -> None:
+        """Do nothing after a call."""
+
+    def deactivate(self, category: str) -> None:
+        """Do nothing at the end."""
+
+
+def _close_services(session: Session) -> None:
+    for made in list(session.services.values()):
+        release = getattr(made.implementation, "release", None)
+        if release is not None:
+            release()
+    if session.overdue() is None:
+        session.services.clear()
+
+
+def _communicator(certificate: Certificate) -> Any:
+    data = Ice.InitializationData()
+    data.properties = Ice.createProperties()
+    for name, value in {
+        "Ice.ImplicitContext": "Shared",
+        "Ice.MessageSizeMax": "250000",
+        "Ice.ThreadPool.Server.Size": str(DISPATCH_THREADS),
+        "Ice.ThreadPool.Server.SizeMax": str(DISPATCH_THREADS),
+        # Clients never send heartbeats, so an idle connection must not be closed from this side.
+        "Ice.ACM.Server.Close": "0",
+        "Ice.ACM.Server.Heartbeat": "3",
+        "Ice.ACM.Server.Timeout": "30",
+        "Ice.Warn.Dispatch": "1",
+        "Ice.CacheMessageBuffers": "0",
+        "Ice.Plugin.IceSSL": "IceSSL:createIceSSL",
+        "IceSSL.CertFile": str(certificate.certificate),
+        "IceSSL.KeyFile": str(certificate.key),
+        "IceSSL.VerifyPeer": "0",
+        "IceSSL.Protocols": "TLS1_0, TLS1_1, TLS1_2",
+    }.items():
+        data.properties.setProperty(name, value)
+    communicator = Ice.initialize(data)
+    omero.ObjectFactoryRegistrar.registerObjectFactory(communicator, None)
+    for factory in list(omero.rtypes.ObjectFactories.values()):
+        factory.register(communicator)
+    return communicator
