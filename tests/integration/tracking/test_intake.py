@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -198,3 +199,24 @@ def test_a_producer_needs_no_rights_on_our_tables_nor_our_search_path(producer: 
         cursor.execute("SELECT uuid FROM public.adi_inbox")
         assert cursor.fetchall() == [("u",)]
     assert intake.take_in() == 0  # the producer did not commit
+
+
+def test_an_order_that_is_claimed_just_while_it_is_taken_in_keeps_its_event(
+    producer: Producer, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    producer.pending(uuid)
+    with ThreadPoolExecutor(1) as service, closing(producer.connect()) as worker, worker.cursor() as cursor:
+        cursor.execute(
+            "UPDATE adi_order SET state = 'running', lease_owner = 'host:1', lease_token = gen_random_uuid(), lease_until = now()"
+        )
+        taken = service.submit(intake.take_in)
+        limit = time.monotonic() + 30
+        while producer.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+            assert time.monotonic() < limit, "the intake never came to wait for the claim"
+        worker.commit()
+        assert taken.result(timeout=30) == 0
+    assert producer.sql("SELECT state FROM adi_order") == [("running",)]
+    queue.free_lapsed()
+    assert (intake.take_in(), run(queue)) == (1, uuid)
