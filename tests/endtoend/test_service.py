@@ -225,7 +225,7 @@ def test_asked_to_end_a_service_ends_well_and_leaves_no_process_and_no_lease(
 ) -> None:
     service = services.start(shutdown_timeout=0)
     orders = [tracking.order(lab, samples.image(f"{number}.ome.tif")) for number in range(20)]
-    wait_until(lambda: tracking.sql("SELECT FROM adi_order WHERE state = 'running'"), what="the first order's start")
+    wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE state = 'running'"), what="the first order's start")
     workers = children(service.pid)
     assert services.stop(service) == os.EX_OK
     assert not any(alive(worker) for worker in workers)
