@@ -37,7 +37,11 @@ def statements(file_name: str) -> Mapping[str, TextClause]:
     ValueError
         A block does not begin with a name, or two have the same: the package is broken.
     """
-    content = files(__package__).joinpath(file_name).read_text(encoding="utf-8")
+    return parsed(files(__package__).joinpath(file_name).read_text(encoding="utf-8"), file_name=file_name)
+
+
+def parsed(content: str, *, file_name: str) -> Mapping[str, TextClause]:
+    """Return the statements of a file's content; see `statements`."""
     found: dict[str, TextClause] = {}
     for block in re.split(r"\n\s*\n", content.strip()):
         first, _, rest = block.partition("\n")

@@ -1,15 +1,18 @@
 -- orders
 -- Orders with where they stand, the newest first: all, one, those of a user, those in a state. An order that was never taken in has
--- only its rows in `imports`; its state is what the newest of them says, nothing if that is no stage of the contract.
+-- only its rows in `imports`; its state is what the newest of them says, nothing if that is no stage of the contract. The same holds
+-- for one that was ordered again after its end and is not yet taken in: else a program that waits for it would see the old outcome.
 WITH newest AS (
     SELECT uuid, max(id) AS last_id FROM imports
      WHERE (CAST(:uuid AS text) IS NULL OR uuid = :uuid) AND (CAST(:user AS text) IS NULL OR user_name = :user)
      GROUP BY uuid
 ), orders AS (
     SELECT n.uuid, n.last_id, s.stage, s.description, s.user_name, s.group_name, s.destination_type, s.destination_id,
-           coalesce(o.state, CASE s.stage WHEN 'Import Pending' THEN 'waiting' WHEN 'Import Started' THEN 'running'
-                                          WHEN 'Import Preprocessing' THEN 'running' WHEN 'Import Completed' THEN 'completed'
-                                          WHEN 'Import Failed' THEN 'failed' END) AS state,
+           CASE WHEN o.state IN ('completed', 'failed') AND s.stage = 'Import Pending' THEN 'waiting'
+                ELSE coalesce(o.state, CASE s.stage WHEN 'Import Pending' THEN 'waiting' WHEN 'Import Started' THEN 'running'
+                                                    WHEN 'Import Preprocessing' THEN 'running'
+                                                    WHEN 'Import Completed' THEN 'completed'
+                                                    WHEN 'Import Failed' THEN 'failed' END) END AS state,
            coalesce(o.attempt, 0) AS attempt, o.note, o.lease_owner, o.lease_until,
            CASE o.state WHEN 'waiting' THEN o.run_after END AS next_try
       FROM newest n

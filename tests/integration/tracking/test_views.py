@@ -105,3 +105,18 @@ def test_the_list_has_the_newest_first_and_can_be_narrowed(
     assert [order.uuid for order in list_orders(database, state=None, user="bob", limit=9)] == [second]
     assert len(list_orders(database, state=None, user=None, limit=2)) == 2
     assert not {"files", "stages"} & set(everything[0].as_json())
+
+
+@pytest.mark.parametrize("how", ["insert", "update"])
+def test_an_order_that_was_ordered_again_does_not_show_its_old_outcome(
+    how: str, producer: Producer, database: Database, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    queue.fail(claim.lease, reason="no")
+    assert order_report(database, uuid).state is OrderState.FAILED
+    producer.pending(uuid) if how == "insert" else producer.sql("UPDATE imports SET stage = 'Import Pending'")
+    assert order_report(database, uuid).state is OrderState.WAITING
+    assert [order.uuid for order in list_orders(database, state=OrderState.WAITING, user=None, limit=9)] == [uuid]
