@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Queries as clients see them; expectations are those recorded on a real server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import omero
+import omero.model as m
+import pytest
+from omero.rtypes import rint, rlist, rlong, rstring, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omero_devserver.store.caller import Caller
+
+    from .conftest import Lab
+
+LINES = (Path(__file__).parent / "data" / "hql-strings-seen.txt").read_text().splitlines()
+SEEN = [line[7:].strip() for line in LINES if line.strip() and not line.startswith("#")]
+TEXTS = {"ns", "name", "value", "key", "tagvalue", "mt", "ratingns"}
+
+
+@pytest.fixture
+def alice(lab: Lab) -> Caller:
+    return lab.caller("alice", "gro")
+
+
+@pytest.fixture
+def filled(lab: Lab, alice: Caller) -> Any:
+    """A dataset with four images, and a tag and a map annotation on the first."""
+    dataset = lab.dataset(alice, "Data B")
+    fileset = lab.imported(alice, 4, dataset)
+    image = m.ImageI(fileset.copyImages()[0].id.val, False)
+    tag = m.TagAnnotationI()
+    tag.textValue = rstring("tag1")
+    values = m.MapAnnotationI()
+    values.setMapValue([m.NamedValue("k1", "v1"), m.NamedValue("k2", "v2"), m.NamedValue("k1", "again")])
+    for annotation in (tag, values):
+        link = m.ImageAnnotationLinkI()
+        link.parent, link.child = image, annotation
+        lab.save(alice, link)
+    return dataset
+
+
+def seen_parameters(text: str, given: Any) -> Any:
+    values: dict[str, Any] = {}
+    for name in re.findall(r":(\w+)", text):
+        if re.search(rf"in\s*\(\s*:{name}\b", text):
+            values[name] = [1, 2]
+        elif name in TEXTS:
+            values[name] = "x"
+        else:
+            values[name] = rint(1) if name in ("row", "column") else 1
+    return given(**values)
+
+
+def test_the_file_of_seen_strings_is_whole() -> None:
+    assert len(SEEN) == 109
+
+
+@pytest.mark.parametrize("text", SEEN)
+def test_every_query_that_clients_were_seen_to_send_runs(lab: Lab, alice: Caller, filled: Any, given: Any, text: str) -> None:
+    lab.store.project(alice, text, seen_parameters(text, given))
+
+
+def test_a_root_comes_once_with_a_fetched_collection_and_again_with_a_plain_join(lab: Lab, alice: Caller, filled: Any) -> None:
+    fetched = lab.store.objects(alice, "select d from Dataset d left outer join fetch d.imageLinks", None)
+    joined = lab.store.objects(alice, "select d from Dataset d join d.imageLinks l", None)
+    assert len(fetched) == 1
+    assert fetched[0].sizeOfImageLinks() == 4
+    assert [d.id.val for d in joined] == [filled.id.val] * 4
+
+
+def test_what_is_not_fetched_comes_unloaded(lab: Lab, alice: Caller, filled: Any) -> None:
+    dataset = lab.store.objects(alice, "select d from Dataset d", None)[0]
+    assert not dataset.details.owner.isLoaded()
+    assert not dataset.details.creationEvent.isLoaded()
+    assert dataset.details.group.isLoaded()
+    assert not dataset._imageLinksLoaded
+    assert dataset.sizeOfImageLinks() == -1
+    assert dataset.version is None
+    link = lab.store.objects(alice, "select d from Dataset d join fetch d.imageLinks", None)[0].copyImageLinks()[0]
+    assert link.parent.isLoaded()
+    assert not link.child.isLoaded()
+
+
+def test_channels_come_in_their_order(lab: Lab, alice: Caller, image: Any) -> None:
+    saved = lab.save(alice, image("many", channels=5))
+    query = "select p from Pixels p join fetch p.channels c join fetch c.logicalChannel where p.image.id = :id order by c.id desc"
+    pixels = lab.store.objects(alice, query, omero.sys.ParametersI().addId(saved.id.val))[0]
+    assert [c.logicalChannel.name.val for c in pixels.copyChannels()] == ["ch0", "ch1", "ch2", "ch3", "ch4"]
+    indexes = "select index(c) from Pixels p join p.channels c where p.image.id = :id order by index(c)"
+    rows = lab.store.project(alice, indexes, omero.sys.ParametersI().addId(saved.id.val))
+    assert [row[0].val for row in rows] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("offset", "limit", "expected"),
+    [(0, 2, ["a", "b"]), (1, 2, ["b", "c"]), (0, 0, []), (-1, 2, ["a", "b"]), (100, 2, [])],
+)
+@pytest.mark.parametrize("fetch", ["", "left outer join fetch d.imageLinks"])
+def test_a_page_counts_roots(
+    lab: Lab, alice: Caller, given: Any, fetch: str, offset: int, limit: int, expected: list[str]
+) -> None:
+    for name in "abc":
+        lab.imported(alice, 2, lab.dataset(alice, name)) if name == "a" else lab.dataset(alice, name)
+    page = given().page(offset, limit)
+    found = lab.store.objects(alice, f"select d from Dataset d {fetch} order by d.name", page)
+    assert [d.name.val for d in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("p.sizeX", rint(32)),
+        ("p.id", rlong(1)),
+        ("count(p)", rlong(1)),
+        ("sum(p.sizeX)", rlong(32)),
+        ("avg(p.sizeX)", omero.rtypes.rdouble(32.0)),
+        ("max(p.sizeX)", rint(32)),
+        ("p.sizeX / 5", rint(6)),
+        ("p.id * 2 + 1", rlong(3)),
+        ("p.sha1", rstring("Pending...")),
+        ("lower(p.sha1)", rstring("pending...")),
+        ("length(p.sha1)", rint(10)),
+        ("coalesce(p.methodology, 'none')", rstring("none")),
+        ("case when p.sizeX = 32 then 1 else 0 end", rint(1)),
+        ("cast(p.id as string)", rstring("1")),
+        ("str(p.id)", rstring("1")),
+        ("p.sha1 || 'x'", rstring("Pending...x")),
+        ("size(p.channels)", rint(1)),
+        ("type(p)", omero.rtypes.rclass("ome.model.core.Pixels")),
+    ],
+)
+def test_values_have_the_types_of_the_real_server(lab: Lab, alice: Caller, image: Any, expression: str, expected: Any) -> None:
+    lab.save(alice, image())
+    found = lab.store.project(alice, f"select {expression} from Pixels p", None)
+    assert (type(found[0][0]), found[0][0].val) == (type(expected), expected.val)
+
+
+def test_entities_permissions_and_maps_in_a_projection(lab: Lab, alice: Caller, filled: Any) -> None:
+    row = lab.store.project(alice, "select d, d.details.owner, d.details.permissions from Dataset d", None)[0]
+    assert row[0].val.id.val == filled.id.val
+    assert not row[1].val.isLoaded() or row[1].val.id.val == alice.user
+    assert unwrap(row[2].val["perm"]) == "rwr---"
+    assert row[2].val["canChown"].val is True
+    text = "select new map(d.id as id, d as dataset_details_permissions) from Dataset d"
+    found = lab.store.project(alice, text, None)[0][0].val
+    assert found["id"].val == filled.id.val
+    assert found["dataset_details_permissions"].val["canChown"].val is False
+
+
+def test_a_single_null_is_an_empty_row_and_nulls_among_others_stay(lab: Lab, alice: Caller, filled: Any) -> None:
+    assert lab.store.project(alice, "select d.description from Dataset d", None) == [[]]
+    assert lab.store.project(alice, "select d.name, d.description from Dataset d", None)[0][1] is None
+    assert lab.store.project(alice, "select sum(p.sizeX) from Pixels p where p.id = -1", None) == [[]]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "a.class = MapAnnotation",
+        "a.class = '/map/'",
+        "type(a) = MapAnnotation",
+        "a.ns is null and a.class = MapAnnotation",
+        "a.textValue is null",
+        "exists (select l from ImageAnnotationLink l where l.child = a and l.child.class = MapAnnotation)",
+        "a.id in (select b.id from MapAnnotation b)",
+    ],
+)
+def test_classes_and_subqueries_find_the_map_annotation(lab: Lab, alice: Caller, filled: Any, where: str) -> None:
+    found = lab.store.objects(alice, f"select a from Annotation a where {where}", None)
+    assert [type(a) for a in found] == [m.MapAnnotationI]
+    assert [(v.name, v.value) for v in found[0].getMapValue()] == [("k1", "v1"), ("k2", "v2"), ("k1", "again")]
+
+
+def test_the_image_of_a_marker_is_found_by_the_value(lab: Lab, alice: Caller, filled: Any, given: Any) -> None:
+    text = "select a.id from Image i join i.annotationLinks l join l.child a join a.mapValue mv where mv.value = :uuid"
+    assert len(lab.store.project(alice, text, given(uuid="again"))) == 1
+    assert lab.store.project(alice, text, given(uuid="nothing")) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("d.imageLinks is not empty", 1),
+        ("d.imageLinks is empty", 0),
+        ("d.description = null", 1),
+        ("d.name like 'Data%'", 1),
+        ("d.name like 'DATA%'", 0),
+        ("lower(d.name) = 'data b'", 1),
+        ("d.details.creationEvent.time > '2020-01-01'", 1),
+        ("d.details.owner.omeName = 'alice'", 1),
+        ("not exists (select l from ProjectDatasetLink l where l.child = d.id)", 1),
+        ("d.id = :ids", 0),
+        ("d.id in (:ids)", 1),
+        ("d.id in :ids", 1),
+    ],
+)
+def test_conditions(lab: Lab, alice: Caller, filled: Any, given: Any, where: str, expected: int) -> None:
+    found = lab.store.objects(alice, f"select d from Dataset d where {where}", given(ids=[filled.id.val, 99]))
+    assert len(found) == expected
+
+
+def test_nulls_come_last_as_in_postgresql(lab: Lab, alice: Caller) -> None:
+    for name in ("with", "without"):
+        dataset = m.DatasetI()
+        dataset.name, dataset.description = rstring(name), rstring("text") if name == "with" else None
+        lab.save(alice, dataset)
+    rows = lab.store.project(alice, "select d.name from Dataset d order by d.description", None)
+    assert [row[0].val for row in rows] == ["with", "without"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("select d from NoSuch d", omero.QueryException, "NoSuch is not mapped"),
+        ("select d from dataset d", omero.QueryException, "dataset is not mapped"),
+        (
+            "select d from Dataset d where d.nosuch = 1",
+            omero.QueryException,
+            "could not resolve property: nosuch of: ome.model.containers.Dataset",
+        ),
+        ("select d from Dataset x", omero.QueryException, "Invalid path: 'd'"),
+        ("select d.imageLinks.child.id from Dataset d", omero.QueryException, "illegal attempt to dereference collection"),
+        ("select a.mapValue from MapAnnotation a", omero.QueryException, "not an entity"),
+        ("select index(l) from Dataset d join d.imageLinks l", omero.QueryException, "index"),
+        ("select median(d.id) from Dataset d", omero.QueryException, "median is not supported"),
+        ("select d.id, size(d.imageLinks) from Dataset d", omero.ApiUsageException, "could not execute query"),
+        ("select d.id from Dataset d where size(d.imageLinks) > 3", omero.ValidationException, "could not execute query"),
+        ("select d.details from Dataset d", omero.ApiUsageException, "Unsupported conversion to rtype"),
+        ("select x.bytes from Mask x", omero.ApiUsageException, "Unsupported conversion to rtype"),
+        ("select d.name, count(l) from Dataset d join d.imageLinks l", omero.ApiUsageException, "GROUP BY"),
+        ("select l.id from Dataset d join fetch d.imageLinks l", omero.QueryException, "owner of the fetched"),
+        ("delete from Dataset", omero.ApiUsageException, "Not supported for DML"),
+        ("select d from Dataset d where d.id = :id", omero.ApiUsageException, "Null parameters not allowed: id"),
+    ],
+)
+def test_what_is_wrong_is_refused_as_by_the_real_server(
+    lab: Lab, alice: Caller, text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as raised:
+        lab.store.project(alice, text, None)
+    assert message in raised.value.message
+
+
+@pytest.mark.parametrize("where", ["d.id = :x", "d.id in (:x)"])
+@pytest.mark.parametrize("value", [rint(1), rstring("1"), rlist([rint(1)])])
+def test_types_of_parameters_are_strict(lab: Lab, alice: Caller, given: Any, where: str, value: Any) -> None:
+    with pytest.raises(omero.InternalException):
+        lab.store.project(alice, f"select d.id from Dataset d where {where}", given(x=value))
+
+
+def test_lists_may_be_long_but_not_empty(lab: Lab, alice: Caller, filled: Any, given: Any) -> None:
+    text = "select d.id from Dataset d where d.id in (:ids)"
+    assert len(lab.store.project(alice, text, given(ids=list(range(5000))))) == 1
+    with pytest.raises(omero.ApiUsageException, match="unexpected end of subtree"):
+        lab.store.project(alice, text, given(ids=[]))
+    with pytest.raises(omero.InternalException):
+        lab.store.project(alice, text, given(ids=list(range(40000))))
+
+
+def test_get_tells_missing_unknown_and_abstract(lab: Lab, alice: Caller) -> None:
+    with pytest.raises(omero.ValidationException, match=re.escape("[ome.model.containers.Dataset#999999]")):
+        lab.store.get(alice, "Dataset", [999999])
+    for name in ("NoSuch", "Annotation"):
+        with pytest.raises(omero.ApiUsageException, match="does not specify a valid class"):
+            lab.store.get(alice, name, [1])
+
+
+def test_a_thousand_images_are_read_by_their_indexes(lab: Lab, alice: Caller) -> None:
+    plan = lab.store.rows(
+        "EXPLAIN QUERY PLAN SELECT a.id FROM map_value v JOIN t_Annotation a ON a.id = v.object WHERE v.value = 'x' AND v.root = 'Annotation'"
+    )
+    assert not [row["detail"] for row in plan if row["detail"].startswith("SCAN")]
