@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.importers.protocol import Session
 
-POLL_MILLISECONDS = 1000
+POLL_SECONDS = 1.0
 """How often the server is asked although it calls back by itself: a call back may get lost, and a dead server makes none."""
 
 
@@ -60,7 +60,7 @@ def finished(
         callback = omero.callbacks.CmdCallbackI(session.client, handle)
         try:
             latest, since = -1, time.monotonic()
-            while not callback.block(POLL_MILLISECONDS):
+            while not callback.event.wait(POLL_SECONDS):  # its own `block` does the same by a deprecated name
                 callback.poll()  # fetches the response if there is one; that also makes the server clean up
                 status = handle.getStatus()
                 if status.currentStep != latest:
