@@ -16,6 +16,7 @@ from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.responses import failure, graph_failure
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.store.errors import GraphFailed
+from omero_devserver.store.graphrules import ChildOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,8 @@ class _Work:
     def _delete(self, request: Any) -> Any:
         targets = {find_class(kind).name: list(ids) for kind, ids in (request.targetObjects or {}).items()}
         response = omero.cmd.Delete2Response()
-        deletion = self.server.store.delete(self.who, targets, dry_run=bool(request.dryRun))
+        options = [_child_option(one) for one in request.childOptions or []]
+        deletion = self.server.store.delete(self.who, targets, dry_run=bool(request.dryRun), options=options)
         response.deletedObjects = {name: list(ids) for name, ids in deletion.objects.items()}
         if not request.dryRun:
             self.files.extend(deletion.files)
@@ -77,6 +79,15 @@ class _Work:
             status.flags, status.parameters, status.stepStartTimes, status.stepStopTimes = [], {}, [], []
             response.status.append(status)
         return response
+
+
+def _child_option(option: Any) -> ChildOption:
+    return ChildOption(
+        include=frozenset(option.includeType or ()),
+        exclude=frozenset(option.excludeType or ()),
+        include_ns=frozenset(option.includeNs or ()),
+        exclude_ns=frozenset(option.excludeNs or ()),
+    )
 
 
 def submit(call: Call, request: Any, *, who: Caller) -> Any:

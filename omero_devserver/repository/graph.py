@@ -74,7 +74,7 @@ def images(store: Store, found: list[Picture], *, fileset: int, file: str, setti
         image.name = rstring(_name(picture, number, several=len(found) > 1, file=file, settings=settings))
         image.description = settings.userSpecifiedDescription
         image.series = rint(0)
-        image.fileset = omero.model.FilesetI(rlong(fileset), False)  # noqa: FBT003
+        image.fileset = omero.model.FilesetI(rlong(fileset), False)
         image.format = _enumeration(store, "Format", picture.format)
         image.addPixels(_pixels(store, picture, settings))
         for annotation in annotations:
@@ -131,9 +131,9 @@ def _link(image: Any, target: Any) -> None:
     if target.id is None:
         raise UnusableTarget(f'Cannot invoke "omero.RLong.getValue()" {_UNSAVED}')
     link = omero.model.DatasetImageLinkI()
-    link.parent = omero.model.DatasetI(target.id, False)  # noqa: FBT003
+    link.parent = omero.model.DatasetI(target.id, False)
     link.child = image
-    image.addDatasetImageLinkToBoth(link, False)  # noqa: FBT003
+    image.addDatasetImageLinkToBoth(link, False)
 
 
 def _enumeration(store: Store, kind: str, value: str) -> Any:

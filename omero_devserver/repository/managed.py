@@ -105,7 +105,7 @@ class ManagedRepository:
         """Describe a folder and everything in it: id, mimetype and size by path."""
         return rmap({path: self._described(call, path)})
 
-    def makeDir(self, call: Call, path: str, parents: bool) -> None:  # noqa: FBT001
+    def makeDir(self, call: Call, path: str, parents: bool) -> None:
         """Make a folder in the caller's own tree, with those above it if `parents`."""
         who = call.user
         self._place(call, path)

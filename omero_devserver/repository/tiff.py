@@ -8,17 +8,16 @@ a stack of eight pages became sizeT 8); pages of another shape or type begin ano
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import tifffile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -195,7 +194,7 @@ def _picture(stack: Stack, text: _Description, kind: str) -> Picture:
 
 def _describe(xml: str) -> list[_Description]:
     # Expat of every supported Python refuses documents that grow without bound.
-    root = ElementTree.fromstring(xml)  # noqa: S314
+    root = ET.fromstring(xml)  # noqa: S314
     described = []
     for image in root.iterfind("{*}Image"):
         for pixels in image.iterfind("{*}Pixels"):

@@ -288,7 +288,7 @@ def _as_seen_by(who: Caller, user: Any) -> Any:
     return _hide(who, user, shared)
 
 
-def _hide(who: Caller, user: Any, shared: bool) -> Any:  # noqa: FBT001
+def _hide(who: Caller, user: Any, shared: bool) -> Any:
     # A member does not see the names of users he shares no group with; owners and administrators do (recorded: facts 12).
     if not (shared or who.admin or who.leader_of or user.id.val in (0, 1, who.user)):
         user.omeName = user.firstName = user.lastName = rstring(HIDDEN)

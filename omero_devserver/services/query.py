@@ -41,7 +41,7 @@ class Query:
 
     def findByString(self, call: Call, kind: str, field: str, value: str) -> Any:
         """Load the one object whose field has that text."""
-        return _unique(self.findAllByString(call, kind, field, value, True, None), "findByString")  # noqa: FBT003
+        return _unique(self.findAllByString(call, kind, field, value, True, None), "findByString")
 
     def findAllByString(
         self,
@@ -49,7 +49,7 @@ class Query:
         kind: str,
         field: str,
         value: str,
-        case_sensitive: bool,  # noqa: FBT001
+        case_sensitive: bool,
         filter_: Any,
     ) -> list[Any]:
         """Load the objects whose field has that text; not case-sensitive also finds it as a part (recorded: facts 7)."""

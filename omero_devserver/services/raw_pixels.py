@@ -44,7 +44,7 @@ class RawPixels:
         self._open = ExitStack()
 
     @slow
-    def setPixelsId(self, call: Call, pixels_id: int, bypass: bool) -> None:  # noqa: FBT001
+    def setPixelsId(self, call: Call, pixels_id: int, bypass: bool) -> None:
         """Choose the pixel set."""
         self.release()
         pixels = Pixels().retrievePixDescription(call, pixels_id)
@@ -58,6 +58,8 @@ class RawPixels:
         file = call.server.store.get(call.user, "OriginalFile", [rows[0]["id"]])[0]
         path = call.server.disk.location(file)
         series = pixels.image.series.val if pixels.image.series is not None else 0
+        if path is None:
+            raise fault(omero.ResourceError, f"The file of pixels {pixels_id} lies in no repository of this server.")
         try:
             self._stack = self._open.enter_context(tiff.stack(path, series))
         except (OSError, tiff.Unreadable, IndexError) as error:
@@ -222,7 +224,8 @@ class RawPixels:
 
     def _dtype(self) -> np.dtype[Any]:
         name = self._ready().pixelsType.value.val
-        return np.dtype(DTYPES.get(name, name))
+        found: np.dtype[Any] = np.dtype(DTYPES.get(name, name))
+        return found
 
     def _buffer(self, call: Call, pixels_id: int) -> Any:
         pixels = self._pixels

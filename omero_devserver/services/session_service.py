@@ -9,9 +9,8 @@ import Glacier2
 import omero
 
 from omero_devserver.store.caller import SERVER
-from omero_devserver.wire.access import SYSTEM_GROUP
+from omero_devserver.wire.access import SYSTEM_GROUP, login_group
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.router import login_group
 from omero_devserver.wire.sessions import NOT_THERE
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class SessionService:
         if user is None:
             raise fault(omero.RemovedSessionException, f"Cannot find a user with name {principal.name}")
         try:
-            group = login_group(call.server, user=user, name=principal.group or None)
+            group = login_group(call.server.store, user=user, name=principal.group or None)
         except Glacier2.CannotCreateSessionException as error:
             raise fault(omero.AuthenticationException, "Error creating session.") from error
         session = call.server.sessions.create(
@@ -90,7 +89,7 @@ class SessionService:
 
     def createUserSession(self, call: Call, time_to_live: int, time_to_idle: int, group: str) -> Any:
         """Make another session for oneself; both times in milliseconds, 0 for no limit."""
-        chosen = login_group(call.server, user=call.session.user, name=group or None)
+        chosen = login_group(call.server.store, user=call.session.user, name=group or None)
         session = call.server.sessions.create(
             user=call.session.user,
             group=chosen,

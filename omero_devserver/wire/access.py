@@ -7,7 +7,7 @@ another user (`omero.user`). Texts of the refusals: real server, recorded (facts
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import omero
 
@@ -93,6 +93,47 @@ def require_group(store: Store, session: Session, *, group: int, who: Caller) ->
     mine = ", ".join(store.people.group_name(member) or "" for member in who.member_of)
     allowed = store.people.group_name(group)
     raise fault(omero.SecurityViolation, f"No matching roles found in [{mine}] for session {session.uuid} (allowed: [{allowed}])")
+
+
+def login_group(store: Store, *, user: int, name: str | None) -> int:
+    """Work out the group of a new session.
+
+    Parameters
+    ----------
+    store : Store
+        Knows the groups.
+    user : int
+        Whose session it will be.
+    name : str or None
+        Wanted group; None, empty and `user` mean the default group. A group that he is not in is accepted here, and
+        refused at the first call (recorded: facts 5).
+
+    Returns
+    -------
+    int
+        Id of the group.
+
+    Raises
+    ------
+    omero.WrappedCreateSessionException
+        There is no such group, or the user is in none but `user`.
+    """
+    people = store.people
+    if name and name != "user":
+        found = people.group_id(name)
+        if found is None and name.isdigit() and people.group_name(int(name)) is not None:
+            found = int(name)
+        if found is None:
+            raise _cannot_create(f"No such group: {name}")
+        return found
+    groups = [group for group in people.memberships(user).member_of if group != USER_GROUP]
+    if not groups:
+        raise _cannot_create(f"Can't find default group for {people.user_name(user)}")
+    return groups[0]
+
+
+def _cannot_create(reason: str) -> Any:
+    return omero.WrappedCreateSessionException(reason, False, 0, "ome.conditions.ApiUsageException")
 
 
 def _number(text: str | None) -> int | None:

@@ -7,7 +7,7 @@ ciphers of older servers are off.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,15 +51,15 @@ def certificate_in(folder: Path) -> Certificate:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "omero-devserver")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=DAYS))
         .sign(key, hashes.SHA256())
     )
     _write(

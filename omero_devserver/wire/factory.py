@@ -11,8 +11,8 @@ import omero
 import omero.all
 from omero.rtypes import rlong
 
-from omero_devserver.cmd import requests
-from omero_devserver.services import catalogue
+from omero_devserver.cmd.requests import submit
+from omero_devserver.services.catalogue import create, stateless
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.access import SYSTEM_GROUP
 from omero_devserver.wire.faults import fault
@@ -44,7 +44,7 @@ class ServiceFactory:
         created = _CREATOR.match(operation)
         if created:
             kind = {"SearchService": "Search"}.get(created[1], created[1])
-            return lambda call: catalogue.create(call, kind)
+            return lambda call: create(call, kind)
         raise AttributeError(operation)
 
     def sharedResources(self, call: Call) -> Any:
@@ -57,7 +57,7 @@ class ServiceFactory:
 
     def createByName(self, call: Call, name: str) -> Any:
         """Create a stateful service by its full name."""
-        made = catalogue.create(call, name.rpartition(".")[2])
+        made = create(call, name.rpartition(".")[2])
         return omero.api.StatefulServiceInterfacePrx.uncheckedCast(made)
 
     def setCallback(self, call: Call, callback: Any) -> None:
@@ -111,7 +111,7 @@ class ServiceFactory:
 
     def submit(self, call: Call, request: Any) -> Any:
         """Start a request; returns the proxy of its handle."""
-        return requests.submit(call, request, who=replace(call.caller, group=-1))
+        return submit(call, request, who=replace(call.caller, group=-1))
 
     def _stateless(self, call: Call, name: str) -> Any:
-        return catalogue.stateless(call, name)
+        return stateless(call, name)

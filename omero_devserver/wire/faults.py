@@ -37,7 +37,7 @@ def fault(kind: Any, message: str) -> Any:
     return kind("", JAVA_PACKAGE + kind.__name__, message)
 
 
-def as_ice(error: Exception, *, where: str) -> Exception:
+def as_ice(error: Exception, *, where: str) -> Any:
     """Turn whatever a method raised into what Ice can send.
 
     Parameters
@@ -62,4 +62,4 @@ def as_ice(error: Exception, *, where: str) -> Exception:
         return error
     trace = "".join(traceback.format_exception(error))
     log.error("fault in %s\n%s", where, trace)
-    return omero.InternalException(trace, type(error).__name__, f"{where}: {error}")  # type: ignore[no-any-return]
+    return omero.InternalException(trace, type(error).__name__, f"{where}: {error}")

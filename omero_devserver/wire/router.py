@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import Glacier2
 import Ice
-import omero
 
-from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
+from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Router:
         identifier = people.user_id(user)
         if identifier is None:
             raise Glacier2.PermissionDeniedException(f"Password check failed for '{user}': []")
-        group = login_group(self._server, user=identifier, name=context.get("omero.group"))
+        group = login_group(self._server.store, user=identifier, name=context.get("omero.group"))
         return self._server.sessions.create(
             user=identifier,
             group=group,
@@ -128,48 +127,6 @@ class Router:
             user,
         )
         return f"user={rows[0]['name']}, created={rows[0]['started']}, closed={rows[0]['closed']}" if rows else ""
-
-
-def login_group(server: Server, *, user: int, name: str | None) -> int:
-    """Work out the group of a new session.
-
-    Parameters
-    ----------
-    server : Server
-        Knows the groups.
-    user : int
-        Whose session it will be.
-    name : str or None
-        Wanted group; None, empty and `user` mean the default group. A group that he is not in is accepted here, and
-        refused at the first call (recorded: facts 5).
-
-    Returns
-    -------
-    int
-        Id of the group.
-
-    Raises
-    ------
-    omero.WrappedCreateSessionException
-        There is no such group, or the user is in none but `user`.
-    """
-    people = server.store.people
-    if name and name != "user":
-        found = people.group_id(name)
-        if found is None and name.isdigit() and people.group_name(int(name)) is not None:
-            found = int(name)
-        if found is None:
-            raise _refused(f"No such group: {name}")
-        return found
-    member_of = people.memberships(user).member_of
-    groups = [group for group in member_of if group != USER_GROUP]
-    if not groups:
-        raise _refused(f"Can't find default group for {people.user_name(user)}")
-    return groups[0] if groups[0] is not None else SYSTEM_GROUP
-
-
-def _refused(reason: str) -> Exception:
-    return omero.WrappedCreateSessionException(reason, False, 0, "ome.conditions.ApiUsageException")  # type: ignore[no-any-return]  # noqa: FBT003
 
 
 def servant(router: Router) -> Any:

@@ -51,7 +51,7 @@ class Options:
     host: str = "127.0.0.1"
     ssl_port: int = 0
     tcp_port: int = 0
-    root_password: str = "omero"  # OMERO's own default
+    root_password: str = "omero"  # noqa: S105  (OMERO's own default)
     step_seconds: float = 0.02
 
 
