@@ -272,7 +272,7 @@ class Compiler:
         return Value(sql=f"({sql} END)", type=result_type, aggregate=aggregate)
 
 
-def _no(negated: bool) -> str:  # noqa: FBT001  (reads as in the SQL)
+def _no(negated: bool) -> str:
     return "NOT " if negated else ""
 
 

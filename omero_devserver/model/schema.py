@@ -138,7 +138,7 @@ def _fields_of(slice_class: SliceClass, definitions: Definitions, entities: froz
         yield Field(name=name, kind=kind, type=target, declared=slice_class.name, nullable=nullable)
 
 
-def _python_class(name: str) -> Any:  # noqa: ANN401  (omero-py's classes carry no types)
+def _python_class(name: str) -> Any:
     return getattr(omero.model, f"{name}I", None) or getattr(omero.model, name)
 
 
@@ -220,12 +220,12 @@ def find_class(name: str) -> Entity:
     raise UnknownEntityError(name=name)
 
 
-def entity_of(obj: Any) -> Entity:  # noqa: ANN401  (omero-py's classes carry no types)
+def entity_of(obj: Any) -> Entity:
     """Entity of an omero.model object."""
     return find_class(obj.ice_staticId())
 
 
-def new(entity: Entity, row_id: int | None = None, *, loaded: bool = True) -> Any:  # noqa: ANN401
+def new(entity: Entity, row_id: int | None = None, *, loaded: bool = True) -> Any:
     """Make an omero.model object of a concrete entity."""
     return getattr(omero.model, f"{entity.name}I")(None if row_id is None else rlong(row_id), loaded)
 

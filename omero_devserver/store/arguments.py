@@ -31,7 +31,7 @@ class Page:
         return "" if self.everything else f" LIMIT {-1 if self.limit is None else self.limit} OFFSET {self.offset}"
 
 
-def read_arguments(parameters: Any) -> dict[str, Argument]:  # noqa: ANN401  (omero-py's classes carry no types)
+def read_arguments(parameters: Any) -> dict[str, Argument]:
     """Named parameters of a call.
 
     Raises
@@ -45,7 +45,7 @@ def read_arguments(parameters: Any) -> dict[str, Argument]:  # noqa: ANN401  (om
     return {name: _argument(name, value) for name, value in given.items()}
 
 
-def read_page(parameters: Any) -> Page:  # noqa: ANN401
+def read_page(parameters: Any) -> Page:
     """Limit and offset of a call; a negative offset counts as 0 (real server, recorded)."""
     part = parameters.theFilter if parameters is not None else None
     limit = part.limit.val if part is not None and part.limit is not None else None
@@ -53,7 +53,7 @@ def read_page(parameters: Any) -> Page:  # noqa: ANN401
     return Page(limit=limit, offset=max(0, offset))
 
 
-def _argument(name: str, value: Any) -> Argument:  # noqa: ANN401
+def _argument(name: str, value: Any) -> Argument:
     if value is None:
         raise api_usage("Parameter argument may not be null.")
     if isinstance(value, omero.RCollection):
@@ -66,7 +66,7 @@ def _argument(name: str, value: Any) -> Argument:  # noqa: ANN401
     return _scalar(name, value)
 
 
-def _scalar(name: str, value: Any) -> Argument:  # noqa: ANN401
+def _scalar(name: str, value: Any) -> Argument:
     kind = value.ice_staticId().rpartition("::")[2] if value is not None else ""
     if kind not in SCALAR_TYPES:
         raise HqlError(f"Parameter {name} is a {kind or 'null'}, which no query takes.")

@@ -69,16 +69,16 @@ class Graph:
             self._fill(root, row)
         self._fill_maps(found)
 
-    def get(self, root: str, row_id: int) -> Any | None:  # noqa: ANN401  (omero-py's classes carry no types)
+    def get(self, root: str, row_id: int) -> Any | None:
         """Give the loaded object of a row, if it was asked for and exists."""
         return self._objects.get((root, row_id))
 
-    def set_collection(self, owner: Any, field: str, elements: Iterable[Any]) -> None:  # noqa: ANN401
+    def set_collection(self, owner: Any, field: str, elements: Iterable[Any]) -> None:
         """Make a collection a loaded one with these elements."""
         setattr(owner, f"_{field}Seq", list(elements))
         setattr(owner, f"_{field}Loaded", True)
 
-    def reference(self, entity: str, row_id: int | None) -> Any | None:  # noqa: ANN401
+    def reference(self, entity: str, row_id: int | None) -> Any | None:
         """Object of a row: the loaded one if the graph has it, else an unloaded one."""
         if row_id is None:
             return None
@@ -89,7 +89,7 @@ class Graph:
             self._unloaded[key] = new(ENTITIES[self._classes.get(key, entity)], row_id, loaded=False)
         return self._unloaded[key]
 
-    def reference_of_unknown_class(self, entity: str, row_id: int) -> Any | None:  # noqa: ANN401
+    def reference_of_unknown_class(self, entity: str, row_id: int) -> Any | None:
         """Like `reference`, for a row that no loaded row refers to."""
         root = ENTITIES[entity].root
         if (root, row_id) not in self._objects:
@@ -126,7 +126,7 @@ class Graph:
     def _fill(self, root: str, row: sqlite3.Row) -> None:
         obj = self._objects[root, row["id"]]
         if hasattr(obj, "_toggleCollectionsLoaded"):
-            obj._toggleCollectionsLoaded(False)  # noqa: FBT003  (OMERO's signature)
+            obj._toggleCollectionsLoaded(False)
         for attribute, column, wrapper in _scalars(row["cls"]):
             value = row[column]
             setattr(obj, attribute, None if value is None else wrapper(value))
@@ -137,7 +137,7 @@ class Graph:
             setattr(obj, attribute, None if value is None else unit(value, row[unit_column]))
         obj._details = self._details(row)
 
-    def _details(self, row: sqlite3.Row) -> Any:  # noqa: ANN401
+    def _details(self, row: sqlite3.Row) -> Any:
         details = omero.model.DetailsI()
         for name, (column, target) in DETAILS.items():
             setattr(details, f"_{name}", self.reference(target, row[column]))

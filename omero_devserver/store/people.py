@@ -179,7 +179,7 @@ class People:
         """Take a user out of a group; nothing happens if it is not in it."""
         self._rows.execute("DELETE FROM t_GroupExperimenterMap WHERE r_parent = ? AND r_child = ?", group, user)
 
-    def set_owner(self, user: int, group: int, owner: bool) -> None:  # noqa: FBT001  (fixed interface)
+    def set_owner(self, user: int, group: int, owner: bool) -> None:
         """Make a member an owner of the group, or no longer."""
         self._rows.execute(
             "UPDATE t_GroupExperimenterMap SET c_owner = ? WHERE r_parent = ? AND r_child = ?", int(owner), group, user

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from omero_devserver.store.access import Access
     from omero_devserver.store.rows import Rows
 
-_TRUE = rbool(True)  # noqa: FBT003  (OMERO's signature)
+_TRUE = rbool(True)
 _RIGHTS = ("canLink", "canEdit", "canDelete", "canAnnotate", "canChgrp", "canChown")
 
 
@@ -47,7 +47,7 @@ class Query:
         self._rows, self._access = rows, access
         self._graph = Graph(rows, access)
 
-    def objects(self, text: str, parameters: Any) -> list[Any]:  # noqa: ANN401  (omero-py's classes carry no types)
+    def objects(self, text: str, parameters: Any) -> list[Any]:
         """Run a query that selects one entity.
 
         A root comes once if its collections are fetched, and limits then count roots; joined without fetch, it comes once
@@ -71,7 +71,7 @@ class Query:
             root = _root(statement.columns[0])
             return [None if row_id is None else self._graph.get(root, row_id) for row_id in ids]
 
-    def project(self, text: str, parameters: Any) -> list[list[Any]]:  # noqa: ANN401
+    def project(self, text: str, parameters: Any) -> list[list[Any]]:
         """Run a query and give each row as RTypes; a row of a single null is empty (real server, recorded)."""
         with _translated_errors(text), self._rows.reading():
             statement = translate(text, read_arguments(parameters), self._access.row_filter)
@@ -133,7 +133,7 @@ class Query:
             case Form.ROW:
                 return [] if len(values) == 1 and values[0] is None else values
 
-    def _value(self, column: Column, row: sqlite3.Row) -> Any:  # noqa: ANN401, PLR0911  (one line a kind of value)
+    def _value(self, column: Column, row: sqlite3.Row) -> Any:  # noqa: PLR0911  (one line a kind of value)
         raw = row[column.at]
         if raw is None:
             return None
@@ -163,19 +163,19 @@ def _root(column: Column) -> str:
     return entity.root
 
 
-def _permissions_of(obj: Any) -> Any:  # noqa: ANN401
+def _permissions_of(obj: Any) -> Any:
     permissions = obj._details._permissions
     denied = permissions._restrictions or [False] * len(_RIGHTS)
     rights = {name: rbool(not no) for name, no in zip(_RIGHTS, denied, strict=True)}
     return rmap({**rights, "perm": rstring(str(permissions))})
 
 
-def _permissions(perm1: int) -> Any:  # noqa: ANN401
+def _permissions(perm1: int) -> Any:
     """Permissions selected as a value carry no restrictions: all rights are true (real server, recorded)."""
     return rmap({**dict.fromkeys(_RIGHTS, _TRUE), "perm": rstring(str(omero.model.PermissionsI(perm1)))})
 
 
-def _unit(unit_type: str, number: float, unit: str) -> Any:  # noqa: ANN401
+def _unit(unit_type: str, number: float, unit: str) -> Any:
     symbol = getattr(omero.model, f"{unit_type}I")(number, unit).getSymbol()
     return rmap({"value": rdouble(number), "unit": rstring(unit), "symbol": rstring(symbol)})
 

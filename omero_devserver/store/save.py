@@ -54,7 +54,7 @@ class Save:
             keys = [self._save(obj) for obj in objects]
             return self._saved_graph(objects, keys)
 
-    def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:  # noqa: ANN401  (omero-py's classes carry no types)
+    def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:
         """Save one object with all it refers to.
 
         back: reference and key of the row whose collection it stands in.
@@ -78,13 +78,13 @@ class Save:
             raise refusals.missing(entity, -1 if row_id is None else row_id)
         return entity.root, row_id
 
-    def _enumeration(self, entity: Entity, obj: Any) -> Key | None:  # noqa: ANN401
+    def _enumeration(self, entity: Entity, obj: Any) -> Key | None:
         if obj._value is None:
             return None
         found = self._rows.rows(f"SELECT id FROM {table(entity)} WHERE c_value = ?", obj._value.val)
         return (entity.root, int(found[0][0])) if found else None
 
-    def _insert(self, obj: Any, entity: Entity, back: tuple[str, Key] | None) -> Key:  # noqa: ANN401
+    def _insert(self, obj: Any, entity: Entity, back: tuple[str, Key] | None) -> Key:
         row_id = self._new_id(entity)
         key = (entity.root, row_id)
         self._seen[id(obj)] = key
@@ -112,7 +112,7 @@ class Save:
         self._save_collections(obj, entity, key)
         return key
 
-    def _update(self, obj: Any, entity: Entity, row_id: int) -> Key:  # noqa: ANN401
+    def _update(self, obj: Any, entity: Entity, row_id: int) -> Key:
         key = (entity.root, row_id)
         self._seen[id(obj)] = key
         row = self._rows.row(entity, row_id)
@@ -140,7 +140,7 @@ class Save:
 
     # What goes into the columns
 
-    def _values(self, obj: Any, entity: Entity) -> dict[str, object]:  # noqa: ANN401
+    def _values(self, obj: Any, entity: Entity) -> dict[str, object]:
         """Column values of an object; saves what it refers to, in the order in which Hibernate does: by name."""
         values: dict[str, object] = {}
         for f in sorted(entity.fields.values(), key=lambda f: f.name):
@@ -159,7 +159,7 @@ class Save:
                     pass
         return values
 
-    def _scalar(self, entity: Entity, f: Field, given: Any) -> object:  # noqa: ANN401
+    def _scalar(self, entity: Entity, f: Field, given: Any) -> object:
         value = None if given is None else given.val
         if value is None:
             return _DEFAULTS.get((entity.name, f.name))
@@ -176,16 +176,16 @@ class Save:
             if not f.nullable and f.kind not in (Kind.SEQ, Kind.MAP) and values[column] is None:
                 raise refusals.not_null(entity, f.name)
 
-    def _external_info(self, obj: Any) -> int | None:  # noqa: ANN401
+    def _external_info(self, obj: Any) -> int | None:
         info = None if obj._details is None else obj._details._externalInfo
         return None if info is None else self._save(info)[1]
 
-    def _save_maps(self, obj: Any, entity: Entity, row_id: int) -> None:  # noqa: ANN401
+    def _save_maps(self, obj: Any, entity: Entity, row_id: int) -> None:
         for f in entity.fields.values():
             if f.kind is Kind.MAP and getattr(obj, f"_{f.name}") is not None:
                 self._rows.set_map(entity.root, row_id, f.name, _named_values(obj, f))
 
-    def _maps_differ(self, obj: Any, entity: Entity, row_id: int) -> bool:  # noqa: ANN401
+    def _maps_differ(self, obj: Any, entity: Entity, row_id: int) -> bool:
         for f in entity.fields.values():
             if f.kind is Kind.MAP and getattr(obj, f"_{f.name}") is not None:
                 stored = self._rows.rows(
@@ -198,14 +198,14 @@ class Save:
                     return True
         return False
 
-    def _save_collections(self, obj: Any, entity: Entity, key: Key) -> None:  # noqa: ANN401
+    def _save_collections(self, obj: Any, entity: Entity, key: Key) -> None:
         for f in entity.fields.values():
             if f.kind is Kind.SEQ and getattr(obj, f"_{f.name}Loaded"):
                 for element in getattr(obj, f"_{f.name}Seq"):
                     if element is not None:
                         self._save(element, back=(f.inverse, key))
 
-    def _write(self, entity: Entity, write: Any) -> None:  # noqa: ANN401
+    def _write(self, entity: Entity, write: Any) -> None:
         try:
             write()
         except sqlite3.IntegrityError as error:
@@ -224,7 +224,7 @@ class Save:
 
     # Who may
 
-    def _group_of_new(self, obj: Any, entity: Entity, row_id: int) -> int | None:  # noqa: ANN401
+    def _group_of_new(self, obj: Any, entity: Entity, row_id: int) -> int | None:
         """Group of a new row; None while only what it links to could tell."""
         caller = self._caller
         given = _detail_id(obj, "_group")
@@ -242,7 +242,7 @@ class Save:
             raise refusals.security(f"You are not authorized to create {refusals.named(entity, row_id)}")
         return group
 
-    def _owner_of_new(self, obj: Any, entity: Entity, row_id: int) -> int:  # noqa: ANN401
+    def _owner_of_new(self, obj: Any, entity: Entity, row_id: int) -> int:
         caller = self._caller
         given = _detail_id(obj, "_owner")
         if given is None or given == caller.user:
@@ -254,7 +254,7 @@ class Save:
             )
         return given
 
-    def _check_details(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:  # noqa: ANN401
+    def _check_details(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:
         """Owner and group of a row change by Chown2 and Chgrp2, not by saving it."""
         for name, column, kind in (("_group", "group_id", "ExperimenterGroup"), ("_owner", "owner_id", "Experimenter")):
             given = _detail_id(obj, name)
@@ -264,7 +264,7 @@ class Save:
                     f"to ome.model.meta.{kind}:Id_{given}"
                 )
 
-    def _may_change(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:  # noqa: ANN401
+    def _may_change(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:
         caller = self._caller
         group, value = row["group_id"], row["c_value"] if entity.enumeration else ""
         if not caller.privileged and not entity.system and group is not None:
@@ -332,18 +332,18 @@ class Save:
             for obj, key in zip(objects, keys, strict=True)
         ]
 
-    def _element(self, graph: Graph, element: Any) -> Any:  # noqa: ANN401
+    def _element(self, graph: Graph, element: Any) -> Any:
         if id(element) in self._seen:
             return graph.get(*self._seen[id(element)])
         return graph.reference_of_unknown_class(entity_of(element).name, element._id.val)
 
 
-def _detail_id(obj: Any, name: str) -> int | None:  # noqa: ANN401
+def _detail_id(obj: Any, name: str) -> int | None:
     detail = None if obj._details is None else getattr(obj._details, name)
     return None if detail is None or detail._id is None else int(detail._id.val)
 
 
-def _named_values(obj: Any, f: Field) -> list[tuple[str, str]]:  # noqa: ANN401
+def _named_values(obj: Any, f: Field) -> list[tuple[str, str]]:
     """Named values of a map field; the server stores an empty text where there is none (recorded)."""
     return [(value.name or "", value.value or "") for value in getattr(obj, f"_{f.name}") if value is not None]
 

@@ -52,7 +52,7 @@ class Store:
         """Give the file back; what was committed is on disk."""
         self._database.close()
 
-    def objects(self, caller: Caller, hql: str, parameters: Any = None) -> list[Any]:  # noqa: ANN401  (omero.sys.Parameters)
+    def objects(self, caller: Caller, hql: str | None, parameters: Any = None) -> list[Any]:
         """Run a query that selects one entity, as IQuery.findAllByQuery does.
 
         Raises
@@ -62,11 +62,11 @@ class Store:
         omero.ApiUsageException
             A parameter has no value.
         """
-        return Query(self._rows, Access(caller, self._rows)).objects(hql, parameters)
+        return Query(self._rows, Access(caller, self._rows)).objects(hql or "", parameters)
 
-    def project(self, caller: Caller, hql: str, parameters: Any = None) -> list[list[Any]]:  # noqa: ANN401
+    def project(self, caller: Caller, hql: str | None, parameters: Any = None) -> list[list[Any]]:
         """Run a query and give its rows as RTypes, as IQuery.projection does; raises what `objects` raises."""
-        return Query(self._rows, Access(caller, self._rows)).project(hql, parameters)
+        return Query(self._rows, Access(caller, self._rows)).project(hql or "", parameters)
 
     def get(self, caller: Caller, entity: str, ids: Sequence[int]) -> list[Any]:
         """Load rows by id, in the order of `ids`, as IQuery.get does.

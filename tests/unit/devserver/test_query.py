@@ -12,9 +12,11 @@ import omero.model as m
 import pytest
 from omero.rtypes import rint, rlist, rlong, rstring, unwrap
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from omero_devserver.hql.translate import translate
+from omero_devserver.hql.values import Argument
+from omero_devserver.store.access import Access
 
+if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
 
     from .conftest import Lab
@@ -272,8 +274,16 @@ def test_get_tells_missing_unknown_and_abstract(lab: Lab, alice: Caller) -> None
             lab.store.get(alice, name, [1])
 
 
-def test_a_thousand_images_are_read_by_their_indexes(lab: Lab, alice: Caller) -> None:
-    plan = lab.store.rows(
-        "EXPLAIN QUERY PLAN SELECT a.id FROM map_value v JOIN t_Annotation a ON a.id = v.object WHERE v.value = 'x' AND v.root = 'Annotation'"
-    )
-    assert not [row["detail"] for row in plan if row["detail"].startswith("SCAN")]
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select i.id from Image i join i.annotationLinks l join l.child a join a.mapValue v where v.value = :x",
+        "select l.parent.id from FilesetAnnotationLink l join l.child a where a.ns = :x",
+        "select i.id from Dataset d join d.imageLinks l join l.child i where d.name = :x",
+        "select o from OriginalFile o where o.hash = :x",
+    ],
+)
+def test_what_clients_look_up_is_found_by_indexes(lab: Lab, alice: Caller, text: str) -> None:
+    statement = translate(text, {"x": Argument(type="RString", value="x")}, Access(alice, lab.store._rows).row_filter)
+    plan = [row["detail"] for row in lab.store._rows.named(f"EXPLAIN QUERY PLAN {statement.sql}", statement.bound)]
+    assert [step for step in plan if step.startswith("SCAN")] == []

@@ -162,7 +162,9 @@ def a_channel() -> Any:
 def test_what_may_not_be_null_is_named(lab: Lab, alice: Caller, image: Any, make: Any, field: str) -> None:
     lab.dataset(alice)
     lab.save(alice, image())
-    with pytest.raises(omero.ValidationException, match=f"not-null property references a null or transient value: ome.model.{field}"):
+    with pytest.raises(
+        omero.ValidationException, match=f"not-null property references a null or transient value: ome.model.{field}"
+    ):
         lab.save(alice, make())
 
 
@@ -206,7 +208,9 @@ def test_a_stale_copy_is_refused_and_an_annotated_one_is_not_stale(lab: Lab, ali
     first.name = rstring("first")
     lab.save(alice, first)
     second.name = rstring("second")
-    with pytest.raises(omero.OptimisticLockException, match="to change the update event for ome.model.containers.Dataset:Id_1"):
+    with pytest.raises(
+        omero.OptimisticLockException, match=r"to change the update event for ome\.model\.containers\.Dataset:Id_1"
+    ):
         lab.save(alice, second)
     events = lab.count("Event")
     third.name = rstring("first")
@@ -240,7 +244,7 @@ def test_system_types_are_not_for_users(lab: Lab, alice: Caller) -> None:
         lab.save(alice, new)
     known = lab.store.get(alice, "PixelsType", [1])[0]
     known.value = rstring("changed")
-    with pytest.raises(omero.SecurityViolation, match="Updating ome.model.enums.PixelsType:bit:Id_1 not allowed"):
+    with pytest.raises(omero.SecurityViolation, match=r"Updating ome\.model\.enums\.PixelsType:bit:Id_1 not allowed"):
         lab.save(alice, known)
 
 
