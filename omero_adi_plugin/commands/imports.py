@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from omero_adi_plugin import logs
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
-from omero_adi_plugin.errors import UsageError, UserUnknown
+from omero_adi_plugin.errors import OrderFailed, UsageError, UserUnknown
 from omero_adi_plugin.orders import Target
 from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
@@ -59,7 +61,9 @@ def run(args: Namespace) -> None:
                 printing.line(uuid)
             return
         printing.note(f"order {uuid}")
-        _tell(wait_for_end(database, uuid, timeout_seconds=None), as_json=args.as_json)
+        report = wait_for_end(database, uuid, timeout_seconds=None)
+        _tell(report, as_json=args.as_json)
+        raise_unless_completed(report)
 
 
 def absolute(path: str) -> str:
@@ -103,13 +107,27 @@ def _carry_out_here(
     settings: Settings, database: Database, *, user: str, group: str, target: Target, files: Sequence[str], as_json: bool
 ) -> None:
     """Insert the order already leased to this process, so that no service takes it, and do the work."""
+    _log(settings)
     queue = Queue(database, lease_seconds=settings.lease_seconds)
     claim = submit_claimed(database, queue, user=user, group=group, target=target, files=files, owner=owner())
     uuid = claim.lease.order
     printing.note(f"order {uuid}")
-    with shown_progress(len(files)) as on_progress:
-        carry_out(settings, claim, on_progress=on_progress)
+    try:
+        with shown_progress(len(files)) as on_progress:
+            carry_out(settings, claim, on_progress=on_progress)
+    except OrderFailed:
+        _tell(order_report(database, uuid), as_json=as_json)
+        raise
     _tell(order_report(database, uuid), as_json=as_json)
+
+
+def _log(settings: Settings) -> None:
+    """Log to the application log; without one to nowhere, as the outcome is printed and a service's lines would hide it."""
+    if settings.log_file_path:
+        logs.set_up(settings)
+        return
+    package = logging.getLogger("omero_adi_plugin")
+    package.handlers, package.propagate = [logging.NullHandler()], False
 
 
 def _tell(report: OrderReport, *, as_json: bool) -> None:
@@ -117,7 +135,6 @@ def _tell(report: OrderReport, *, as_json: bool) -> None:
         print_report(report, as_json=True)
     else:
         printing.line(f"order {report.uuid}  {report.stage}  {_amount(report)}")
-    raise_unless_completed(report)
 
 
 def _amount(report: OrderReport) -> str:

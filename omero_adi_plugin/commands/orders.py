@@ -34,23 +34,8 @@ def _list(database: Database, args: Namespace) -> None:
     if args.as_json:
         printing.as_json([report.as_json() for report in reports])
         return
-    heads = ("order", "state", "stage", "user", "group", "target", "attempt", "description")
-    printing.table(
-        heads,
-        [
-            (
-                report.uuid,
-                report.state,
-                report.stage,
-                report.user,
-                report.group,
-                report.target,
-                report.attempt,
-                report.description,
-            )
-            for report in reports
-        ],
-    )
+    rows = [(report.uuid, report.state, report.user, report.target, report.description) for report in reports]
+    printing.table(("order", "state", "user", "target", "description"), rows, one_line=True)
 
 
 def _show(database: Database, args: Namespace) -> None:
@@ -79,7 +64,6 @@ def print_report(report: OrderReport, *, as_json: bool) -> None:
         printing.as_json(report.as_json())
         return
     facts = [
-        ("order", report.uuid),
         ("state", report.state),
         ("stage", report.stage),
         ("description", report.description),
@@ -90,7 +74,7 @@ def print_report(report: OrderReport, *, as_json: bool) -> None:
         ("next try", report.next_try),
         ("carried out by", report.lease_owner),
     ]
-    printing.table(("what", ""), [fact for fact in facts if fact[1] is not None])
+    printing.table(("order", report.uuid), [fact for fact in facts if fact[1] is not None])
     if report.stages:
         printing.line("")
         printing.table(("time", "stage", "description"), [(row.time, row.stage, row.description) for row in report.stages])

@@ -11,7 +11,6 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -36,8 +35,8 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: boxed and coloured on a terminal, else one line a row with tabs between the cells.
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, one_line: bool = False) -> None:
+    """Print a table: coloured on a terminal, else one line a row with tabs between the cells.
 
     Parameters
     ----------
@@ -45,13 +44,18 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         One a column.
     rows : iterable of sequence
         Cells; None is shown as nothing, a time as the local one.
+    one_line : bool
+        On a terminal too narrow for it the last column is cut, not wrapped.
     """
     cells = [[printable(_text(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in [list(heads), *cells]:
             sys.stdout.write("\t".join(row) + "\n")
         return
-    shown = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=one_line)
+    for head in heads[:-1]:
+        shown.add_column(head, no_wrap=True)
+    shown.add_column(heads[-1], no_wrap=one_line, overflow="ellipsis" if one_line else "fold", ratio=1 if one_line else None)
     for row in cells:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     Console(file=sys.stdout).print(shown)

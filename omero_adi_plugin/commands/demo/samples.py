@@ -101,8 +101,8 @@ def _draw_cell(light: NDArray[np.float32], y: float, x: float, random: np.random
     nucleus_radius = random.uniform(13, 17)
     lobes = 1 + 0.16 * np.cos(3 * angle + random.uniform(0, 6)) + 0.09 * np.cos(5 * angle + random.uniform(0, 6))
     body_radius = random.uniform(30, 38) * lobes
-    chromatin = 1 + 0.3 * np.sin(along / 2.3 + random.uniform(0, 6)) * np.sin(across / 2.9 + random.uniform(0, 6))
-    fibres = 1 + 0.35 * np.sin(along / 1.9 + 2.5 * np.sin(across / 11))
+    chromatin = 1 + 0.25 * np.sin(along / 2.3 + random.uniform(0, 6)) * np.sin(across / 2.9 + random.uniform(0, 6))
+    fibres = 1 + 0.22 * np.sin(along / 1.9 + 2.5 * np.sin(across / 11))
     depth = MIDDLE + random.normal(0, 0.8)
     vesicles = [(random.uniform(0, 2 * np.pi), random.uniform(0.55, 0.95), random.normal(depth, 1.2)) for _ in range(24)]
     brightness = random.uniform(0.7, 1.3)

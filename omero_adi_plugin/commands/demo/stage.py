@@ -108,7 +108,8 @@ def play(scene: Scene) -> None:
         if images:
             picture = scene.folder.path / "cells.png"
             write_picture(story.pixels_of(images[0]), picture)
-            printing.line(f"\nImage {images[0].getId()} as OMERO holds it: {picture}")
+            printing.line("")
+            printing.line(f"Image {images[0].getId()} as OMERO holds it: {picture}")
     if differences:
         raise DemoDiffers(differences=differences, logs=scene.folder.logs)
     printing.line("All as it should be: every pixel that OMERO returned equals the one that was drawn.")
@@ -135,7 +136,8 @@ def _place_orders(scene: Scene) -> list[Placed]:
 def _show_refusals(orders: Sequence[Placed], reports: Sequence[OrderReport]) -> None:
     for order, report in zip(orders, reports, strict=True):
         if order.sample.images is None:
-            printing.line(f"\nWhat the scientist reads about {order.sample.path.name}, which was cut off:")
+            printing.line("")
+            printing.line(f"What the scientist reads about {order.sample.path.name}, which was cut off:")
             printing.line(f"  {report.stage}: {report.description}")
 
 

@@ -33,8 +33,6 @@ LOOK_SECONDS = 0.1
 LIMIT_SECONDS = 120.0
 """How long the orders may take; they need a few seconds."""
 
-SHOWN_KEYS = ("UUID", "Filepath", "Username")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
@@ -62,15 +60,25 @@ def follow(database: Database, orders: Sequence[Placed]) -> list[OrderReport]:
 
 
 def show_images(gateway: BlitzGateway, images: Sequence[ImageWrapper], namespace: str) -> None:
-    """Print what OMERO says about images."""
-    rows = []
+    """Print what OMERO says about images, and all key-values of the first."""
+    rows = [("image", "name", "XxYxZxCxT", "key-values", "UUID among them")]
     for image in images:
         pairs = key_values(image, namespace)
-        sizes = [image.getSizeX(), image.getSizeY(), image.getSizeZ(), image.getSizeC(), image.getSizeT()]
-        few = ", ".join(f"{key}={_short(pairs[key])}" for key in SHOWN_KEYS if key in pairs)
-        rows.append((image.getId(), image.getName(), "x".join(map(str, sizes)), len(pairs), few))
+        sizes = (image.getSizeX(), image.getSizeY(), image.getSizeZ(), image.getSizeC(), image.getSizeT())
+        rows.append(
+            (str(image.getId()), image.getName(), "x".join(map(str, sizes)), str(len(pairs)), pairs.get("UUID", "missing"))
+        )
     printing.line(f"In OMERO, as {gateway.getUser().getName()} sees it:")
-    printing.table(("image", "name", "XxYxZxCxT", "key-values", "some of them"), rows)
+    _show_columns(rows)
+    if images:
+        printing.line(f"Key-values of image {images[0].getId()}:")
+        _show_columns(list(key_values(images[0], namespace).items()))
+
+
+def _show_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        printing.line("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_links(repository: Path) -> None:
@@ -129,7 +137,3 @@ def differences(gateway: BlitzGateway, placed: Placed, report: OrderReport, name
             yield f"The pixels of image {image.getId()} are not those of {name}."
         if key_values(image, namespace).get("UUID") != placed.uuid:
             yield f"Image {image.getId()} does not carry the uuid of its order, {placed.uuid}."
-
-
-def _short(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else f"…{text[1 - most :]}"
