@@ -228,7 +228,7 @@ def test_asked_to_end_a_service_ends_well_and_leaves_no_process_and_no_lease(
     wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE state = 'running'"), what="the first order's start")
     workers = children(service.pid)
     assert services.stop(service) == os.EX_OK
-    assert not any(alive(worker) for worker in workers)
+    wait_until(lambda: not any(alive(worker) for worker in workers), what="the end of all processes of the service")
     assert tracking.sql("SELECT uuid FROM adi_order WHERE state = 'running' OR failures > 0") == []
     services.start()
     tracking.wait(*orders)
