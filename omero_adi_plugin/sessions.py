@@ -9,6 +9,7 @@ groups that the user is not in, and for some names of groups quietly takes the u
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -30,7 +31,7 @@ from omero_adi_plugin.errors import (
 from omero_adi_plugin.ice import TROUBLE, translated, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from omero.gateway import BlitzGateway
 
@@ -80,10 +81,10 @@ class OmeroSession:
         Their ids.
     """
 
-    def __init__(self, client: Any, *, where: str, made_for_user: bool) -> None:  # noqa: ANN401 (omero.client is untyped)
+    def __init__(self, client: Any, *, where: str, give_back: Callable[[], None] | None = None) -> None:  # noqa: ANN401 (untyped)
         self.client, self.where = client, where
         self.factory: Any = client.getSession()
-        self._made_for_user = made_for_user
+        self._give_back = give_back
         self._gateway: BlitzGateway | None = None
         context = self.factory.getAdminService().getEventContext()
         self.user: str = context.userName
@@ -148,15 +149,13 @@ class OmeroSession:
     def close(self) -> None:
         """End what was made for this session; never raises.
 
-        A session made for a user counts one reference of its own, which has to be given back as well. It is given back and not
-        killed, so that an import that still runs in it comes to its end (real server, recorded).
+        A session made for a user counts one reference of its own beside its client's, which has to be given back as well. It is
+        given back and not killed, so that an import that still runs in it comes to its end (real server, recorded).
         """
-        if self._made_for_user:
-            with contextlib.suppress(*TROUBLE):
-                mine = omero.model.SessionI()
-                mine.setUuid(rstring(self.client.getSessionId()))
-                self.factory.getSessionService().closeSession(mine)
         _close(self.client)
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
 
 
 class Logins:
@@ -212,12 +211,11 @@ class Logins:
         try:
             return self._join(made, user, group)
         except AdiError:
-            with contextlib.suppress(*TROUBLE):
-                service.factory.getSessionService().closeSession(made)
+            self._give_back(made)
             raise
 
     def close(self) -> None:
-        """Log the service account out; never raises. Sessions for users are not touched."""
+        """Log the service account out; never raises. Sessions for users should be closed before: see `_give_back`."""
         with self._lock:
             if self._service is not None:
                 self._service.close()
@@ -231,7 +229,7 @@ class Logins:
         try:
             with _knocking(account):
                 client.createSession(account.user, account.password)
-                return OmeroSession(client, where=account.where, made_for_user=False)
+                return OmeroSession(client, where=account.where)
         except AdiError:
             _close(client)
             raise
@@ -252,12 +250,12 @@ class Logins:
                 raise GroupUnknown(group=group) from error
 
     def _join(self, made: Any, user: str, group: str) -> OmeroSession:  # noqa: ANN401 (omero.model.Session)
-        client = _client(self._account)
+        client, give_back = _client(self._account), functools.partial(self._give_back, made)
         try:
             with translated(f"logging in for '{user}'", self._account.where):
                 try:
                     client.joinSession(made.getUuid().getValue())
-                    session = OmeroSession(client, where=self._account.where, made_for_user=True)
+                    session = OmeroSession(client, where=self._account.where, give_back=give_back)
                 except omero.SecurityViolation as error:  # left the group since it was looked up
                     raise NotInGroup(user=user, group=group) from error
                 except Glacier2.PermissionDeniedException as error:
@@ -268,6 +266,18 @@ class Logins:
             _close(client)
             raise
         return session
+
+    def _give_back(self, made: Any) -> None:  # noqa: ANN401 (omero.model.Session)
+        """Take away the reference that a session counts itself.
+
+        Only another session can: called in the session itself, this would take its client's reference (real server, recorded).
+        Without a service session nothing is done: it ends by its idle time-out.
+        """
+        with self._lock:
+            service = self._service
+        if service is not None:
+            with contextlib.suppress(*TROUBLE):
+                service.factory.getSessionService().closeSession(made)
 
 
 @contextlib.contextmanager
