@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A server that is killed, or hangs, in the middle of an import: told as what it is, and no harm to the next attempt."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from omero.model import DatasetI
+from omero.rtypes import rstring
+
+from omero_adi_plugin import sessions
+from omero_adi_plugin.errors import ConnectionBroken, OmeroDown
+from omero_adi_plugin.importers.inplace import InPlace
+from omero_adi_plugin.importers.markers import delete_fileset, find_marked
+from omero_adi_plugin.importers.protocol import Skip
+from omero_adi_plugin.orders import Entry, FileStep, Marker, Target, TargetKind
+from omero_adi_plugin.sessions import Account, Logins
+from tests.fixtures.omero import OmeroServer, started
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omero_adi_plugin.importers.protocol import OnStep
+    from omero_adi_plugin.sessions import OmeroSession
+
+QUICK = Skip(checksum=True, minmax=True, thumbnails=True)
+
+
+def log_in(server: OmeroServer) -> Logins:
+    return Logins(Account(host=server.host, port=server.ssl_port, user=server.root, password=server.root_password))
+
+
+def import_into(session: OmeroSession, target: Target, path: Path, on_step: OnStep) -> int:
+    importer = InPlace(session, skip=QUICK, patience_seconds=60)
+    (plan,) = importer.plan(entry=Entry(path=str(path)))
+    return importer.run(plan=plan, target=target, marker=Marker(uuid="order", attempt=1, key=plan.key), on_step=on_step).fileset
+
+
+def nothing(step: FileStep, **_: object) -> None:
+    del step
+
+
+@pytest.mark.parametrize("moment", [FileStep.CREATED, FileStep.VERIFYING])
+def test_a_killed_server_leaves_a_half_that_the_next_attempt_replaces(tmp_path: Path, one: Path, moment: FileStep) -> None:
+    data = tmp_path / "omero"
+    with started(data) as server:
+        server.add_group("lab")
+        server.add_user("ada", "secret", ["lab"])
+
+        def kill(step: FileStep, **_: object) -> None:
+            if step is moment:
+                server.stop(signal.SIGKILL)
+
+        with log_in(server) as logins, logins.act_for("ada", "lab") as session:
+            target = Target(kind=TargetKind.DATASET, id=new_dataset(session))
+            with pytest.raises((ConnectionBroken, OmeroDown)):
+                import_into(session, target, one, kill)
+            with pytest.raises(OmeroDown):
+                logins.act_for("ada", "lab")
+    with started(data) as server, log_in(server) as logins, logins.act_for("ada", "lab") as session:
+        (half,) = find_marked(session, uuid="order", target=target, statistics=False)
+        assert (half.complete, half.images) == (False, ())
+        delete_fileset(session, half.fileset)
+        fileset = import_into(session, target, one, nothing)
+        (whole,) = find_marked(session, uuid="order", target=target, statistics=False)
+        assert (whole.fileset, whole.complete, whole.linked) == (fileset, True, True)
+
+
+def test_a_server_that_hangs_does_not_hold_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "CALL_MILLISECONDS", 1000)
+    with started(tmp_path / "omero") as server, log_in(server) as logins:
+        service = logins.service()
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            with pytest.raises(ConnectionBroken):
+                service.query("select e.id from Experimenter e")
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert time.monotonic() - began < 10
+
+
+def new_dataset(session: OmeroSession) -> int:
+    dataset = DatasetI()
+    dataset.setName(rstring("my images"))
+    return int(session.factory.getUpdateService().saveAndReturnObject(dataset).getId().getValue())
