@@ -67,7 +67,7 @@ class Compiler:
                 inner = self.value(node.operand)
                 return replace(inner, sql=f"(- {inner.sql})", alias=None)
             case tree.Not():
-                return self._condition(f"NOT ({self.value(node.operand).sql})", node)
+                return _condition(f"NOT ({self.value(node.operand).sql})")
             case tree.Logic():
                 left, right = self.value(node.left), self.value(node.right)
                 sql = f"({left.sql} {node.operator.upper()} {right.sql})"
@@ -79,23 +79,23 @@ class Compiler:
             case tree.Between():
                 operand = self.value(node.operand)
                 low, high = self._like_type(node.low, operand), self._like_type(node.high, operand)
-                return self._condition(f"{operand.sql} {_no(node.negated)}BETWEEN {low.sql} AND {high.sql}", node)
+                return _condition(f"{operand.sql} {_no(node.negated)}BETWEEN {low.sql} AND {high.sql}")
             case tree.Like():
                 return self._like(node)
             case tree.In():
                 return self._in(node)
             case tree.IsNull():
-                return self._condition(f"{self.value(node.operand).sql} IS {_no(node.negated)}NULL", node)
+                return _condition(f"{self.value(node.operand).sql} IS {_no(node.negated)}NULL")
             case tree.IsEmpty():
                 # "is not empty" holds when there are rows: the words and the SQL are opposite.
-                return self._condition(f"{_no(not node.negated)}EXISTS {self._elements(node.collection)}", node)
+                return _condition(f"{_no(not node.negated)}EXISTS {self._elements(node.collection)}")
             case tree.MemberOf():
                 operand = self.value(node.operand)
-                return self._condition(f"{operand.sql} {_no(node.negated)}IN {self._elements(node.collection)}", node)
+                return _condition(f"{operand.sql} {_no(node.negated)}IN {self._elements(node.collection)}")
             case tree.Exists(tree.Subquery() as inner_query):
-                return self._condition(f"EXISTS {self.value(inner_query).sql}", node)
+                return _condition(f"EXISTS {self.value(inner_query).sql}")
             case tree.Exists(tree.Elements() as elements):
-                return self._condition(f"EXISTS {self._elements(elements.collection)}", node)
+                return _condition(f"EXISTS {self._elements(elements.collection)}")
             case tree.Elements():
                 return self._path(node.collection)
             case tree.Call():
@@ -109,9 +109,6 @@ class Compiler:
             case tree.Subquery():
                 return self.subquery(node.query, self)
         raise HqlError(f"{type(node).__name__} cannot stand here [{self.text}]")
-
-    def _condition(self, sql: str, _node: tree.Expression) -> Value:
-        return Value(sql=f"({sql})", type="RBool")
 
     def _path(self, node: tree.Path) -> Value:
         if len(node.parts) == 1 and self.scope.find(node.parts[0]) is None and node.parts[0] in self.selected:
@@ -191,20 +188,20 @@ class Compiler:
         operand = self.value(node.operand)
         pattern = self._like_type(node.pattern, operand)
         sql = f"{operand.sql} {_no(node.negated)}LIKE {pattern.sql} ESCAPE {self._bind(node.escape)}"
-        return self._condition(sql, node)
+        return _condition(sql)
 
     def _in(self, node: tree.In) -> Value:
         operand = self.value(node.operand)
         if len(node.items) == 1 and isinstance(node.items[0], tree.Elements):
             right = self._elements(node.items[0].collection)
-            return self._condition(f"{operand.sql} {_no(node.negated)}IN {right}", node)
+            return _condition(f"{operand.sql} {_no(node.negated)}IN {right}")
         items = [self._like_type(item, operand) for item in node.items]
         if len(items) == 1 and (items[0].list or isinstance(node.items[0], tree.Subquery)):
             self._refuse_empty(node.items[0])
-            return self._condition(f"{operand.sql} {_no(node.negated)}IN {items[0].sql}", node)
+            return _condition(f"{operand.sql} {_no(node.negated)}IN {items[0].sql}")
         if any(item.list for item in items):
             raise HqlError(f"a list among other values of in (…) is not supported [{self.text}]")
-        return self._condition(f"{operand.sql} {_no(node.negated)}IN ({', '.join(item.sql for item in items)})", node)
+        return _condition(f"{operand.sql} {_no(node.negated)}IN ({', '.join(item.sql for item in items)})")
 
     def _refuse_empty(self, node: tree.Expression) -> None:
         if isinstance(node, tree.Parameter) and self.arguments[node.name].elements == ():
@@ -270,6 +267,10 @@ class Compiler:
             sql += f" ELSE {branches[-1].sql}"
         result_type = next((branch.type for branch in branches if branch.type), "")
         return Value(sql=f"({sql} END)", type=result_type, aggregate=aggregate)
+
+
+def _condition(sql: str) -> Value:
+    return Value(sql=f"({sql})", type="RBool")
 
 
 def _no(negated: bool) -> str:

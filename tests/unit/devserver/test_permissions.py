@@ -145,9 +145,22 @@ def test_links_do_not_cross_groups(lab: Lab) -> None:
     assert lab.count("ProjectDatasetLink") == 0
 
 
+def test_a_link_with_a_group_of_its_own_does_not_cross_groups_either(lab: Lab) -> None:
+    dataset = lab.dataset(lab.caller("alice", "gro"))
+    link = m.DatasetAnnotationLinkI()
+    link.parent, link.child = m.DatasetI(dataset.id.val, False), m.CommentAnnotationI()
+    for obj in (link, link.child):
+        obj.details.group = m.ExperimenterGroupI(lab.group("grw"), False)
+    with pytest.raises(omero.GroupSecurityViolation, match="MIXED GROUP"):
+        lab.save(lab.caller("root", ALL_GROUPS), link)
+
+
 def test_sessions_of_others_are_not_seen(lab: Lab) -> None:
     alice, bob = lab.caller("alice", -1), lab.caller("bob", -1)
     lab.store.insert("Session", c_uuid="secret", r_owner=alice.user, c_timeToIdle=1, c_timeToLive=0)
     assert lab.store.project(alice, "select s.uuid from Session s", None)[0][0].val == "secret"
     assert lab.store.project(bob, "select s.uuid from Session s", None) == []
     assert len(lab.store.project(SERVER, "select s.uuid from Session s", None)) == 1
+    assert lab.store.get(alice, "Session", [1])
+    with pytest.raises(omero.SecurityViolation, match="Cannot read ome"):
+        lab.store.get(bob, "Session", [1])
