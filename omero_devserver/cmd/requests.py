@@ -120,11 +120,24 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
     return omero.cmd.HandlePrx.uncheckedCast(proxy)
 
 
-def start(server: Server, session: Session, run: Callable[[], None]) -> None:
-    """Run work that holds a reference on its session; if the session ends before it begins, it never runs."""
+def start(server: Server, session: Session, run: Callable[[], None], *, after_seconds: float = 0) -> None:
+    """Run work in its own thread, holding a reference on its session.
+
+    Parameters
+    ----------
+    server : Server
+        Has the threads.
+    session : Session
+        If it ends before the work begins, the work never runs.
+    run : callable
+        The work; it answers for its own errors.
+    after_seconds : float
+        How long it waits before it begins.
+    """
     server.sessions.accept(session)
 
     def held() -> None:
+        session.ended.wait(after_seconds)
         if not server.sessions.begin(session):
             return
         try:

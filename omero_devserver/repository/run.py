@@ -70,7 +70,7 @@ class ImportRun:
             return self._failed("error-on-init", str(error))
         self.handle.begin(STEPS)
         try:
-            self._wait(0)
+            self.handle.step(0)
             images = self._metadata(found)
             self._wait(1)
             self._pixels(images, found)

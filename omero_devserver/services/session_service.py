@@ -42,10 +42,6 @@ class SessionService:
         found = call.server.sessions.find(session.uuid.val)
         if found is None:
             return NOT_THERE
-        if found is call.session:
-            client = call.server.clients.of(call.connection)
-            if client is not None:
-                client.released = True
         return call.server.sessions.release(found, explicit=True)
 
     def createSessionWithTimeout(self, call: Call, principal: Any, time_to_live: int) -> Any:
@@ -72,7 +68,7 @@ class SessionService:
         try:
             group = login_group(call.server.store, user=user, name=principal.group or None)
         except Glacier2.CannotCreateSessionException as error:
-            raise fault(omero.AuthenticationException, "Error creating session.") from error
+            raise omero.AuthenticationException("Error creating session.") from error
         session = call.server.sessions.create(
             user=user,
             group=group,

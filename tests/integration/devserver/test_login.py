@@ -1,11 +1,125 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Logging in: names, passwords, groups, both ports."""
+"""Logging in: names, passwords, groups, both ports; texts as recorded on a real server."""
 
 from __future__ import annotations
 
-from tests.fixtures.omero import OmeroServer
+import time
+import uuid
+from typing import Any
+
+import Glacier2
+import Ice
+import omero
+import pytest
+from omero.gateway import BlitzGateway
+from omero.model import ExperimenterGroupI
+
+from tests.fixtures.omero import OmeroServer, started
+from tests.integration.devserver.conftest import PASSWORD, User
 
 
-def test_login(devserver: OmeroServer) -> None:
-    with devserver.client() as client:
-        assert client.sf.getAdminService().getEventContext().userName == "root"
+def test_a_gateway_logs_in_over_ssl_and_stays_there_or_leaves_it(devserver: OmeroServer, user: User) -> None:
+    for secure in (True, False):
+        gateway = BlitzGateway(user.name, PASSWORD, host=devserver.host, port=devserver.ssl_port, secure=secure)
+        assert gateway.connect()
+        assert gateway.getUser().getName() == user.name
+        assert gateway.getGroupFromContext().getName() == user.group
+        gateway.close()
+
+
+def test_a_client_logs_in_over_tcp(devserver: OmeroServer, user: User) -> None:
+    router = f"OMERO.Glacier2/router:tcp -p {devserver.tcp_port} -h {devserver.host}"
+    client = omero.client([f"--omero.host={devserver.host}", f"--Ice.Default.Router={router}"])
+    try:
+        session = client.createSession(user.name, PASSWORD)
+        assert session.getAdminService().getEventContext().userName == user.name
+    finally:
+        client.closeSession()
+
+
+def test_a_wrong_password_and_an_unknown_user_are_refused_in_the_recorded_words(devserver: OmeroServer, user: User) -> None:
+    client = omero.client(devserver.host, devserver.ssl_port)
+    with pytest.raises(Glacier2.PermissionDeniedException) as refused:
+        client.createSession(user.name, "wrong")
+    assert refused.value.reason == f"Password check failed for '{user.name}': [id={user.id}]"
+    nobody = f"nobody-{uuid.uuid4()}"
+    with pytest.raises(Glacier2.PermissionDeniedException) as refused:
+        client.createSession(nobody, "wrong")
+    assert refused.value.reason == f"Password check failed for '{nobody}': []"
+    client.closeSession()
+
+
+def test_the_second_wrong_password_takes_three_seconds_and_the_right_one_none(devserver: OmeroServer, user: User) -> None:
+    client = omero.client(devserver.host, devserver.ssl_port)
+    took = []
+    for password in ("wrong", "wrong", PASSWORD):
+        begin = time.monotonic()
+        try:
+            client.createSession(user.name, password)
+        except Glacier2.PermissionDeniedException:
+            assert password == "wrong"
+        took.append(time.monotonic() - begin)
+    client.closeSession()
+    assert took[0] < 2
+    assert took[1] >= 3
+    assert took[2] < 2
+
+
+def test_a_group_that_is_not_mine_is_refused_at_the_first_call(devserver: OmeroServer, user: User) -> None:
+    with devserver.client(user.name, PASSWORD, group=user.other_group) as client:
+        with pytest.raises(omero.SecurityViolation) as refused:
+            client.sf.getAdminService().getEventContext({})
+        text = f"User {user.id} is not a member of group {user.other_group_id} and cannot login"
+        assert refused.value.message == text
+        assert client.sf.keepAlive(None) is False
+
+
+def test_a_group_that_does_not_exist_is_refused_at_login(devserver: OmeroServer, user: User) -> None:
+    with pytest.raises(omero.WrappedCreateSessionException) as refused, devserver.client(user.name, PASSWORD, group="none"):
+        pass
+    assert refused.value.reason == "No such group: none"
+
+
+def test_a_second_client_joins_a_session_and_each_counts(devserver: OmeroServer, client: Any, user: User) -> None:
+    key = client.getSessionId()
+    second = omero.client(devserver.host, devserver.ssl_port)
+    assert second.joinSession(key).getAdminService().getEventContext().userName == user.name
+    service = client.sf.getSessionService()
+    assert service.getReferenceCount(key) == 2
+    second.closeSession()
+    assert service.getReferenceCount(key) == 1
+
+
+def test_an_unknown_session_cannot_be_joined(devserver: OmeroServer) -> None:
+    client, key = omero.client(devserver.host, devserver.ssl_port), str(uuid.uuid4())
+    with pytest.raises(Glacier2.PermissionDeniedException) as refused:
+        client.joinSession(key)
+    assert refused.value.reason == f"Password check failed for '{key}': []"
+    client.closeSession()
+
+
+def test_the_security_context_of_a_session_can_be_changed_to_a_group_of_mine(devserver: OmeroServer, user: User) -> None:
+    with devserver.client() as root:
+        service = root.sf.getAdminService()
+        service.addGroups(service.getExperimenter(user.id), [ExperimenterGroupI(user.other_group_id, False)])
+    with devserver.client(user.name, PASSWORD) as client:
+        former = client.sf.setSecurityContext(ExperimenterGroupI(user.other_group_id, False))
+        assert former.id.val == user.group_id
+        assert client.sf.getAdminService().getEventContext().groupName == user.other_group
+        with pytest.raises(omero.SecurityViolation, match="is not a member of group 0"):
+            client.sf.setSecurityContext(ExperimenterGroupI(0, False))
+
+
+def test_what_is_not_there_says_so_and_is_written_to_the_log(tmp_path: Any) -> None:
+    with started(tmp_path / "data") as server, server.client() as root:
+        with pytest.raises(omero.InternalException) as refused:
+            root.sf.getShareService().getOwnShares(True)
+        assert refused.value.message == "not implemented by the development server: IShare.getOwnShares"
+        assert server.missing() == ["IShare.getOwnShares"]
+
+
+def test_a_closed_service_is_not_there_any_more(client: Any) -> None:
+    store = client.sf.createRawFileStore()
+    store.close()
+    with pytest.raises(Ice.ObjectNotExistException):
+        store.size()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program itself: its ready line, its refusals, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fixtures.omero import started
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "omero_devserver", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment})
+
+
+def test_help_shows_first_steps() -> None:
+    done = run("--help")
+    assert done.returncode == 0
+    for word in ("ready: ssl=PORT tcp=PORT managed_repository=PATH", "omero login", "--root-password", "--ssl-port"):
+        assert word in done.stdout
+
+
+def test_a_folder_is_served_once(tmp_path: Path) -> None:
+    with started(tmp_path / "data") as server:
+        done = run("--data", str(tmp_path / "data"))
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.startswith("omero_devserver: Another server runs on the data folder ")
+        assert done.stderr.count("\n") == 1
+        assert server.managed_repository.is_dir()
+        assert server.stop(signal.SIGINT) == 0
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run("--data", str(tmp_path / "data"), "--ssl-port", str(port))
+    assert done.returncode == 1
+    assert f"Cannot listen on 127.0.0.1, port {port}: another program uses it." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    done = run("--data", str(tmp_path / "file" / "data"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("omero_devserver: Cannot use the data folder ")
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with started(data, "--root-password", "first") as server:
+        assert server.stop() == 0
+        certificate = (data / "certificate" / "server.pem").read_bytes()
+    with started(data, "--root-password", "second") as server:
+        with server.client("root", "first") as root:  # the first start's password stays
+            assert root.sf.getAdminService().getEventContext().isAdmin
+        assert (data / "certificate" / "server.pem").read_bytes() == certificate
+        assert (data / "certificate" / "server.key").stat().st_mode & 0o077 == 0

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sessions: sudo and its refusals, limits of time, references; as recorded on a real server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import uuid
+from typing import Any
+
+import Ice
+import omero
+import pytest
+from omero.gateway import BlitzGateway
+from omero.rtypes import rstring
+
+from tests.fixtures.omero import OmeroServer, wait_until
+from tests.integration.devserver.conftest import PASSWORD, User
+
+
+def principal(name: str, group: str | None) -> Any:
+    return omero.sys.Principal(name, group, "User", None)
+
+
+def joined(server: OmeroServer, session: Any) -> Any:
+    client = omero.client(server.host, server.ssl_port)
+    client.joinSession(session.uuid.val)
+    return client
+
+
+def sudo(server: OmeroServer, user: User, group: str | None, *, live: int = 0, idle: int = 600_000) -> Any:
+    with server.client() as root:
+        return root.sf.getSessionService().createSessionWithTimeouts(principal(user.name, group), live, idle)
+
+
+def test_an_administrator_acts_for_a_user(devserver: OmeroServer, user: User) -> None:
+    client = joined(devserver, sudo(devserver, user, user.group, live=7_777_000, idle=8_888_000))
+    context = client.sf.getAdminService().getEventContext()
+    assert (context.userName, context.groupName, context.sudoerName.val) == (user.name, user.group, "root")
+    assert (context.isAdmin, context.adminPrivileges) == (False, [])
+    row = client.sf.getSessionService().getSession(client.getSessionId())
+    assert (row.timeToLive.val, row.timeToIdle.val, row.userAgent.val) == (7_777_000, 8_888_000, "OMERO.sudo")
+    client.killSession()
+
+
+@pytest.mark.parametrize("group", ["user", "", None])
+def test_the_group_user_means_the_default_group(devserver: OmeroServer, user: User, group: str | None) -> None:
+    client = joined(devserver, sudo(devserver, user, group))
+    assert client.sf.getAdminService().getEventContext().groupName == user.group
+    client.killSession()
+
+
+def test_sudo_refuses_in_the_recorded_ways(devserver: OmeroServer, user: User) -> None:
+    nobody = f"nobody-{uuid.uuid4()}"
+    with devserver.client() as root:
+        service = root.sf.getSessionService()
+        with pytest.raises(omero.RemovedSessionException) as removed:
+            service.createSessionWithTimeouts(principal(nobody, user.group), 0, 1000)
+        assert removed.value.message == f"Cannot find a user with name {nobody}"
+        with pytest.raises(omero.AuthenticationException) as failed:
+            service.createSessionWithTimeouts(principal(user.name, "no such group"), 0, 1000)
+        assert failed.value.reason == "Error creating session."
+    client = joined(devserver, sudo(devserver, user, user.other_group))
+    with pytest.raises(omero.SecurityViolation) as refused:
+        client.sf.getQueryService().projection("select g.id from ExperimenterGroup g", None, {})
+    assert refused.value.message == f"User {user.id} is not a member of group {user.other_group_id} and cannot login"
+    client.killSession()
+
+
+def test_a_member_may_not_act_for_others_and_a_group_owner_may(devserver: OmeroServer, user: User) -> None:
+    owner = f"owner-{uuid.uuid4().hex[:8]}"
+    devserver.add_user(owner, PASSWORD, [user.group])
+    with devserver.client(owner, PASSWORD) as client:
+        with pytest.raises(omero.SecurityViolation) as refused:
+            client.sf.getSessionService().createSessionWithTimeouts(principal(user.name, user.group), 0, 1000)
+        assert refused.value.message == f"Group sudo is not permitted for group {user.group} (gid={user.group_id})"
+    devserver.set_owner(owner, user.group)
+    with devserver.client(owner, PASSWORD) as client:
+        made = client.sf.getSessionService().createSessionWithTimeouts(principal(user.name, user.group), 0, 1000)
+        assert client.sf.getSessionService().getReferenceCount(made.uuid.val) == 1
+
+
+def test_the_gateway_acts_for_a_user(devserver: OmeroServer, user: User) -> None:
+    gateway = BlitzGateway("root", devserver.root_password, host=devserver.host, port=devserver.ssl_port)
+    assert gateway.connect()
+    acting = gateway.suConn(user.name, user.group, 60_000)
+    assert acting.getUser().getName() == user.name
+    row = acting.c.sf.getSessionService().getSession(acting.c.getSessionId())
+    assert (row.timeToLive.val, row.timeToIdle.val) == (60_000, 0)
+    assert gateway.suConn(f"nobody-{uuid.uuid4()}") is None
+    acting.close()
+    gateway.close()
+
+
+def test_a_session_dies_of_its_absolute_life_although_it_is_used(devserver: OmeroServer, user: User) -> None:
+    client = joined(devserver, sudo(devserver, user, user.group, live=1500, idle=0))
+    query = client.sf.getQueryService()
+
+    def died() -> Any:
+        try:
+            query.projection("select 1 from Node n", None)
+        except omero.SessionTimeoutException as error:
+            return error
+        return None
+
+    assert died() is None
+    text = wait_until(died, seconds=10).message
+    assert "exceeded timeToLive (1500) by" in text
+    with pytest.raises(omero.SessionTimeoutException):
+        client.sf.keepAlive(None)
+    client.closeSession()
+
+
+def test_a_session_dies_of_silence_and_not_while_it_is_kept_alive(devserver: OmeroServer, user: User) -> None:
+    made = sudo(devserver, user, user.group, idle=1500)
+    client = joined(devserver, made)
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert client.sf.keepAlive(None)
+        time.sleep(0.2)
+    time.sleep(1.8)  # the silence itself
+    with pytest.raises(omero.SessionTimeoutException) as ended:
+        client.sf.getQueryService().projection("select 1 from Node n", None)
+    assert "exceeded timeToIdle (1500) by" in ended.value.message
+    client.closeSession()
+    with devserver.client() as root:
+        assert root.sf.getSessionService().closeSession(made) == -1
+
+
+def test_a_session_made_for_somebody_outlives_its_clients(devserver: OmeroServer, user: User) -> None:
+    made = sudo(devserver, user, user.group)
+    client = joined(devserver, made)
+    with devserver.client() as root:
+        service = root.sf.getSessionService()
+        assert service.getReferenceCount(made.uuid.val) == 2
+        client.closeSession()
+        assert service.getReferenceCount(made.uuid.val) == 1
+        assert service.closeSession(made) == -2
+        assert service.closeSession(made) == -1
+        with pytest.raises(omero.RemovedSessionException) as gone:
+            service.getSession(made.uuid.val)
+        assert gone.value.message == f"No context for {made.uuid.val}"
+
+
+def test_a_killed_session_is_gone_for_all_its_clients(devserver: OmeroServer, client: Any) -> None:
+    second = omero.client(devserver.host, devserver.ssl_port)
+    second.joinSession(client.getSessionId())
+    assert client.killSession() == 2
+    with pytest.raises(Ice.ObjectNotExistException):
+        second.sf.getQueryService()
+    second.closeSession()
+
+
+def test_a_detached_session_can_be_joined_again(devserver: OmeroServer, user: User) -> None:
+    first = omero.client(devserver.host, devserver.ssl_port)
+    first.createSession(user.name, PASSWORD).detachOnDestroy()
+    key = first.getSessionId()
+    first.closeSession()
+    again = omero.client(devserver.host, devserver.ssl_port)
+    assert again.joinSession(key).getAdminService().getEventContext().userName == user.name
+    again.killSession()
+
+
+def test_the_session_of_a_killed_client_is_gone_within_seconds(devserver: OmeroServer, user: User) -> None:
+    program = (
+        "import sys, time, omero.clients; c = omero.client(sys.argv[1], int(sys.argv[2])); c.createSession(*sys.argv[3:5]);"
+        "print(c.getSessionId(), flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, devserver.host, str(devserver.ssl_port), user.name, PASSWORD]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, devserver.client() as root:
+        assert process.stdout is not None
+        key = process.stdout.readline().strip()
+        service = root.sf.getSessionService()
+        assert service.getReferenceCount(key) == 1
+        process.kill()
+
+        def gone() -> bool:
+            try:
+                service.getReferenceCount(key)
+            except omero.RemovedSessionException:
+                return True
+            return False
+
+        wait_until(gone, seconds=10)
+
+
+def test_values_travel_with_a_session(client: Any) -> None:
+    service, key = client.sf.getSessionService(), client.getSessionId()
+    service.setInput(key, "a", rstring("b"))
+    assert service.getInput(key, "a").val == "b"
+    assert service.getInputKeys(key) == ["a"]
+    assert service.getOutput(key, "a") is None
