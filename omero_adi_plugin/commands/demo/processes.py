@@ -12,7 +12,7 @@ import re
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,9 @@ END_SECONDS = 20.0
 
 ENDINGS = {"postgres": signal.SIGINT}
 """What asks a process to end, where it is not SIGTERM: that makes PostgreSQL wait for its clients to leave first."""
+
+ENDS_A_DEMO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What makes a demo end everything that it has started."""
 
 
 class DidNotStart(AdiError):
@@ -67,22 +70,23 @@ class Processes:
             Its log.
         """
         log = self._folder.logs / f"{name}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=dict(environment),
-                user=as_user,
-                group=as_user,
-                extra_groups=None if as_user is None else [],
-                cwd=self._folder.path,
-            )
-        self._started[process.pid] = process
-        with self._folder.pids.open("a", encoding="ascii") as pids:
-            pids.write(f"{name} {process.pid}\n")
+        with _undisturbed():
+            with log.open("ab") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=dict(environment),
+                    user=as_user,
+                    group=as_user,
+                    extra_groups=None if as_user is None else [],
+                    cwd=self._folder.path,
+                )
+            self._started[process.pid] = process
+            with self._folder.pids.open("a", encoding="ascii") as pids:
+                pids.write(f"{name} {process.pid}\n")
         return log
 
     def wait_for(self, name: str, pattern: str, *, log: Path, limit_seconds: float) -> re.Match[str]:
@@ -151,6 +155,8 @@ class Processes:
                 yield name, int(pid)
 
     def _is_ours(self, pid: int) -> bool:
+        if pid in self._started:  # its argument list may not be there yet
+            return self.is_alive(pid)
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
@@ -167,6 +173,20 @@ class Processes:
             os.killpg(pid, signal.SIGKILL)
         while self.is_alive(pid):  # SIGKILL cannot be refused
             time.sleep(LOOK_SECONDS)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off the signals that end a demo: between a program's start and its record nothing would know of it."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDS_A_DEMO}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def clean_environment() -> dict[str, str]:
