@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.ice import translated
+from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.references import link, reference
 
 if TYPE_CHECKING:
@@ -67,22 +68,16 @@ def annotate(
         annotation = _post(session, kind, missing.pop(0), namespace, dict(values) | {ORDER_KEY: uuid})
     child = reference("MapAnnotation", annotation)
     links = [link(f"{kind}AnnotationLink", parent=reference(kind, identity), child=child) for identity in missing]
-    if links:
-        with translated("linking key-values", session.where):
-            session.factory.getUpdateService().saveAndReturnArray(links)
+    batches.save(session, links, doing="linking key-values")
 
 
 def _annotations(session: Session, kind: str, ids: Sequence[int], namespace: str, uuid: str) -> dict[int, int]:
     """Return the annotation of this order by object, for those objects that have one."""
-    rows = session.query(
+    hql = (
         f"select l.parent.id, a.id from {kind}AnnotationLink l join l.child a join a.mapValue v "  # noqa: S608 (one of two names)
-        "where l.parent.id in (:ids) and a.ns = :namespace and v.name = :key and v.value = :uuid",
-        all_groups=True,
-        ids=list(ids),
-        namespace=namespace,
-        key=ORDER_KEY,
-        uuid=uuid,
+        "where l.parent.id in (:ids) and a.ns = :namespace and v.name = :key and v.value = :uuid"
     )
+    rows = batches.ask(session, hql, ids, namespace=namespace, key=ORDER_KEY, uuid=uuid)
     return dict(rows)
 
 

@@ -47,7 +47,9 @@ def place_link(process: Any, index: int, *, source: str, location: Path) -> None
     Raises
     ------
     ConfigurationError
-        This host and the server do not share the managed repository, or the place of the sources.
+        This host and the server do not share the managed repository.
+    ImportInterrupted
+        The server sees another size of the source than this host: it grows.
     SourceUnreadable, FileMissing
         The server, or this account, cannot read the source.
     DiskFull
@@ -69,10 +71,10 @@ def place_link(process: Any, index: int, *, source: str, location: Path) -> None
     except omero.ResourceError as error:
         raise SourceUnreadable(path=source, account=SERVER_ACCOUNT) from error
     if size != expected:
-        raise ConfigurationError(
-            f"OMERO.server sees {size} bytes in '{source}', this host {expected}. "
-            "Mount the folder of the sources under the same path on both, without caching."
+        words = (
+            f"OMERO.server sees {size} bytes in it, this host {expected}: it is still being written, or it is another file there"
         )
+        raise ImportInterrupted(path=source, words=words)
 
 
 def file_hash(path: str, *, size_only: bool) -> str:

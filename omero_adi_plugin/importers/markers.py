@@ -15,6 +15,7 @@ import omero.all
 
 from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.ice import translated
+from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
 from omero_adi_plugin.importers.protocol import MarkedFileset
 from omero_adi_plugin.importers.references import link, reference
@@ -51,10 +52,8 @@ def find_marked(session: Session, *, uuid: str, target: Target, statistics: bool
     ids = sorted(markers)
     images: dict[int, list[int]] = defaultdict(list)
     series: dict[int, list[int]] = defaultdict(list)
-    for fileset, image, number in session.query(
-        "select i.fileset.id, i.id, i.series from Image i where i.fileset.id in (:ids) order by i.series, i.id",
-        all_groups=True,
-        ids=ids,
+    for fileset, image, number in batches.ask(
+        session, "select i.fileset.id, i.id, i.series from Image i where i.fileset.id in (:ids) order by i.series, i.id", ids
     ):
         images[fileset].append(image)
         series[fileset].append(number)
@@ -114,9 +113,7 @@ def restore_link(session: Session, target: Target, images: Sequence[int], plates
         links = [link("ScreenPlateLink", parent=parent, child=reference("Plate", p)) for p in plates if p not in linked]
     else:
         links = [link("DatasetImageLink", parent=parent, child=reference("Image", i)) for i in images if i not in linked]
-    if links:
-        with translated(f"linking to {target}", session.where):
-            session.factory.getUpdateService().saveAndReturnArray(links)
+    batches.save(session, links, doing=f"linking to {target}")
 
 
 def _markers(session: Session, uuid: str) -> dict[int, Marker]:
@@ -135,17 +132,17 @@ def _markers(session: Session, uuid: str) -> dict[int, Marker]:
 
 def _plates(session: Session, filesets: list[int]) -> dict[int, list[int]]:
     plates: dict[int, list[int]] = defaultdict(list)
-    for plate, fileset in session.query(_PLATES + "i.fileset.id in (:ids) order by p.id", all_groups=True, ids=filesets):
+    for plate, fileset in batches.ask(session, _PLATES + "i.fileset.id in (:ids) order by p.id", filesets):
         plates[fileset].append(plate)
     return plates
 
 
 def _without_statistics(session: Session, filesets: list[int]) -> set[int]:
-    rows = session.query(
+    rows = batches.ask(
+        session,
         "select distinct i.fileset.id from Channel c join c.pixels p join p.image i "
         "where i.fileset.id in (:ids) and c.statsInfo is null",
-        all_groups=True,
-        ids=filesets,
+        filesets,
     )
     return {fileset for (fileset,) in rows}
 
@@ -153,13 +150,7 @@ def _without_statistics(session: Session, filesets: list[int]) -> set[int]:
 def _linked(session: Session, target: Target, images: Sequence[int], plates: Sequence[int]) -> set[int]:
     """Return those of the images (for a Screen: of the plates) that are linked to the target."""
     children = plates if target.kind is TargetKind.SCREEN else images
-    if not children:
-        return set()
     entity = "ScreenPlateLink" if target.kind is TargetKind.SCREEN else "DatasetImageLink"
-    rows = session.query(
-        f"select l.child.id from {entity} l where l.parent.id = :target and l.child.id in (:ids)",  # noqa: S608 (one of two names)
-        all_groups=True,
-        target=target.id,
-        ids=list(children),
-    )
+    hql = f"select l.child.id from {entity} l where l.parent.id = :target and l.child.id in (:ids)"  # noqa: S608 (one of two names)
+    rows = batches.ask(session, hql, children, target=target.id)
     return {child for (child,) in rows}

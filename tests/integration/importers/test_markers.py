@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from omero_adi_plugin.importers import batches
+from omero_adi_plugin.importers.annotating import annotate
 from omero_adi_plugin.importers.markers import delete_fileset, restore_link
 from tests.fixtures.importing import EVERYTHING, Importing, delete
 
@@ -97,6 +99,21 @@ def test_a_fileset_without_the_statistics_that_were_asked_for_is_not_complete(la
     assert only(with_statistics.found(statistics=True)).complete
     assert not only(without.found(statistics=True)).complete
     assert only(without.found(statistics=False)).complete
+
+
+def test_orders_of_more_images_than_one_question_can_name_are_found(
+    lab: Lab, importing: Importing, one: Path, three: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "IDS", 2)
+    monkeypatch.setattr(batches, "OBJECTS", 2)
+    first, second = importing.run(importing.plan(one)), importing.run(importing.plan(three))
+    annotate(lab.session, images=second.images, namespace="test", values={}, uuid=importing.order)
+    assert lab.images_with(importing.order) == sorted(second.images)
+    for link in lab.session.query("select l.id from DatasetImageLink l where l.child.id in (:ids)", ids=list(second.images)):
+        delete(lab.session, "DatasetImageLink", link)
+    restore_link(lab.session, importing.target, second.images, ())
+    assert [found.images for found in importing.found()] == [first.images, second.images]
+    assert all(found.complete and found.linked for found in importing.found())
 
 
 def test_markers_of_other_orders_are_not_found(lab: Lab, one: Path) -> None:

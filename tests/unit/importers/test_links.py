@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, DiskFull, FileMissing
+from omero_adi_plugin.errors import AdiError, ConfigurationError, DiskFull, FileMissing, ImportInterrupted
 from omero_adi_plugin.importers.links import file_hash, place_link
 
 if TYPE_CHECKING:
@@ -119,6 +119,15 @@ def test_a_source_that_went_away_is_missing(source: Path, location: Path) -> Non
     disk = Disk(location, broken=source.unlink)
     with pytest.raises(FileMissing):
         place_link(disk, 0, source=str(source), location=location)
+
+
+def test_a_source_that_grows_is_tried_again_later(source: Path, location: Path) -> None:
+    class Growing(Disk):
+        def size(self) -> int:
+            return super().size() + 1
+
+    with pytest.raises(ImportInterrupted, match="still being written"):
+        place_link(Growing(location), 0, source=str(source), location=location)
 
 
 def test_hashes_are_those_that_the_server_computes(tmp_path: Path) -> None:
