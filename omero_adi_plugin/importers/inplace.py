@@ -165,7 +165,14 @@ class InPlace:
             hashes.append(file_hash(source, size_only=self._skip.checksum))
         return hashes
 
-    def _finish(self, process: Any, hashes: list[str], plan: FilesetPlan, target: Target, fileset: int) -> ImportedFileset:  # noqa: ANN401
+    def _finish(
+        self,
+        process: Any,  # noqa: ANN401 (ImportProcessPrx is untyped)
+        hashes: list[str],
+        plan: FilesetPlan,
+        target: Target,
+        fileset: int,
+    ) -> ImportedFileset:
         """Let the server import, and wait for it."""
         handle = self._verify(process, hashes, plan, fileset)
         try:
