@@ -106,7 +106,7 @@ class ImportProcess:
         request = omero.grid.ImportRequest()
         request.repoUuid, request.clientUuid = REPOSITORY_UUID, str(uuid.uuid4())
         request.settings = self._settings
-        request.activity = omero.model.MetadataImportJobI(rlong(self._registered.metadata_job), False)
+        request.activity = omero.model.FilesetJobLinkI(rlong(self._registered.activity), False)
         request.location = omero.grid.ImportLocation()
         request.location.sharedPath = self._registered.folder.rstrip("/")
         request.location.usedFiles, request.location.omittedLevels = list(self._registered.paths), 0

@@ -38,6 +38,7 @@ ONE_UPLOAD_JOB = "Found more than one job link. Link only updateJob on creation!
 class Registered:
     """A fileset whose rows are committed.
 
+    activity: id of the link to the job that reads the metadata: what an ImportRequest names.
     folder:  template folder below the repository's root, with a slash at its end.
     paths:   of the files below that folder, in the order of the entries.
     files:   ids of their OriginalFile rows, in the same order.
@@ -46,7 +47,7 @@ class Registered:
     who: Caller
     fileset: int
     upload_job: int
-    metadata_job: int
+    activity: int
     log_file: int
     log: ImportLog
     folder: str
@@ -152,12 +153,12 @@ def _saved(call: Call, who: Caller, fileset: Any, *, folder: str, paths: list[st
             entry.originalFile = server.disk.new_file(folder + path, mimetype=None, algorithm=algorithm)
         saved = store.save(who, [fileset])[0]
         log_file = server.disk.row_id(_log_path(folder))
-    by_class = {type(link.child): link.child.id.val for link in saved.copyJobLinks()}
+    links = {type(link.child): link for link in saved.copyJobLinks()}
     return Registered(
         who=who,
         fileset=saved.id.val,
-        upload_job=by_class[omero.model.UploadJobI],
-        metadata_job=by_class[omero.model.MetadataImportJobI],
+        upload_job=links[omero.model.UploadJobI].child.id.val,
+        activity=links[omero.model.MetadataImportJobI].id.val,
         log_file=log_file or -1,
         log=log,
         folder=folder,

@@ -44,7 +44,7 @@ def command(devserver: OmeroServer, user: User, tmp_path: Path) -> Omero:
         name, password = login or (user.name, PASSWORD)
         where = ["-s", devserver.host, "-p", str(devserver.ssl_port), "-u", name, "-w", password]
         return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", COMMAND, *arguments, *where],
+            [sys.executable, "-W", "ignore", "-c", COMMAND, *where, *arguments],
             capture_output=True,
             text=True,
             timeout=60,
