@@ -114,20 +114,20 @@ def order_logs(settings: Settings, *, uuid: str) -> Iterator[None]:
     if settings.log_file_path is None:
         yield
         return
-    handlers: list[logging.Handler] = []
+    opened: list[logging.Handler] = []
     try:
         for ending, level in (("logs", logging.DEBUG), ("errs", logging.WARNING)):
             path = settings.log_file_path.with_name(f"cli.{uuid}.{ending}")
             handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=level > logging.DEBUG)
             handler.setLevel(level)
             handler.setFormatter(FactsFormatter())
-            handlers.append(handler)
+            opened.append(handler)
             _ROOT.addHandler(handler)
     except OSError as error:
         event(_ROOT, logging.WARNING, "log.unwritable", order=uuid, why=error.strerror)
     try:
         yield
     finally:
-        for handler in handlers:
-            _ROOT.removeHandler(handler)
-            handler.close()
+        for each in opened:
+            _ROOT.removeHandler(each)
+            each.close()
