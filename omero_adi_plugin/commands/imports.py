@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
-from omero_adi_plugin.errors import OrderFailed, UsageError, UserUnknown
+from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError, UserUnknown
 from omero_adi_plugin.orders import Target
 from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
@@ -117,6 +117,11 @@ def _carry_out_here(
             carry_out(settings, claim, on_progress=on_progress)
     except OrderFailed:
         _tell(order_report(database, uuid), as_json=as_json)
+        raise
+    except KeyboardInterrupt:
+        with suppress(AdiError):  # it had just ended, or the database is gone: then the lease lapses
+            queue.give_back(claim.lease, note="interrupted on the command line", failed=False, after_seconds=0)
+            printing.note(f"order {uuid} is not finished: a service goes on with it.")
         raise
     _tell(order_report(database, uuid), as_json=as_json)
 

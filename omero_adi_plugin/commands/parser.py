@@ -40,7 +40,7 @@ Examples:
   omero adi import plate7.tif --into Screen:12
   omero adi import *.ome.tif --into Dataset:151 --for researcher --in-group demo-lab
   omero adi import big.ome.tif --into Dataset:151 --queue
-  omero adi import big.ome.tif --into Dataset:151 --wait && rm big.ome.tif.lock
+  omero adi import big.ome.tif --into Dataset:151 --wait
 
 Files are imported in place: OMERO holds links to them, so they must stay where they are.
 Without --queue and --wait the order is carried out here, in this process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -116,3 +117,20 @@ def check_by_hand(demo: Demo) -> None:
         done = demo.adi("import", ".demo/data/cells.ome.tif", "--into", into, "--for", env["ADI_USER"], *how)
         assert done.returncode == os.EX_OK, done.stderr
         assert "Import Completed  1 fileset, 1 image" in done.stdout
+    check_interrupted(demo, into)
+
+
+def check_interrupted(demo: Demo, into: str) -> None:
+    """Ctrl-C in the middle of an import: the order is given back at once, and a service ends it, once."""
+    command = [sys.executable, "-m", "omero_adi_plugin", "import", ".demo/data/cells.ome.tif", "--into", into]
+    command += ["--for", demo.environment["ADI_USER"]]
+    with subprocess.Popen(command, cwd=demo.folder, env=demo.environment, stderr=subprocess.PIPE, text=True) as importing:
+        assert importing.stderr
+        uuid = importing.stderr.readline().split()[1]
+        while "linking" not in importing.stderr.readline():
+            assert importing.poll() is None
+        importing.send_signal(signal.SIGINT)
+        assert "Traceback" not in importing.stderr.read()
+    assert importing.returncode == 130
+    ended = json.loads(demo.adi("orders", "wait", uuid, "--timeout", "60", "--json").stdout)
+    assert (ended["state"], ended["attempt"], len(ended["files"][0]["images"])) == ("completed", 2, 1)

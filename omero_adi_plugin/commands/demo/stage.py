@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ def say_what_next(scene: Scene) -> None:
     """Print what can be tried now."""
     psql = shlex.quote(shutil.which("psql") or str(scene.postgres.programs / "psql"))
     omero = shlex.quote(program("omero"))
-    adi = f"{shlex.quote(program('python'))} -m omero_adi_plugin"
+    adi = f"{shlex.quote(sys.executable)} -m omero_adi_plugin"
     newest = "SELECT timestamp, stage, uuid, description FROM imports ORDER BY id"
     lines = [
         "",
