@@ -46,7 +46,7 @@ class Installation:
             check=False,
         )
 
-    def facts(self, code: str) -> Any:  # noqa: ANN401  whatever the code prints
+    def facts(self, code: str) -> Any:
         """Run a few lines that print JSON last."""
         done = self.run(f"import json; {code}")
         assert done.returncode == 0, done.stderr
