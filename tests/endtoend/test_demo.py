@@ -132,5 +132,6 @@ def check_interrupted(demo: Demo, into: str) -> None:
         importing.send_signal(signal.SIGINT)
         assert "Traceback" not in importing.stderr.read()
     assert importing.returncode == 130
-    ended = json.loads(demo.adi("orders", "wait", uuid, "--timeout", "60", "--json").stdout)
+    # well before the lease of 60 s would lapse
+    ended = json.loads(demo.adi("orders", "wait", uuid, "--timeout", "20", "--json").stdout)
     assert (ended["state"], ended["attempt"], len(ended["files"][0]["images"])) == ("completed", 2, 1)
