@@ -22,7 +22,7 @@ Every message names the cause and what to do. The pipeline decides by the branch
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 
 def _restore(kind: type[AdiError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> AdiError:
@@ -38,11 +38,6 @@ class AdiError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes: subclasses have keyword-only arguments, which plain pickling loses."""
         return _restore, (type(self), self.args, self.__dict__)
-
-    def because(self, cause: BaseException) -> Self:
-        """Return this error with its cause attached, for adapters that hand an error on instead of raising it."""
-        self.__cause__ = cause
-        return self
 
 
 class UsageError(AdiError):
@@ -258,7 +253,8 @@ class StillUnderWay(TryAgain):
 
     def __init__(self, *, uuid: str, seconds: float) -> None:
         super().__init__(
-            f"Order '{uuid}' has not ended within {seconds:g} seconds. It goes on by itself; `omero adi orders show {uuid}` tells more."
+            f"Order '{uuid}' has not ended within {seconds:g} seconds. It goes on by itself; "
+            f"`omero adi orders show {uuid}` tells more."
         )
         self.uuid, self.seconds = uuid, seconds
 

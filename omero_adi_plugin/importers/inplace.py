@@ -75,19 +75,19 @@ class InPlace:
         What the server is not to do.
     patience_seconds : float
         How long the server may stay at one step of one fileset before it counts as stuck.
-    on_progress : OnProgress, optional
-        Told of the server's steps.
     """
 
-    def __init__(self, session: Session, *, skip: Skip, patience_seconds: float, on_progress: OnProgress | None = None) -> None:
+    def __init__(self, session: Session, *, skip: Skip, patience_seconds: float) -> None:
         self._session, self._skip = session, skip
-        self._patience_seconds, self._on_progress = patience_seconds, on_progress
+        self._patience_seconds = patience_seconds
 
     def plan(self, *, entry: Entry) -> Sequence[FilesetPlan]:
         """Group the files of `entry` into filesets (see `grouping.plan_entry`)."""
         return plan_entry(entry)
 
-    def run(self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep) -> ImportedFileset:
+    def run(
+        self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None = None
+    ) -> ImportedFileset:
         """Import one fileset.
 
         When it fails, the fileset is removed again, unless the connection broke after `verifyUpload` was called: then the server
@@ -104,7 +104,7 @@ class InPlace:
         OmeroDown, DiskFull, ConfigurationError
             Nothing can be imported at the moment.
         LeaseLost
-            And whatever else `on_step` raises.
+            And whatever else `on_step` and `on_progress` raise.
         """
         doing = f"importing '{plan.entry.path}'"
         with translated(doing, self._session.where):
@@ -118,7 +118,9 @@ class InPlace:
             except BaseException:  # whatever it is, nothing of this attempt stays
                 self._take_back(made.id)
                 raise
-            imported = self._finish(process, hashes, plan, target, made.id)
+            handle = self._verify(process, hashes, plan, made.id)
+            response = self._response(handle, plan, made.id, on_progress)
+            imported = self._imported(response, plan, target, made.id)
         finally:
             with contextlib.suppress(*TROUBLE):
                 process.close()
@@ -165,28 +167,23 @@ class InPlace:
             hashes.append(file_hash(source, size_only=self._skip.checksum))
         return hashes
 
-    def _finish(
-        self,
-        process: Any,  # noqa: ANN401 (ImportProcessPrx is untyped)
-        hashes: list[str],
-        plan: FilesetPlan,
-        target: Target,
-        fileset: int,
-    ) -> ImportedFileset:
-        """Let the server import, and wait for it."""
-        handle = self._verify(process, hashes, plan, fileset)
+    def _response(self, handle: Any, plan: FilesetPlan, fileset: int, on_progress: OnProgress | None) -> Any:  # noqa: ANN401 (as above)
+        """Wait until the server has imported, or failed to."""
+
+        def on_status(done: int, total: int) -> None:
+            if on_progress is not None:
+                on_progress(STEPS[min(done, len(STEPS) - 1)], done, total)
+
+        doing = f"importing '{plan.entry.path}'"
         try:
-            response = finished(
-                self._session,
-                handle,
-                doing=f"importing '{plan.entry.path}'",
-                patience_seconds=self._patience_seconds,
-                on_status=functools.partial(self._tell, plan),
-            )
+            return finished(self._session, handle, doing=doing, patience_seconds=self._patience_seconds, on_status=on_status)
         except NoProgress as error:
             self._take_back(fileset)
             words = f"the server has made no progress for {self._patience_seconds:.0f} s"
             raise ImportInterrupted(path=plan.entry.path, words=words) from error
+
+    def _imported(self, response: Any, plan: FilesetPlan, target: Target, fileset: int) -> ImportedFileset:  # noqa: ANN401 (as above)
+        """Return what the server has made of the fileset."""
         if isinstance(response, omero.cmd.ERR):
             self._take_back(fileset)
             raise self._refused(response, plan, target)
@@ -228,10 +225,6 @@ class InPlace:
             delete_fileset(self._session, fileset)
         except AdiError as error:
             event(_log, logging.WARNING, "fileset.left", fileset=fileset, why=str(error))
-
-    def _tell(self, plan: FilesetPlan, done: int, total: int) -> None:
-        if self._on_progress is not None:
-            self._on_progress(plan, STEPS[min(done, len(STEPS) - 1)], done, total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

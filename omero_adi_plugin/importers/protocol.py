@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +35,6 @@ class FilesetPlan:
     plates: int
     bytes: int
     name: str | None
-
-    @classmethod
-    def settled(cls, *, entry: Entry, key: str) -> Self:
-        """Return the plan of a fileset that is in OMERO already: its files are not looked at, they may be gone."""
-        return cls(entry=entry, key=key, used=(), reader="", images=0, plates=0, bytes=0, name=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +108,12 @@ class OnStep(Protocol):
 
 
 class OnProgress(Protocol):
-    """Told how far the server is with one fileset, about once a second, and whenever it is a step further."""
+    """Told how far the server is with one fileset, about once a second; an exception from it ends the waiting.
 
-    def __call__(self, plan: FilesetPlan, words: str, done: int, total: int) -> None:
+    The server goes on then: the marker will say what came of it.
+    """
+
+    def __call__(self, words: str, done: int, total: int, /) -> None:
         """`done` of `total` steps of the server are finished; `words` says what it is doing."""
 
 
@@ -129,5 +127,7 @@ class Importer(Protocol):
     def plan(self, *, entry: Entry) -> Sequence[FilesetPlan]:
         """Group the files of `entry` into filesets; reads headers, writes nothing."""
 
-    def run(self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep) -> ImportedFileset:
+    def run(
+        self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None = None
+    ) -> ImportedFileset:
         """Import one fileset; when it fails, nothing of it stays in OMERO or in the managed repository."""

@@ -16,7 +16,7 @@ class Progress:
 
     entry: the path of the order that is being worked on.
     step:  where its fileset now stands.
-    done, total: entries of the order that are settled, and all of them.
+    done, total: entries of the order that have come to their end, and all of them.
     words: what is being done, for a person.
     """
 

@@ -42,6 +42,7 @@ _WORDS = {
     FileStep.ANNOTATED: "done",
     FileStep.FAILED: "failed",
 }
+_ENDS = frozenset({FileStep.ANNOTATED, FileStep.FAILED})
 _FAILURES_QUOTED = 3
 """How many failed entries an order's last sentence quotes; all are in the ledger."""
 
@@ -125,8 +126,11 @@ class OrderRun:
         failures: list[AdiError] = []
         for entry in self._order.entries:
             self._guard.check()
-            failures += self._settle(entry)
+            failed = self._settle(entry)
+            failures += failed
             self._done += 1
+            ended = FileStep.FAILED if failed else FileStep.ANNOTATED
+            self._show(entry.path, ended, _WORDS[ended])
         if failures:
             raise EntriesFailed(failures=failures, entries=len(self._order.entries))
 
@@ -202,9 +206,15 @@ class OrderRun:
             imported = ImportedFileset(fileset=fileset, images=tuple(images), plates=tuple(plates)) if fileset else None
             self._record(_piece(plan), step, imported)
 
+        def on_progress(words: str, done: int, total: int) -> None:
+            self._guard.check()  # a large import takes hours: whoever may not go on does not wait for its end
+            self._show(plan.entry.path, FileStep.VERIFYING, f"{_WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})")
+
         marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=plan.key)
         try:
-            return self._importer.run(plan=plan, target=self._order.target, marker=marker, on_step=on_step)
+            return self._importer.run(
+                plan=plan, target=self._order.target, marker=marker, on_step=on_step, on_progress=on_progress
+            )
         except TryAgain:
             self._record(_piece(plan), FileStep.PLANNED)  # OMERO, not the ledger, says next time how much of it is there
             raise
@@ -241,8 +251,12 @@ class OrderRun:
     def _write(self, line: LedgerFile) -> None:
         self._ledger.record(line)
         self._lines[line.key] = line
+        if line.step not in _ENDS:  # an entry's end is shown when all of its filesets have come to theirs
+            self._show(line.entry, line.step, _WORDS[line.step])
+
+    def _show(self, entry: str, step: FileStep, words: str) -> None:
         total = len(self._order.entries)
-        self._on_progress(Progress(entry=line.entry, step=line.step, done=self._done, total=total, words=_WORDS[line.step]))
+        self._on_progress(Progress(entry=entry, step=step, done=self._done, total=total, words=words))
 
     def _tell(self, name: str, piece: _Piece, **facts: object) -> None:
         event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=piece.entry, **facts)
