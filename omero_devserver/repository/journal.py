@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import sys
 from datetime import datetime
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from omero_devserver.repository.tiff import Picture
 
+log = logging.getLogger(__name__)
+
 
 class ImportLog:
     """Lines with time stamps; a log that cannot be written does not stop an import."""
@@ -25,8 +28,11 @@ class ImportLog:
     def line(self, text: str) -> None:
         """Add a line."""
         stamp = datetime.now().astimezone().isoformat(sep=" ", timespec="milliseconds")
-        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{stamp} {text}\n")
+        try:
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{stamp} {text}\n")
+        except OSError as error:
+            log.warning("cannot write %s: %s", self.path, error)
 
     def surroundings(self) -> None:
         """Say what reads the files."""

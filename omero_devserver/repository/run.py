@@ -61,6 +61,9 @@ class ImportRun:
         except _CutOff:
             log.info("import of fileset %d cut off: its session has ended", self.registered.fileset)
             return
+        except Exception as error:
+            log.exception("fault in the import of fileset %d", self.registered.fileset)
+            response = self._failed("import-request-failure", type(error).__name__, traceback.format_exc())
         self.handle.finish(response)
 
     def _imported(self) -> Any:
@@ -69,8 +72,8 @@ class ImportRun:
         except (tiff.Unreadable, graph.NoSuchAnnotation, OSError) as error:
             return self._failed("error-on-init", str(error))
         self.handle.begin(STEPS)
+        self.handle.step(0)
         try:
-            self.handle.step(0)
             images = self._metadata(found)
             self._wait(1)
             self._pixels(images, found)
@@ -84,11 +87,6 @@ class ImportRun:
         except omero.ServerError as error:
             # A real server names the class and nothing else (recorded: facts 1).
             return self._failed("import-request-failure", f"omero.{type(error).__name__}", error.message)
-        except _CutOff:
-            raise
-        except Exception as error:
-            log.exception("fault in the import of fileset %d", self.registered.fileset)
-            return self._failed("import-request-failure", type(error).__name__, traceback.format_exc())
 
     def _headers(self) -> list[Picture]:
         first = self.server.disk.below_root(self.registered.folder + self.registered.paths[0])

@@ -8,6 +8,8 @@ a stack of eight pages became sizeT 8); pages of another shape or type begin ano
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 _MAGIC = (b"II\x2a\x00", b"MM\x00\x2a", b"II\x2b\x00", b"MM\x00\x2b")
 _TYPES = {"float32": "float", "float64": "double", "complex64": "complex", "complex128": "double-complex", "bool": "uint8"}
@@ -76,8 +80,13 @@ class Stack:
         self.dtype = np.dtype("uint8") if array.dtype == bool else array.dtype
 
     def plane(self, z: int, c: int, t: int) -> NDArray[Any]:
-        """Read one plane, shape (Y, X)."""
-        return np.asarray(self._array[t, c // self.samples, c % self.samples, z]).astype(self.dtype, copy=False)
+        """Read one plane, shape (Y, X); one whose data are cut off is black, and no error (recorded: facts 1)."""
+        try:
+            read = np.asarray(self._array[t, c // self.samples, c % self.samples, z])
+        except Exception as error:  # noqa: BLE001  tifffile and its codecs raise whatever they stumble over
+            log.warning("no data for plane z=%d c=%d t=%d: %s: %s", z, c, t, type(error).__name__, error)
+            read = np.zeros((self.size_y, self.size_x), self.dtype)
+        return read.astype(self.dtype, copy=False)
 
     def extremes(self, c: int) -> tuple[float, float]:
         """Find the least and the greatest value of a channel."""
@@ -91,15 +100,15 @@ def pictures(path: Path) -> list[Picture]:
     Raises
     ------
     Unreadable
-        It is no TIFF, has no pages, or pixels of a type that OMERO does not have.
+        It is no TIFF, has no pages, is broken, or has pixels of a type that OMERO does not have.
     """
-    with _opened(path) as file:
-        stacks = _stacks(file)
-        described: Sequence[_Description] = _describe(file.ome_metadata) if file.is_ome else ()
-        if len(described) != len(stacks):
-            described = [_Description(name=None, channels=(), sizes={})] * len(stacks)
-        kind = "OMETiff" if file.is_ome else "TIFF"
-        return [_picture(stack, text, kind) for stack, text in zip(stacks, described, strict=True)]
+    try:
+        with _opened(path) as file:
+            return _pictures(file)
+    except Unreadable:
+        raise
+    except Exception as error:  # a broken header makes tifffile raise anything, from KeyError to MemoryError
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -136,6 +145,32 @@ class _Pages:
         return read[..., at[2]] if self._samples_last else read[at[2]]
 
 
+class _Series:
+    """A series of an OME-TIFF or ImageJ file as an array T, C, samples, Z, Y, X; decoded when the first plane is asked for."""
+
+    def __init__(self, series: Any) -> None:
+        self._series = series
+        self._read: Any = None
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        # Axes that OMERO does not have, as lifetime or angle, are folded into time.
+        self._extra = [axis for axis in series.axes if axis not in _AXES]
+        folded = math.prod(sizes[axis] for axis in self._extra)
+        self.shape = (folded * sizes.get("T", 1), *(sizes.get(axis, 1) for axis in _AXES[1:]))
+        self.dtype = series.dtype
+
+    def __getitem__(self, at: tuple[int, int, int, int]) -> NDArray[Any]:
+        if self._read is None:
+            # "memmap" maps the file itself where that is possible, else decodes into a temporary file.
+            array, axes = self._series.asarray(out="memmap"), list(self._series.axes)
+            for axis in _AXES:
+                if axis not in axes:
+                    array, axes = array[..., np.newaxis], [*axes, axis]
+            ordered = array.transpose([axes.index(axis) for axis in [*self._extra, *_AXES]])
+            self._read = ordered.reshape(self.shape)
+        plane: NDArray[Any] = self._read[at]
+        return plane
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
@@ -153,23 +188,20 @@ def _opened(path: Path) -> Iterator[Any]:
         yield opened
 
 
+def _pictures(file: Any) -> list[Picture]:
+    stacks = _stacks(file)
+    described: Sequence[_Description] = _describe(file.ome_metadata) if file.is_ome else ()
+    if len(described) != len(stacks):
+        described = [_Description(name=None, channels=(), sizes={})] * len(stacks)
+    kind = "OMETiff" if file.is_ome else "TIFF"
+    return [_picture(stack, text, kind) for stack, text in zip(stacks, described, strict=True)]
+
+
 def _stacks(file: Any) -> list[Stack]:
     if file.is_ome or file.is_imagej:
-        return [Stack(_ordered(series)) for series in file.series]
+        return [Stack(_Series(series)) for series in file.series]
     groups = itertools.groupby(file.pages, key=lambda page: (page.shape, page.dtype, page.axes))
     return [Stack(_Pages(list(pages))) for _, pages in groups]
-
-
-def _ordered(series: Any) -> Any:
-    # "memmap" maps the file itself where that is possible, else decodes into a temporary file: no plane stays in memory.
-    array = series.asarray(out="memmap")
-    axes = list(series.axes)
-    extra = [axis for axis in axes if axis not in _AXES]
-    for axis in _AXES:
-        if axis not in axes:
-            array, axes = array[..., np.newaxis], [*axes, axis]
-    array = array.transpose([axes.index(axis) for axis in [*extra, *_AXES]])
-    return array.reshape(-1, *array.shape[len(extra) + 1 :])
 
 
 def _picture(stack: Stack, text: _Description, kind: str) -> Picture:

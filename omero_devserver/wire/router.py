@@ -139,7 +139,9 @@ def servant(router: Router) -> Any:
             try:
                 callback.ice_response(router.createSession(user, password, current))
             except Glacier2.PermissionDeniedException as refusal:
-                threading.Timer(router.delay(user), callback.ice_exception, [refusal]).start()
+                late = threading.Timer(router.delay(user), callback.ice_exception, [refusal])
+                late.daemon = True  # the end of the server waits for no refusal
+                late.start()
             except Glacier2.CannotCreateSessionException as refusal:
                 callback.ice_exception(refusal)
 

@@ -159,6 +159,22 @@ def test_a_stack_is_a_time_series_and_a_cut_one_shorter(client: Any, tmp_path: P
         assert (pixels.sizeT.val, pixels.sizeZ.val) == (size, 1)
 
 
+def test_a_plane_whose_data_are_cut_off_is_black_and_no_error(client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "half.tif"
+    tifffile.imwrite(path, np.full((256, 256), 7, "u1"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    pixels = InPlace(client, [path], None, noStatsInfo=rbool(False)).run().pixels[0]
+    assert plane(client, pixels, "u1").shape == (256, 256)
+
+
+def test_a_header_that_is_broken_is_an_answer_and_no_fault(client: Any, three: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ome.tif"
+    broken.write_bytes(three.read_bytes().replace(b"</OME>", b"</OMA>"))
+    response = InPlace(client, [broken], None).run()
+    assert response.name == "error-on-init"
+    assert "mismatched tag" in response.parameters["message"]
+
+
 def test_targets_that_are_not_there_or_hold_no_images(client: Any, one: Path) -> None:
     gone = new_dataset(client)
     delete(client, Dataset=[gone])
