@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import shlex
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ class Demo:
         self.shown = self.adi("demo", "--keep", environment=clean_environment())
         lines = (folder / ".demo" / "env").read_text() if (folder / ".demo" / "env").exists() else ""
         # by a shell, as people do: nothing in it may be expanded or split
-        script = f"{lines}exec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+        script = f"{lines}exec {shlex.quote(sys.executable)} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
         found = subprocess.run(["sh", "-c", script], env=clean_environment(), capture_output=True, text=True, check=True)
         self.environment: dict[str, str] = json.loads(found.stdout) | {"OMERO_SESSIONDIR": str(folder / "sessions")}
 
