@@ -69,6 +69,24 @@ def _value(value: object) -> str:
     return text if text and not set(text) & set(' "=\n\r\t') else json.dumps(text, ensure_ascii=False)
 
 
+class _Forgiving(logging.FileHandler):
+    """A log that says on stderr that it cannot be written, and lets the work go on: its folder is gone, the disk is full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # from opening the file anew; what the writing itself raises is seen to by logging
+            self.handleError(record)
+
+
+class _ApplicationLog(_Forgiving, WatchedFileHandler):
+    """Opened anew when another process has put the file aside."""
+
+
+class _OrderLog(_Forgiving):
+    """One of the two logs of an order."""
+
+
 def set_up(settings: Settings) -> None:
     """Send the log of this process to the application log, or to stderr if none is set.
 
@@ -83,7 +101,7 @@ def set_up(settings: Settings) -> None:
     else:
         try:
             settings.log_file_path.parent.mkdir(parents=True, exist_ok=True)
-            handler = WatchedFileHandler(settings.log_file_path, encoding="utf-8", errors="backslashreplace")
+            handler = _ApplicationLog(settings.log_file_path, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ConfigurationError(f"The log '{settings.log_file_path}' cannot be written: {error.strerror}.") from error
     handler.setFormatter(FactsFormatter())
@@ -95,13 +113,16 @@ def set_up(settings: Settings) -> None:
 def rotate(settings: Settings) -> None:
     """Put the application log aside if it has grown too large; the other processes notice by themselves."""
     log = settings.log_file_path
-    if log is None or not log.exists() or log.stat().st_size < LARGEST_BYTES:
-        return
-    for number in range(KEPT - 1, 0, -1):
-        older = log.with_name(f"{log.name}.{number}")
-        if older.exists():
-            older.replace(log.with_name(f"{log.name}.{number + 1}"))
-    log.replace(log.with_name(f"{log.name}.1"))
+    try:
+        if log is None or not log.exists() or log.stat().st_size < LARGEST_BYTES:
+            return
+        for number in range(KEPT - 1, 0, -1):
+            older = log.with_name(f"{log.name}.{number}")
+            if older.exists():
+                older.replace(log.with_name(f"{log.name}.{number + 1}"))
+        log.replace(log.with_name(f"{log.name}.1"))
+    except OSError as error:
+        event(_ROOT, logging.WARNING, "log.not_put_aside", why=error.strerror)
 
 
 @contextlib.contextmanager
@@ -118,7 +139,7 @@ def order_logs(settings: Settings, *, uuid: str) -> Iterator[None]:
     try:
         for ending, level in (("logs", logging.DEBUG), ("errs", logging.WARNING)):
             path = settings.log_file_path.with_name(f"cli.{uuid}.{ending}")
-            handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=level > logging.DEBUG)
+            handler = _OrderLog(path, encoding="utf-8", errors="backslashreplace", delay=level > logging.DEBUG)
             handler.setLevel(level)
             handler.setFormatter(FactsFormatter())
             opened.append(handler)

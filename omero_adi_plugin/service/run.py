@@ -137,6 +137,7 @@ class Service:
                 bell.wait(self._settings.poll_seconds, also=(self._woken,))
             except SurroundingsDown as error:
                 self._say_down(error)
+                self._hire()  # a worker may die just now as well; the new one waits as the others do
                 self._sleep(self._settings.poll_seconds)
             self._quiet()
 

@@ -2,6 +2,7 @@
 """Log lines that machines can read, in one file for all processes and two for each order."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +75,18 @@ def test_an_unexpected_error_keeps_its_traceback(settings: Settings) -> None:
     except ValueError as error:
         logs.event(logging.getLogger("omero_adi_plugin.test"), logging.ERROR, "attempt.broke", error=error)
     assert "Traceback" in log_of(settings)
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_the_work(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert settings.log_file_path is not None
+    shutil.rmtree(settings.log_file_path.parent)
+    log = logging.getLogger("omero_adi_plugin.test")
+    for _ in range(2):
+        logs.event(log, logging.INFO, "order.completed")
+        logs.rotate(settings)
+    with logs.order_logs(settings, uuid="abc"):
+        logs.event(log, logging.WARNING, "bad.news")
+    assert "order.completed" in capsys.readouterr().err
+    settings.log_file_path.parent.mkdir()
+    logs.event(log, logging.INFO, "back.again")
+    assert "back.again" in log_of(settings)
