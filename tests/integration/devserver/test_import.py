@@ -169,7 +169,7 @@ def test_a_plane_whose_data_are_cut_off_is_black_and_no_error(client: Any, tmp_p
 
 def test_a_header_that_is_broken_is_an_answer_and_no_fault(client: Any, three: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.ome.tif"
-    broken.write_bytes(three.read_bytes().replace(b"</OME>", b"</OMA>"))
+    broken.write_bytes(three.read_bytes().replace(b"</Pixels>", b"</Pixelz>"))
     response = InPlace(client, [broken], None).run()
     assert response.name == "error-on-init"
     assert "mismatched tag" in response.parameters["message"]
