@@ -239,7 +239,7 @@ def test_ome_xml_with_entities_is_refused_before_they_unfold(tmp_path: Path) -> 
 
 def test_a_makers_own_kind_of_tiff_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "slide.svs"
-    tifffile.imwrite(path, STACK[0], description="Aperio Image Library v1", metadata=None)
+    tifffile.imwrite(path, STACK[0], tile=(16, 16), description="Aperio Image Library v1", metadata=None)  # always tiled
     with pytest.raises(FormatUnknown, match="svs"):
         plan(path)
 
