@@ -13,7 +13,8 @@ import psycopg2
 from omero_adi_plugin.sessions import Logins
 from tests.fixtures.laboratory import Lab, make_group
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking, alive, children, insert, wait_until
+from tests.fixtures.services import Services, Tracking, alive, children, insert
+from tests.fixtures.waiting import wait_until
 
 DONE = ["Import Pending", "Import Started", "Import Completed"]
 FAILED = ["Import Pending", "Import Started", "Import Failed"]

@@ -12,7 +12,8 @@ import pytest
 
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import WAIT_SECONDS, Services, Tracking, clean, wait_until
+from tests.fixtures.services import Services, Tracking, clean
+from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
 KILLED_AT = """
 import os, signal, sys

@@ -14,7 +14,8 @@ import Glacier2
 import omero
 import pytest
 
-from tests.fixtures.omero import OmeroServer, started, wait_until
+from tests.fixtures.omero import OmeroServer, started
+from tests.fixtures.waiting import wait_until
 from tests.integration.devserver.conftest import PASSWORD, InPlace, User, delete, images_of, make_user, new_dataset, rows
 
 STEP_SECONDS = 0.6

@@ -15,7 +15,8 @@ import pytest
 from omero.gateway import BlitzGateway
 from omero.rtypes import rstring
 
-from tests.fixtures.omero import OmeroServer, wait_until
+from tests.fixtures.omero import OmeroServer
+from tests.fixtures.waiting import wait_until
 from tests.integration.devserver.conftest import PASSWORD, User
 
 

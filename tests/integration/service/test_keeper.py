@@ -16,7 +16,8 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.postgres import execute
-from tests.fixtures.services import Tracking, wait_until
+from tests.fixtures.services import Tracking
+from tests.fixtures.waiting import wait_until
 
 
 @pytest.fixture
