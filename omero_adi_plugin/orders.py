@@ -29,16 +29,6 @@ LARGEST_ID = 2**63 - 1
 """Ids of OMERO are PostgreSQL's bigint."""
 
 
-class OrderState(StrEnum):
-    """Where an order stands in our queue."""
-
-    WAITING = "waiting"  # until somebody claims it, not before `run_after`
-    RUNNING = "running"  # a worker has a lease on it; a lapsed lease is taken over
-    COMPLETED = "completed"  # every entry is in OMERO, and annotated
-    FAILED = "failed"  # ended with a reason; a person may order it again
-    CANCELLED = "cancelled"  # a person has called it off
-
-
 class TargetKind(StrEnum):
     """What an import can go into."""
 

@@ -9,7 +9,7 @@ from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import UsageError
-from omero_adi_plugin.orders import OrderState
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.views import list_orders, order_report
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from omero_adi_plugin.orders import OrderState
+from omero_adi_plugin.stages import OrderState
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.errors import OrderFailed, StillUnderWay
-from omero_adi_plugin.orders import OrderState
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.views import order_report
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import LeaseLost
-from omero_adi_plugin.orders import Claim, Lease, OrderState, OrderText
-from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, STAGE_INGEST_STARTED
+from omero_adi_plugin.orders import Claim, Lease, OrderText
+from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, STAGE_INGEST_STARTED, OrderState
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.sql import statements
 

@@ -28,7 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from omero_adi_plugin.orders import FileStep, OrderState, Route
+from omero_adi_plugin.orders import FileStep, Route
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.contract import NAMING
 
 metadata = MetaData(naming_convention=NAMING)

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import OrderNotFound
-from omero_adi_plugin.orders import LedgerFile, OrderState
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.ledger import read_files
 from omero_adi_plugin.tracking.sql import statements
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Row
 
+    from omero_adi_plugin.orders import LedgerFile
     from omero_adi_plugin.tracking.database import Database
 
 _SQL = statements("views.sql")

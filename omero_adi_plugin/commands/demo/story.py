@@ -15,7 +15,7 @@ import numpy as np
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.waiting import ENDED
-from omero_adi_plugin.orders import OrderState
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.views import order_report
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omero_adi_plugin.errors import OrderNotFound
-from omero_adi_plugin.orders import FileStep, LedgerFile, OrderState, Route
+from omero_adi_plugin.orders import FileStep, LedgerFile, Route
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.views import list_orders, order_report
 
