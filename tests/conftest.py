@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What all tests share."""
 
+import signal
+
 pytest_plugins = [
     "tests.fixtures.omero",
     "tests.fixtures.postgres",
@@ -8,3 +10,8 @@ pytest_plugins = [
     "tests.fixtures.samples",
     "tests.fixtures.services",
 ]
+
+
+def pytest_configure() -> None:
+    # a shell without job control starts what is in the background with SIGINT ignored, which every child would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
