@@ -41,7 +41,7 @@ def test_a_row_becomes_an_image_owned_by_the_user_in_the_dataset_with_its_key_va
 def test_a_service_is_woken_by_the_commit_and_does_not_wait_for_its_poll(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start(poll_seconds=3600, reconcile_seconds=3600)
+    services.start(poll_seconds=3600, reconcile_seconds=3600, lease_seconds=3600)
     for _ in range(2):  # the second one certainly finds everybody asleep
         order = tracking.order(lab, samples.image())
         tracking.wait(order, seconds=30)
@@ -112,6 +112,15 @@ def test_an_order_written_while_no_service_ran_is_imported_at_the_next_start(
     assert services.run("serve", "--once").returncode == os.EX_OK
     assert tracking.stages(order) == DONE
     assert len(lab.images()) == 1
+
+
+def test_an_order_that_no_trigger_told_of_is_found_and_imported(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    tracking.sql("ALTER TABLE imports DISABLE TRIGGER adi_note_pending")  # as a restore, or a site without triggers
+    order = tracking.order(lab, samples.image())
+    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert tracking.stages(order) == DONE
 
 
 def test_killed_in_the_middle_of_thirty_orders_and_started_again_every_file_is_there_once(

@@ -78,14 +78,15 @@ def test_a_whole_fileset_that_the_ledger_does_not_know_to_be_whole_is_adopted(
     assert lab.markers() == Counter({(order, file): 1})
 
 
-def test_what_somebody_has_deleted_is_not_imported_again_by_itself(
+def test_what_somebody_has_deleted_is_not_imported_again_by_itself_and_the_other_files_go_on(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     services.start()
-    order = tracking.order(lab, file := samples.image())
+    order = tracking.order(lab, deleted := samples.image("deleted.ome.tif"))
     tracking.wait(order)
     lab.session.gateway().deleteObjects("Image", lab.images(), wait=True)
-    tracking.order(lab, file, uuid=order)
+    tracking.order(lab, deleted, other := samples.image("other.ome.tif"), uuid=order)
     wait_until(lambda: tracking.stages(order)[-1] == "Import Failed", what="the refusal")
-    assert "imported earlier" in tracking.description(order)
-    assert lab.images() == []
+    assert "1 of 2 files" in tracking.description(order)
+    assert "deleted.ome.tif' was imported earlier" in tracking.description(order)
+    assert lab.markers() == Counter({(order, other): 1})
