@@ -198,8 +198,9 @@ class People:
                 raise NoSuchGroup(group=group)
             self._rows.execute(
                 "UPDATE t_GroupExperimenterMap SET position ="
-                " (SELECT min(position) - 1 FROM t_GroupExperimenterMap WHERE r_child = ?1)"
-                " WHERE r_child = ?1 AND r_parent = ?2",
+                " (SELECT min(position) - 1 FROM t_GroupExperimenterMap WHERE r_child = ?)"
+                " WHERE r_child = ? AND r_parent = ?",
+                user,
                 user,
                 group,
             )
