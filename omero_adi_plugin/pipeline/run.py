@@ -56,15 +56,14 @@ class _Piece:
 
 
 class EntriesFailed(OrderFailed):
-    """Some entries could not be imported; all others are in OMERO."""
+    """Some entries, `bad` of `entries`, could not be imported; all others are in OMERO."""
 
-    def __init__(self, *, failures: Sequence[AdiError], entries: int) -> None:
+    def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int) -> None:
         sentences = " ".join(str(failure) for failure in failures[:_FAILURES_QUOTED])
         more = len(failures) - _FAILURES_QUOTED
         rest = f" And {more} more: `omero adi orders show` lists them." if more > 0 else ""
-        count = "" if entries == 1 else f"{len(failures)} of {entries} files could not be imported, the others are in OMERO. "
-        super().__init__(count + sentences + rest)
-        self.failures, self.entries = tuple(failures), entries
+        super().__init__(_how_many(bad, entries) + sentences + rest)
+        self.failures, self.bad, self.entries = tuple(failures), bad, entries
 
 
 class OrderRun:
@@ -124,15 +123,17 @@ class OrderRun:
         for fileset in find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=statistics):
             self._marked[fileset.marker.key].append(fileset)
         failures: list[AdiError] = []
+        bad = 0
         for entry in self._order.entries:
             self._guard.check()
             failed = self._settle(entry)
             failures += failed
+            bad += bool(failed)
             self._done += 1
             ended = FileStep.FAILED if failed else FileStep.ANNOTATED
             self._show(entry.path, ended, _WORDS[ended])
         if failures:
-            raise EntriesFailed(failures=failures, entries=len(self._order.entries))
+            raise EntriesFailed(failures=failures, bad=bad, entries=len(self._order.entries))
 
     def _settle(self, entry: Entry) -> list[EntryFailed]:
         """Import one entry, or adopt what is there of it; return what could not be done."""
@@ -260,6 +261,14 @@ class OrderRun:
 
     def _tell(self, name: str, piece: _Piece, **facts: object) -> None:
         event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=piece.entry, **facts)
+
+
+def _how_many(bad: int, entries: int) -> str:
+    if entries == 1:
+        return ""
+    if bad == entries:
+        return f"None of the {entries} files could be imported. "
+    return f"{bad} of {entries} files could not be imported, the others are in OMERO. "
 
 
 def _piece(part: _Piece | FilesetPlan) -> _Piece:
