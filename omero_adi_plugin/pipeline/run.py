@@ -102,6 +102,7 @@ class OrderRun:
         self._order, self._attempt, self._session, self._importer = order, attempt, session, importer
         self._ledger, self._guard, self._settings, self._on_progress = ledger, guard, settings, on_progress
         self._lines: dict[str, LedgerFile] = {}
+        self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
         self._done = 0
 
@@ -118,7 +119,9 @@ class OrderRun:
             This worker must stop.
         """
         preflight.check_order(self._order, session=self._session)
-        self._lines = {line.key: line for line in self._ledger.files()}
+        for line in self._ledger.files():
+            self._lines[line.key] = line
+            self._keys[line.entry].append(line.key)
         statistics = not (self._settings.skip_minmax or self._settings.skip_all)
         for fileset in find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=statistics):
             self._marked[fileset.marker.key].append(fileset)
@@ -137,7 +140,7 @@ class OrderRun:
 
     def _settle(self, entry: Entry) -> list[EntryFailed]:
         """Import one entry, or adopt what is there of it; return what could not be done."""
-        known = [line for line in self._lines.values() if line.entry == entry.path]
+        known = [self._lines[key] for key in self._keys[entry.path]]
         if known and all(line.step in KNOWN_COMPLETE for line in known):  # its files need not be there any more
             return self._collect(self._keep, [_Piece(entry=entry.path, key=line.key) for line in known])
         try:
