@@ -233,7 +233,10 @@ def find_file(config: Path | None) -> Path | None:
 
 def _sentence(error: ValidationError, file: Path | None) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
-    source = f"the environment or '{file}'" if file else "the environment (there is no settings file)"
+    if first["type"] == "missing":
+        where = f"'{file}'" if file else "a settings file (none was found: --config names one)"
+        return f"The setting {_both_names(str(first['loc'][0]))} is missing. Set it in the environment or in {where}."
+    source = f"the environment or '{file}'" if file else "the environment"
     return f"The setting {_both_names(str(first['loc'][0]))} is wrong: {first['msg']}. It comes from {source}."
 
 

@@ -37,7 +37,7 @@ Any number of services, on any number of hosts, can run on one database."""
 
 IMPORT = """\
 Examples:
-  omero adi import plate7.tif --into Screen:12
+  omero adi import day1.ome.tif --into Dataset:151
   omero adi import *.ome.tif --into Dataset:151 --for researcher --in-group demo-lab
   omero adi import big.ome.tif --into Dataset:151 --queue
   omero adi import big.ome.tif --into Dataset:151 --wait
@@ -129,7 +129,7 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
 
 def _configure_import(parser: ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file to import")
-    parser.add_argument("--into", required=True, metavar="TARGET", help="Dataset:ID or Screen:ID, which must exist")
+    parser.add_argument("--into", required=True, metavar="TARGET", help="Dataset:ID (or Screen:ID for plates), which must exist")
     parser.add_argument("--for", dest="for_user", metavar="USER", help="whose images they become (default: the service account)")
     parser.add_argument("--in-group", metavar="GROUP", help="in which group (default: that user's default group)")
     where = parser.add_mutually_exclusive_group()

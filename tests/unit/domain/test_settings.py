@@ -58,9 +58,9 @@ def test_the_file_is_looked_for_in_this_order(clean: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "INGEST_TRACKING_DB_URL"),
-        ("ingest_tracking_db: x\nlease_seconds: soon\n", "`lease_seconds`"),
-        ("ingest_tracking_db: x\nlease_seconds: 1\n", "`lease_seconds`"),
+        ("", "INGEST_TRACKING_DB_URL. is missing"),
+        ("ingest_tracking_db: x\nlease_seconds: soon\n", "`lease_seconds` .ADI_LEASE_SECONDS. is wrong"),
+        ("ingest_tracking_db: x\nlease_seconds: 1\n", "`lease_seconds` .ADI_LEASE_SECONDS. is wrong"),
         ("{", "cannot be read"),
         ("- a\n- b\n", "cannot be read"),
     ],
