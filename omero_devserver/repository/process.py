@@ -16,8 +16,8 @@ from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.requests import start
 from omero_devserver.repository.disk import REPOSITORY_UUID
 from omero_devserver.repository.run import ImportRun
-from omero_devserver.services.admin import event_context
 from omero_devserver.services.raw_files import RawFiles
+from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
 
-class ImportProcess:
+class ImportProcess(Stateful):
     """Operations of ``omero.grid.ImportProcess``. Closing it changes nothing: the server lists it until the session ends."""
 
     name = ""
@@ -91,16 +91,6 @@ class ImportProcess:
 
     def close(self, call: Call) -> None:
         """Do nothing."""
-
-    def activate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def passivate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def getCurrentEventContext(self, call: Call) -> Any:
-        """Say who the caller is."""
-        return event_context(call)
 
     def _start(self, call: Call) -> Any:
         request = omero.grid.ImportRequest()

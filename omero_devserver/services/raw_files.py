@@ -12,7 +12,7 @@ import omero
 from omero.rtypes import rlong, rstring
 
 from omero_devserver.repository import checksums
-from omero_devserver.services.admin import event_context
+from omero_devserver.services.stateful import Stateful
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_ALGORITHM = "SHA1-160"
 
 
-class RawFiles:
+class RawFiles(Stateful):
     """Operations of ``omero.api.RawFileStore``.
 
     Made by `createRawFileStore` it gets its file by `setFileId`; made by a repository it has it from the start.
@@ -124,16 +124,6 @@ class RawFiles:
             self._save(call)
         self.release()
         call.session.services.pop(self.name, None)
-
-    def activate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def passivate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def getCurrentEventContext(self, call: Call) -> Any:
-        """Say who the caller is."""
-        return event_context(call)
 
     def release(self) -> None:
         """Give the open file back; called at the session's end."""

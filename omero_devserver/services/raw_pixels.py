@@ -11,8 +11,8 @@ import omero
 import omero.api
 
 from omero_devserver.repository import tiff
-from omero_devserver.services.admin import event_context
 from omero_devserver.services.pixels import Pixels
+from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -32,7 +32,7 @@ FIRST_FILE = (
 )
 
 
-class RawPixels:
+class RawPixels(Stateful):
     """Operations of ``omero.api.RawPixelsStore``; one resolution only."""
 
     name = ""
@@ -184,16 +184,6 @@ class RawPixels:
         self.save(call)
         self.release()
         call.session.services.pop(self.name, None)
-
-    def activate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def passivate(self, call: Call) -> None:
-        """Do nothing: services are always active."""
-
-    def getCurrentEventContext(self, call: Call) -> Any:
-        """Say who the caller is."""
-        return event_context(call)
 
     def release(self) -> None:
         """Give the open file back; called at the session's end."""
