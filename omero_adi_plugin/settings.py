@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         validation_alias=_named("failures_allowed"),
         description="How many attempts at an order may fail for transient reasons before the order fails.",
     )
+    surroundings_seconds: int = Field(
+        default=10,
+        ge=1,
+        validation_alias=_named("surroundings_seconds"),
+        description="How often it is tried again whether OMERO, the database or a full disk can be used again. "
+        "No order is claimed meanwhile.",
+    )
     import_patience_seconds: int = Field(
         default=3600,
         ge=10,

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-SURROUNDINGS_SECONDS = 10.0
-"""How long an order rests when the surroundings are down."""
-
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 600.0
 """Pauses between attempts at an order with transient trouble: doubled each time up to the longest, give or take a quarter."""
@@ -65,7 +62,7 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
             queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))
         case SurroundingsDown() | ConfigurationError():
-            queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=SURROUNDINGS_SECONDS)
+            queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=settings.surroundings_seconds)
             event(_log, logging.ERROR, "surroundings.down", order=order, why=str(error))
         case _:
             _try_again(queue, claim, error, settings=settings)

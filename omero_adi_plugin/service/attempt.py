@@ -86,6 +86,16 @@ class Attempts:
                 return lost
         return error
 
+    def knock(self) -> None:
+        """Return if OMERO lets the service account in.
+
+        Raises
+        ------
+        OmeroDown, ConfigurationError
+            It does not.
+        """
+        self._logins.service()
+
     def close(self) -> None:
         """Give login and connections back."""
         self._logins.close()

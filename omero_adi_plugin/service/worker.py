@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin import logs
 from omero_adi_plugin.errors import AdiError, ConfigurationError, SurroundingsDown
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.pipeline.outcome import SURROUNDINGS_SECONDS
 from omero_adi_plugin.service.attempt import Attempts, owner
 from omero_adi_plugin.service.keeper import Deadline
 from omero_adi_plugin.tracking.bell import Bell
@@ -65,6 +64,7 @@ class Worker:
 
     def __init__(self, settings: Settings, *, once: bool) -> None:
         self._settings, self._once = settings, once
+        self._down = False
         self._deadline = Deadline()
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -81,16 +81,29 @@ class Worker:
         try:
             while not self._deadline.is_set:
                 try:
+                    self._look_around(attempts)
                     if not self._one(attempts) and not self._rest(attempts, bell):
                         return
                 except (SurroundingsDown, ConfigurationError) as error:
                     if self._once:
                         raise
-                    event(_log, logging.ERROR, "worker.paused", seconds=SURROUNDINGS_SECONDS, why=str(error))
-                    select.select([self._woken], [], [], SURROUNDINGS_SECONDS)
+                    self._pause(error)
         finally:
             bell.close()
             attempts.close()
+
+    def _look_around(self, attempts: Attempts) -> None:
+        """After trouble of the surroundings, claim nothing before OMERO answers: each claim leaves a row for people to read."""
+        if self._down:
+            attempts.knock()
+            event(_log, logging.INFO, "worker.resumed")
+        self._down = False
+
+    def _pause(self, error: Exception) -> None:
+        if not self._down:  # said once, not every few seconds of a whole weekend
+            event(_log, logging.ERROR, "worker.paused", why=str(error))
+        self._down = True
+        select.select([self._woken], [], [], self._settings.surroundings_seconds)
 
     def _one(self, attempts: Attempts) -> bool:
         """Carry out the next order; False if none is due."""

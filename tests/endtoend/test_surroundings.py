@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
+WORKERS = 2
+
 
 def test_an_order_placed_while_omero_is_down_is_imported_when_it_is_back(
     tmp_path: Path, tracking: Tracking, services: Services, samples: Samples
@@ -22,12 +25,19 @@ def test_an_order_placed_while_omero_is_down_is_imported_when_it_is_back(
         first.stop()
     settings = yaml.safe_load(services.config.read_text())
     services.config.write_text(yaml.safe_dump(settings | {"omero_port": first.ssl_port}))
-    services.start()
+    services.start(surroundings_seconds=1)
     order = tracking.order(lab, samples.image())
-    given_back = "SELECT 1 FROM adi_order WHERE state = 'waiting' AND attempt > 0 AND failures = 0"
-    wait_until(lambda: tracking.sql(given_back), what="the order being given back")
-    assert tracking.stages(order) == ["Import Pending", "Import Started"]
+    paused = "event=worker.paused"
+    wait_until(lambda: services.log.exists() and services.log.read_text().count(paused) == WORKERS, what="all workers' pause")
+    tried = len(tracking.stages(order))
+    [[now]] = tracking.sql("SELECT clock_timestamp()")
+    long_past = (
+        "SELECT 1 FROM adi_order WHERE state = 'waiting' AND run_after < %s AND clock_timestamp() > run_after + interval '3 s'"
+    )
+    wait_until(lambda: tracking.sql(long_past, now + timedelta(seconds=5)), what="an order that is due for a while")
+    assert len(tracking.stages(order)) == tried, "a row for people to read was written although nothing could be done"
+    assert services.log.read_text().count(paused) == WORKERS, "the log repeats itself"
     with started(tmp_path / "omero", "--ssl-port", str(first.ssl_port)):
         tracking.wait(order)
-        assert tracking.stages(order)[-1] == "Import Completed"
+        assert tracking.stages(order) == ["Import Pending"] + ["Import Started"] * tried + ["Import Completed"]
     assert tracking.sql("SELECT failures FROM adi_order") == [(0,)]
