@@ -81,8 +81,11 @@ class Worker:
         try:
             while not self._deadline.is_set:
                 try:
-                    self._look_around(attempts)
-                    if not self._one(attempts) and not self._rest(attempts, bell):
+                    if self._down:  # each claim leaves a row for people to read: none before OMERO answers
+                        attempts.knock()
+                    worked = self._one(attempts)
+                    self._resume()
+                    if not worked and not self._rest(attempts, bell):
                         return
                 except (SurroundingsDown, ConfigurationError) as error:
                     if self._once:
@@ -92,18 +95,16 @@ class Worker:
             bell.close()
             attempts.close()
 
-    def _look_around(self, attempts: Attempts) -> None:
-        """After trouble of the surroundings, claim nothing before OMERO answers: each claim leaves a row for people to read."""
-        if self._down:
-            attempts.knock()
-            event(_log, logging.INFO, "worker.resumed")
-        self._down = False
-
     def _pause(self, error: Exception) -> None:
         if not self._down:  # said once, not every few seconds of a whole weekend
             event(_log, logging.ERROR, "worker.paused", why=str(error))
         self._down = True
         select.select([self._woken], [], [], self._settings.surroundings_seconds)
+
+    def _resume(self) -> None:
+        if self._down:
+            event(_log, logging.INFO, "worker.resumed")
+        self._down = False
 
     def _one(self, attempts: Attempts) -> bool:
         """Carry out the next order; False if none is due."""
