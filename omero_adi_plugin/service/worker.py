@@ -29,6 +29,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DRAIN_SECONDS = 0.5
 """How soon a draining worker looks again whether the others have finished."""
 
+LONGEST_PAUSES = 30
+"""The longest pause, in pauses: 5 minutes with the default of 10 s."""
+
 
 def main(settings: Settings, parent: int, *, once: bool) -> None:
     """Work until asked to end (SIGTERM), or, with `once`, until nothing is left to do.
@@ -65,6 +68,7 @@ class Worker:
     def __init__(self, settings: Settings, *, once: bool) -> None:
         self._settings, self._once = settings, once
         self._down = False
+        self._in_vain = 0  # orders claimed one after the other with which nothing could be done
         self._deadline = Deadline()
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -99,12 +103,13 @@ class Worker:
         if not self._down:  # said once, not every few seconds of a whole weekend
             event(_log, logging.ERROR, "worker.paused", why=str(error))
         self._down = True
-        select.select([self._woken], [], [], self._settings.surroundings_seconds)
+        seconds = pause_seconds(self._settings.surroundings_seconds, in_vain=self._in_vain)
+        select.select([self._woken], [], [], seconds)
 
     def _resume(self) -> None:
         if self._down:
             event(_log, logging.INFO, "worker.resumed")
-        self._down = False
+        self._down, self._in_vain = False, 0
 
     def _one(self, attempts: Attempts) -> bool:
         """Carry out the next order; False if none is due."""
@@ -113,6 +118,7 @@ class Worker:
             return False
         error = attempts.carry_out(claim)
         if isinstance(error, SurroundingsDown | ConfigurationError):
+            self._in_vain += 1
             raise error
         return True
 
@@ -124,6 +130,15 @@ class Worker:
         seconds = float(self._settings.poll_seconds) if due is None else min(due, self._settings.poll_seconds)
         bell.wait(min(seconds, DRAIN_SECONDS) if self._once else seconds, also=(self._woken,))
         return True
+
+
+def pause_seconds(first: float, *, in_vain: int) -> float:
+    """Return how long to leave the surroundings alone, in s.
+
+    When OMERO is away nothing is claimed, and the pause stays short. Other trouble, a full disk, shows only with an order in
+    hand, and each claim leaves a row for people to read: so the pause is doubled with each, up to `LONGEST_PAUSES` times.
+    """
+    return first * min(2 ** max(0, in_vain - 1), LONGEST_PAUSES)
 
 
 def _die_with(parent: int) -> None:
