@@ -138,7 +138,7 @@ def pause_seconds(first: float, *, in_vain: int) -> float:
     When OMERO is away nothing is claimed, and the pause stays short. Other trouble, a full disk, shows only with an order in
     hand, and each claim leaves a row for people to read: so the pause is doubled with each, up to `LONGEST_PAUSES` times.
     """
-    return first * min(2 ** max(0, in_vain - 1), LONGEST_PAUSES)
+    return first * min(1 << max(0, in_vain - 1), LONGEST_PAUSES)
 
 
 def _die_with(parent: int) -> None:
