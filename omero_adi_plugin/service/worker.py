@@ -29,6 +29,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DRAIN_SECONDS = 0.5
 """How soon a draining worker looks again whether the others have finished."""
 
+SHORTEST_SECONDS = 0.2
+"""The shortest rest: a lease that has lapsed is due at once, and yet nothing can be claimed until the service has freed it."""
+
 LONGEST_PAUSES = 30
 """The longest pause, in pauses: 5 minutes with the default of 10 s."""
 
@@ -85,11 +88,7 @@ class Worker:
         try:
             while not self._deadline.is_set:
                 try:
-                    if self._down:  # each claim leaves a row for people to read: none before OMERO answers
-                        attempts.knock()
-                    worked = self._one(attempts)
-                    self._resume()
-                    if not worked and not self._rest(attempts, bell):
+                    if not self.turn(attempts, bell):
                         return
                 except (SurroundingsDown, ConfigurationError) as error:
                     if self._once:
@@ -98,6 +97,21 @@ class Worker:
         finally:
             bell.close()
             attempts.close()
+
+    def turn(self, attempts: Attempts, bell: Bell) -> bool:
+        """Carry out the next order, or wait for one; False if there will be none.
+
+        Raises
+        ------
+        SurroundingsDown, ConfigurationError
+            Nothing can be done at the moment.
+        """
+        if self._down:  # each claim leaves a row for people to read: none before OMERO answers
+            attempts.knock()
+        worked = self._one(attempts)
+        if worked or not self._in_vain:  # what failed with an order in hand is over when an order has gone well, not before
+            self._resume()
+        return worked or self._rest(attempts, bell)
 
     def _pause(self, error: Exception) -> None:
         if not self._down:  # said once, not every few seconds of a whole weekend
@@ -128,7 +142,9 @@ class Worker:
             return False
         due = attempts.queue.next_due_seconds()
         seconds = float(self._settings.poll_seconds) if due is None else min(due, self._settings.poll_seconds)
-        bell.wait(min(seconds, DRAIN_SECONDS) if self._once else seconds, also=(self._woken,))
+        if self._once:
+            seconds = min(seconds, DRAIN_SECONDS)
+        bell.wait(max(seconds, SHORTEST_SECONDS), also=(self._woken,))
         return True
 
 
