@@ -108,7 +108,9 @@ def _replace_mark(mark: bytes, *, source: str, location: Path) -> None:
 def _local(error: OSError, *, source: str, location: Path) -> Exception:
     if error.errno in _NO_ROOM:
         return DiskFull(path=str(location.parent))
-    if error.filename == source:
+    if error.filename == source and error.filename2 is None:  # else it is about the link: symlink(2) names the source too
+        if isinstance(error, PermissionError):
+            return SourceUnreadable(path=source, account=f"uid {os.geteuid()}")
         return FileMissing(path=source)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return ConfigurationError(

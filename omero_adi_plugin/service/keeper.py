@@ -36,8 +36,8 @@ class LeaseKeeper:
         A lease that was taken or extended just now.
     settings : Settings
         Of these: the database's URL, `lease_seconds` and `heartbeat_seconds`.
-    give_back_at : callable, optional
-        Returns the time, by the monotonic clock in seconds, from which the order is to be given back; None if never.
+    deadline : Deadline, optional
+        When the order is to be given back because the service ends; None: never.
     """
 
     def __init__(self, lease: Lease, *, settings: Settings, deadline: Deadline | None = None) -> None:

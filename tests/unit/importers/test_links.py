@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, DiskFull, FileMissing, ImportInterrupted
+from omero_adi_plugin.errors import AdiError, ConfigurationError, DiskFull, FileMissing, ImportInterrupted, SourceUnreadable
 from omero_adi_plugin.importers.links import file_hash, place_link
 
 if TYPE_CHECKING:
@@ -119,6 +119,22 @@ def test_a_source_that_went_away_is_missing(source: Path, location: Path) -> Non
     disk = Disk(location, broken=source.unlink)
     with pytest.raises(FileMissing):
         place_link(disk, 0, source=str(source), location=location)
+
+
+@pytest.mark.parametrize(
+    ("refuses", "kind", "words"),
+    [("stat", SourceUnreadable, "cannot be read by"), ("symlink", ConfigurationError, "may not write to")],
+)
+def test_who_may_not_read_the_source_is_told_apart_from_who_may_not_write_the_link(
+    source: Path, location: Path, monkeypatch: pytest.MonkeyPatch, refuses: str, kind: type[AdiError], words: str
+) -> None:
+    def refused(*paths: object, **_: object) -> None:  # tests run as root, whom no disk refuses anything
+        raise PermissionError(errno.EACCES, "Permission denied", str(paths[0]), None, *map(str, paths[1:2]))
+
+    disk = Disk(location, broken=lambda: monkeypatch.setattr(os, refuses, refused))
+    with pytest.raises(kind, match=words):
+        place_link(disk, 0, source=str(source), location=location)
+    monkeypatch.undo()
 
 
 def test_a_source_that_grows_is_tried_again_later(source: Path, location: Path) -> None:
