@@ -3,7 +3,9 @@
 
     AdiError
     ├── UsageError              the command was called wrongly
+    │   └── OrderEnded          nothing is left of the order that could be called off
     ├── ConfigurationError      a setting is missing or makes no sense
+    │   └── CheckFailed         the installation is not as it should be
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
     │   ├── OrderMalformed  UserUnknown  GroupUnknown  NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
@@ -12,7 +14,7 @@
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
     │           FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay
+    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   └── OmeroDown  DatabaseDown  DiskFull
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -44,8 +46,24 @@ class UsageError(AdiError):
     """The command was called with arguments that make no sense."""
 
 
+class OrderEnded(UsageError):
+    """The order has ended, so it cannot be called off."""
+
+    def __init__(self, *, uuid: str, state: str) -> None:
+        super().__init__(f"Order '{uuid}' has ended ({state}), so there is nothing to cancel.")
+        self.uuid, self.state = uuid, state
+
+
 class ConfigurationError(AdiError):
     """A setting is missing, has a wrong value, or contradicts another."""
+
+
+class CheckFailed(ConfigurationError):
+    """The check of the installation found something that an administrator must see to; the findings are printed by then."""
+
+    def __init__(self, *, findings: int) -> None:
+        super().__init__(f"{findings} finding{'' if findings == 1 else 's'} to see to, listed above with what to do.")
+        self.findings = findings
 
 
 class NotPermitted(AdiError):
@@ -257,6 +275,24 @@ class StillUnderWay(TryAgain):
             f"`omero adi orders show {uuid}` tells more."
         )
         self.uuid, self.seconds = uuid, seconds
+
+
+class OrderBusy(TryAgain):
+    """An order is just now being carried out, so it cannot be cancelled or ordered again."""
+
+    def __init__(self, *, uuid: str, owner: str) -> None:
+        super().__init__(
+            f"Order '{uuid}' is being carried out by {owner}. Wait for its end (`omero adi orders wait {uuid}`), then try again."
+        )
+        self.uuid, self.owner = uuid, owner
+
+
+class ImportsPaused(TryAgain):
+    """Somebody has paused all imports."""
+
+    def __init__(self, *, since: str, by: str) -> None:
+        super().__init__(f"All imports are paused since {since} by {by}. `omero adi resume` lets them go on.")
+        self.since, self.by = since, by
 
 
 # --- trouble of the surroundings ------------------------------------------------------------------------------------

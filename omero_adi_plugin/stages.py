@@ -23,3 +23,8 @@ class OrderState(StrEnum):
     COMPLETED = "completed"  # every entry is in OMERO, and annotated
     FAILED = "failed"  # ended with a reason; a person may order it again
     CANCELLED = "cancelled"  # a person has called it off
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens to the order by itself."""
+        return self not in {OrderState.WAITING, OrderState.RUNNING}

@@ -24,7 +24,7 @@ from omero_adi_plugin.service.run import carry_out
 from omero_adi_plugin.sessions import Logins, translated
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
-from omero_adi_plugin.tracking.views import OrderReport, order_report
+from omero_adi_plugin.tracking.views import OrderStatus, order_status
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -116,14 +116,14 @@ def _carry_out_here(
         with shown_progress(len(files)) as on_progress:
             carry_out(settings, claim, on_progress=on_progress)
     except OrderFailed:
-        _tell(order_report(database, uuid), as_json=as_json)
+        _tell(order_status(database, uuid), as_json=as_json)
         raise
     except KeyboardInterrupt:
         with suppress(AdiError):  # it had just ended, or the database is gone: then the lease lapses
             queue.give_back(claim.lease, note="interrupted on the command line", failed=False, after_seconds=0)
             printing.note(f"order {uuid} is not finished: a service goes on with it.")
         raise
-    _tell(order_report(database, uuid), as_json=as_json)
+    _tell(order_status(database, uuid), as_json=as_json)
 
 
 def _log(settings: Settings) -> None:
@@ -135,14 +135,14 @@ def _log(settings: Settings) -> None:
     package.handlers, package.propagate = [logging.NullHandler()], False
 
 
-def _tell(report: OrderReport, *, as_json: bool) -> None:
+def _tell(report: OrderStatus, *, as_json: bool) -> None:
     if as_json:
         print_report(report, as_json=True)
     else:
         printing.line(f"order {report.uuid}  {report.stage}  {_amount(report)}")
 
 
-def _amount(report: OrderReport) -> str:
+def _amount(report: OrderStatus) -> str:
     files = report.files or ()
     counts = {
         "fileset": sum(file.fileset is not None for file in files),

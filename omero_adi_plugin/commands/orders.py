@@ -10,13 +10,13 @@ from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import UsageError
 from omero_adi_plugin.stages import OrderState
-from omero_adi_plugin.tracking.views import list_orders, order_report
+from omero_adi_plugin.tracking.views import list_orders, order_status
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from omero_adi_plugin.tracking.database import Database
-    from omero_adi_plugin.tracking.views import OrderReport
+    from omero_adi_plugin.tracking.views import OrderStatus
 
 
 def run(args: Namespace) -> None:
@@ -39,7 +39,7 @@ def _list(database: Database, args: Namespace) -> None:
 
 
 def _show(database: Database, args: Namespace) -> None:
-    print_report(order_report(database, args.uuid), as_json=args.as_json)
+    print_report(order_status(database, args.uuid), as_json=args.as_json)
 
 
 def _wait(database: Database, args: Namespace) -> None:
@@ -50,12 +50,12 @@ def _wait(database: Database, args: Namespace) -> None:
     raise_unless_completed(report)
 
 
-def print_report(report: OrderReport, *, as_json: bool) -> None:
+def print_report(report: OrderStatus, *, as_json: bool) -> None:
     """Print where one order stands.
 
     Parameters
     ----------
-    report : OrderReport
+    report : OrderStatus
         With files and stages.
     as_json : bool
         As contract 8 fixes it, for programs; else for people.

@@ -49,7 +49,9 @@ ORDERS = """\
 Examples:
   omero adi orders list --state failed
   omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
-  omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --timeout 600"""
+  omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --timeout 600
+  omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69"""
 
 ORDERS_LIST = """\
 Examples:
@@ -69,10 +71,64 @@ Examples:
 
 Exit status: 0 completed, 65 failed, 75 the time is over and the order goes on."""
 
+ORDERS_RETRY = """\
+Examples:
+  omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --again
+
+What is in OMERO is not imported a second time. An order that waits for its next attempt gets it at once."""
+
+ORDERS_CANCEL = """\
+Example:
+  omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+
+Only an order that waits can be cancelled. Its producer reads `Import Failed`, with who cancelled it and when."""
+
+PAUSE = """\
+Examples:
+  omero adi pause                          begin no further order, on any host; what is being imported goes on
+  omero adi pause --drain                  ... and wait until nothing is being imported any more
+  omero adi pause --drain && omero admin stop
+
+Orders that arrive meanwhile wait. `omero adi resume` lets them go on; a restart of a service does not."""
+
+RESUME = """\
+Example:
+  omero adi resume"""
+
+CHECK = """\
+Examples:
+  omero adi check
+  omero adi check --json
+
+Looks at: the tables and the trigger in the database, orders that are pending for too long, another importer on the same
+database, rows that cannot be taken in, services, OMERO. Exit status: 0 all is well, 78 there is something to see to."""
+
+CONFIG = """\
+Examples:
+  omero adi config show
+  omero adi config check /etc/adi.yml"""
+
+CONFIG_SHOW = """\
+Examples:
+  omero adi config show
+  omero adi config show --config /etc/adi.yml --set max_workers=8
+  omero adi config show --json
+
+Prints each setting with its value, where that comes from, its default and what it is for. Secrets are not shown."""
+
+CONFIG_CHECK = """\
+Examples:
+  omero adi config check                   the settings that a command run here would use
+  omero adi config check /etc/adi.yml      one file, whatever the environment says
+
+Names everything that is wrong, with the line. Exit status: 0 nothing is, 78 something is."""
+
 DB = """\
 Examples:
   omero adi db current
-  omero adi db upgrade"""
+  omero adi db upgrade
+  omero adi db detach"""
 
 DB_CURRENT = """\
 Example:
@@ -83,6 +139,22 @@ Example:
   omero adi db upgrade --config /etc/adi.yml
 
 A service does this when it starts, unless ADI_RUN_MIGRATIONS=0."""
+
+DB_STAMP = """\
+Examples:
+  omero adi db stamp
+  omero adi db stamp --revision 78d3d6d84aec
+
+Says which revision the shared tables have when they came without a version table: the one that they look like, or the one that
+you name. Changes nothing else. `db upgrade` does it by itself when the tables look like a known revision."""
+
+DB_DETACH = """\
+Example:
+  omero adi db detach
+
+Takes the trigger and all tables of our own off the database, so that the former importer can have it back; the shared tables
+stay as they are. Stop all services first. Orders that wait stay pending; one that has already brought something into OMERO is
+failed with a sentence, because the former importer would import it twice."""
 
 DEMO = """\
 Examples:
@@ -115,11 +187,24 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
     serve.add_argument("--once", action="store_true", help="end when every order is done")
 
     _configure_import(subcommands.add("import", "imports", help_="order an import", epilog=IMPORT, facts=True))
-    _configure_orders(subcommands.group("orders", help_="see what became of orders", epilog=ORDERS))
+    _configure_orders(subcommands.group("orders", help_="see what became of orders; order again, call off", epilog=ORDERS))
+
+    pause = subcommands.add("pause", "pausing", help_="begin no further order, on any host", epilog=PAUSE, facts=True)
+    pause.add_argument("--drain", action="store_true", help="wait until nothing is being imported any more")
+    subcommands.add("resume", "pausing", help_="let paused imports go on", epilog=RESUME, facts=True)
+    subcommands.add("check", "check", help_="look for what an administrator must see to", epilog=CHECK, facts=True)
+
+    config = subcommands.group("config", help_="the settings", epilog=CONFIG)
+    config.add("show", "config", help_="print all settings and where they come from", epilog=CONFIG_SHOW, facts=True)
+    checking = config.add("check", "config", help_="look for mistakes in the settings", epilog=CONFIG_CHECK, facts=True)
+    checking.add_argument("file", nargs="?", metavar="FILE", help="settings file (default: the one that would be used)")
 
     database = subcommands.group("db", help_="the tables in the database", epilog=DB)
     database.add("upgrade", "db", help_="make the tables, or bring them up to date", epilog=DB_UPGRADE, facts=True)
     database.add("current", "db", help_="print which revisions the tables have", epilog=DB_CURRENT, facts=True)
+    stamp = database.add("stamp", "db", help_="say which revision the shared tables have", epilog=DB_STAMP, facts=True)
+    stamp.add_argument("--revision", metavar="REVISION", help="that one (default: the one that they look like)")
+    database.add("detach", "db", help_="give the database back to the former importer", epilog=DB_DETACH, facts=True)
 
     demo = subcommands.add("demo", "demo", help_="show it all at work, with servers of its own", epilog=DEMO, config=False)
     which = demo.add_mutually_exclusive_group()
@@ -145,7 +230,12 @@ def _configure_orders(orders: _Subcommands) -> None:
     show = orders.add("show", "orders", help_="show one order, its files and its stages", epilog=ORDERS_SHOW, facts=True)
     wait = orders.add("wait", "orders", help_="wait until an order has ended", epilog=ORDERS_WAIT, facts=True)
     wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after so long (default: never)")
-    for parser in (show, wait):
+    retry = orders.add(
+        "retry", "operating", help_="order it again: only what is missing is imported", epilog=ORDERS_RETRY, facts=True
+    )
+    retry.add_argument("--again", action="store_true", help="import again what was imported and is not visible any more")
+    cancel = orders.add("cancel", "operating", help_="call off an order that waits", epilog=ORDERS_CANCEL, facts=True)
+    for parser in (show, wait, retry, cancel):
         parser.add_argument("uuid", metavar="UUID", help="of the order")
 
 
@@ -168,6 +258,9 @@ class _Subcommands:
         parser = self._parser(name, help_, epilog)
         if config:
             parser.add_argument("--config", metavar="FILE", help="settings file (default: ADI_CONFIG, then config/settings.yml)")
+            parser.add_argument(
+                "--set", dest="given", action="append", metavar="KEY=VALUE", help="a setting for this run; may be repeated"
+            )
         if facts:
             parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, for programs")
         parser.set_defaults(func=self._run, adi_module=module)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.errors import OrderFailed, StillUnderWay
 from omero_adi_plugin.stages import OrderState
-from omero_adi_plugin.tracking.views import order_report
+from omero_adi_plugin.tracking.views import order_status
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
-    from omero_adi_plugin.tracking.views import OrderReport
+    from omero_adi_plugin.tracking.views import OrderStatus
 
 LOOK_SECONDS = 0.5
 """How often to look. One small indexed read; people notice longer pauses."""
@@ -21,10 +21,8 @@ LOOK_SECONDS = 0.5
 SILENCE_SECONDS = 30.0
 """After so long without a service that takes the order, it is worth a word."""
 
-ENDED = {OrderState.COMPLETED, OrderState.FAILED, OrderState.CANCELLED}
 
-
-def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None) -> OrderReport:
+def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None) -> OrderStatus:
     """Return the order once it has ended; each new stage is noted on stderr.
 
     Parameters
@@ -48,12 +46,12 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
     started = time.monotonic()
     shown, hinted = 0, False
     while True:
-        report = order_report(database, uuid)
+        report = order_status(database, uuid)
         stages = report.stages or ()
         for row in stages[shown:]:
             printing.note(f"{row.stage}: {row.description}" if row.description else row.stage)
         shown = len(stages)
-        if report.state in ENDED:
+        if report.state is not None and report.state.ended:
             return report
         waited = time.monotonic() - started
         if timeout_seconds is not None and waited >= timeout_seconds:
@@ -65,7 +63,7 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
         time.sleep(pause)
 
 
-def raise_unless_completed(report: OrderReport) -> None:
+def raise_unless_completed(report: OrderStatus) -> None:
     """Return if the order was completed.
 
     Raises

@@ -8,3 +8,12 @@ SELECT s.group_name, s.user_name, s.destination_id, s.destination_type, s.uuid, 
                                      WHERE r.uuid = s.uuid AND r.timestamp < '9999-12-31 UTC'))
   FROM imports s
  WHERE s.id = :imports_id
+RETURNING id
+
+-- attempt
+-- Note who began an attempt, and with which row of the trail: an `Import Started` without such a note is another importer's.
+INSERT INTO adi_attempt (uuid, attempt, imports_id, owner) VALUES (:uuid, :attempt, :imports_id, :owner)
+
+-- act
+-- Note what somebody did.
+INSERT INTO adi_action (who, action, uuid, imports_id, detail) VALUES (:who, :action, :uuid, :imports_id, :detail)

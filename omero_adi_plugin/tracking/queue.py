@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import LeaseLost
+from omero_adi_plugin.errors import ImportsPaused, LeaseLost
 from omero_adi_plugin.orders import Claim, Lease, OrderText
-from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, STAGE_INGEST_STARTED, OrderState
+from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, OrderState
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.sql import statements
 
@@ -61,16 +61,18 @@ class Queue:
         Returns
         -------
         Claim or None
-            None when nothing is due.
+            None when nothing is due, or all imports are paused.
         """
         values = {"owner": owner, "lease_seconds": self.lease_seconds}
         with self._database.begin() as connection:
             row = connection.execute(_SQL["claim"], values).one_or_none()
             if row is None:
                 return None
+            lease = Lease(
+                order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until
+            )
             again = f"Attempt {row.attempt}: {row.note or 'ordered again'}" if row.attempt > 1 else None
-            audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_STARTED, description=again)
-        lease = Lease(order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
+            audit.begin_attempt(connection, lease, imports_id=row.imports_id, description=again)
         # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
         text = OrderText(
             uuid=row.uuid,
@@ -161,6 +163,17 @@ class Queue:
         with self._database.begin() as connection:
             return int(connection.execute(_SQL["pending"]).scalar_one())
 
+    def check_not_paused(self) -> None:
+        """Return if imports may begin.
+
+        Raises
+        ------
+        ImportsPaused
+            Somebody has paused all imports.
+        """
+        with self._database.begin() as connection:
+            raise_if_paused(connection)
+
     def _finish(self, lease: Lease, *, state: OrderState, stage: str, description: str | None) -> None:
         with self._database.begin() as connection:
             imports_id = self._write(connection, "finish", lease, state=state.value)
@@ -174,3 +187,10 @@ class Queue:
         if found is None:
             raise LeaseLost(uuid=lease.order)
         return int(found)
+
+
+def raise_if_paused(connection: Connection) -> None:
+    """Raise `ImportsPaused` if somebody has paused all imports; else return."""
+    pause = connection.execute(_SQL["pause"]).one_or_none()
+    if pause is not None:
+        raise ImportsPaused(since=f"{pause.paused_at.astimezone():%Y-%m-%d %H:%M}", by=pause.paused_by)

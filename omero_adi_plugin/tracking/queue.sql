@@ -11,9 +11,11 @@ UPDATE adi_order o
 RETURNING o.uuid
 
 -- claim
--- Take the next due order, or none. Rows locked by others are passed over, so no worker waits for another.
+-- Take the next due order, or none: also none while all imports are paused. Rows locked by others are passed over, so no worker waits
+-- for another.
 WITH next AS (
-    SELECT uuid FROM adi_order WHERE state = 'waiting' AND run_after <= now()
+    SELECT uuid FROM adi_order
+     WHERE state = 'waiting' AND run_after <= now() AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
      ORDER BY priority DESC, run_after, uuid LIMIT 1 FOR UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE adi_order o
@@ -60,8 +62,10 @@ SELECT pg_notify('adi_order', '')
 SELECT pg_notify('adi_inbox', '') WHERE EXISTS (SELECT FROM adi_inbox WHERE uuid = :uuid)
 
 -- next_due_seconds
--- Seconds until the next waiting order is due or the next lease lapses, by the clock of the database.
-SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order WHERE state = 'waiting'),
+-- Seconds until the next waiting order is due or the next lease lapses, by the clock of the database. While all imports are paused no
+-- order is due.
+SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order
+                                  WHERE state = 'waiting' AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)),
                                 (SELECT min(lease_until) FROM adi_order WHERE state = 'running')) - clock_timestamp())
 
 -- pending
@@ -69,3 +73,7 @@ SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order WHERE stat
 SELECT count(*) FROM (SELECT uuid FROM adi_order WHERE state = 'waiting'
                       UNION SELECT uuid FROM adi_order WHERE state = 'running'
                       UNION SELECT uuid FROM adi_inbox WHERE not_before <= now()) AS open
+
+-- pause
+-- When and by whom all imports were paused, if they are.
+SELECT paused_at, paused_by FROM adi_control WHERE paused_at IS NOT NULL

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from omero_adi_plugin.errors import UsageError
 from omero_adi_plugin.orders import Claim, Lease, OrderText
-from omero_adi_plugin.stages import STAGE_INGEST_STARTED
 from omero_adi_plugin.tracking import audit
+from omero_adi_plugin.tracking.queue import raise_if_paused
 from omero_adi_plugin.tracking.sql import statements
 
 if TYPE_CHECKING:
@@ -102,24 +102,24 @@ def submit_claimed(
     ------
     UsageError
         `uuid` is too long, or that order is just now being carried out.
+    ImportsPaused
+        Somebody has paused all imports; nothing is ordered.
     DatabaseDown
         PostgreSQL is not there.
     """
     text = _text(user, group, target, files, file_names, uuid)
     with database.begin() as connection:
+        raise_if_paused(connection)
         imports_id = _append(connection, text, description)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {"uuid": text.uuid, "imports_id": imports_id, "user": text.user, "group": text.group}
-        lease = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
-        if lease is None:
+        row = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
+        if row is None:
             raise UsageError(f"The order '{text.uuid}' is running. Wait for its end, or order with another uuid.")
+        lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
-        audit.append(connection, imports_id=imports_id, stage=STAGE_INGEST_STARTED, description=again)
-    return Claim(
-        lease=Lease(order=text.uuid, owner=owner, token=lease.lease_token, attempt=lease.attempt, until=lease.lease_until),
-        text=text,
-        failures=0,
-    )
+        audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
+    return Claim(lease=lease, text=text, failures=0)
 
 
 def _text(user: str, group: str, target: Target, files: Sequence[str], file_names: Sequence[str], uuid: str | None) -> OrderText:

@@ -3,10 +3,16 @@
 
 adi_inbox  what happened in `imports` and is not yet taken in: one row an event, written by a trigger or by the reconciling scan.
 adi_order  one row an order: where it stands, whose lease is on it. `imports_id` is the row of `imports` whose content holds.
+adi_attempt one row a claim: who took the order, and which row of `imports` said so. An `Import Started` that is not in here was
+           written by another importer.
 adi_file   the ledger: one row a fileset of an order, and how far it has come.
+adi_action what people and services did, and when: for whoever asks afterwards.
+adi_control one row: what holds for all services on all hosts.
 
 There is no foreign key to `imports`: its rows belong to others, who may delete them.
 """
+
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -36,7 +42,19 @@ metadata = MetaData(naming_convention=NAMING)
 """Our tables; those of the contract have a metadata of their own, because they are versioned apart."""
 
 
-def _one_of(column: str, words: type[OrderState | FileStep | Route]) -> CheckConstraint:
+class Action(StrEnum):
+    """What `adi_action` tells of."""
+
+    ORDERED = "ordered"
+    RETRIED = "retried"
+    CANCELLED = "cancelled"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    TAKEN_OVER = "taken over"  # the first start of a service on a database of the former importer
+    ANOTHER_IMPORTER = "another importer"  # an `Import Started` that we did not write, after that
+
+
+def _one_of(column: str, words: type[OrderState | FileStep | Route | Action]) -> CheckConstraint:
     listed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -84,6 +102,17 @@ order = Table(
     Index("adi_order_ix_run_after", "run_after", postgresql_where=text("state = 'waiting'")),
 )
 
+attempt = Table(
+    "adi_attempt",
+    metadata,
+    Column("uuid", Text, ForeignKey("adi_order.uuid", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("imports_id", BigInteger),  # of the `Import Started`; none when somebody had deleted the order's rows
+    Column("owner", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index(None, "imports_id"),
+)
+
 file = Table(
     "adi_file",
     metadata,
@@ -101,4 +130,33 @@ file = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     _one_of("route", Route),
     _one_of("step", FileStep),
+)
+
+action = Table(
+    "adi_action",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("uuid", Text),  # of the order, if it is about one; no foreign key: it outlives the order
+    Column("imports_id", BigInteger),  # the row of `imports` that it is about, of another importer
+    Column("detail", Text),
+    _one_of("action", Action),
+    Index(None, "uuid"),
+    Index("adi_action_ix_action_at", "action", "at"),
+)
+
+control = Table(
+    "adi_control",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, server_default=text("1")),
+    Column("taken_over_at", DateTime(timezone=True)),  # when a service first started here
+    Column("taken_over_id", BigInteger, nullable=False, server_default=text("0")),  # the newest row of `imports` then
+    Column("watched_id", BigInteger, nullable=False, server_default=text("0")),  # up to here it was looked for other importers
+    Column("scanned_at", DateTime(timezone=True)),  # when all pending rows since were last looked for
+    Column("paused_at", DateTime(timezone=True)),
+    Column("paused_by", Text),
+    CheckConstraint("id = 1", name="id"),
+    CheckConstraint("(paused_at IS NULL) = (paused_by IS NULL)", name="paused"),
 )

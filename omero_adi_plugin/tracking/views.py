@@ -40,7 +40,7 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderReport:
+class OrderStatus:
     """Where an order stands.
 
     state:         None when its newest row says something that is no stage of the contract.
@@ -85,7 +85,7 @@ class OrderReport:
         return report
 
 
-def order_report(database: Database, uuid: str) -> OrderReport:
+def order_status(database: Database, uuid: str) -> OrderStatus:
     """Return where one order stands, with its files and its trail.
 
     Raises
@@ -102,7 +102,7 @@ def order_report(database: Database, uuid: str) -> OrderReport:
         return _report(row, files=read_files(connection, uuid), stages=_stages(connection, uuid))
 
 
-def list_orders(database: Database, *, state: OrderState | None, user: str | None, limit: int) -> list[OrderReport]:
+def list_orders(database: Database, *, state: OrderState | None, user: str | None, limit: int) -> list[OrderStatus]:
     """Return where orders stand, the newest first, without files and trail.
 
     Parameters
@@ -131,10 +131,10 @@ def _stages(connection: Connection, uuid: str) -> tuple[StageReport, ...]:
 
 def _report(
     row: Row[Any], *, files: tuple[LedgerFile, ...] | None = None, stages: tuple[StageReport, ...] | None = None
-) -> OrderReport:
+) -> OrderStatus:
     state = None if row.state is None else OrderState(row.state)
     waits_again = state is OrderState.WAITING and row.attempt > 0  # then the note says more than the newest row of the trail
-    return OrderReport(
+    return OrderStatus(
         uuid=row.uuid,
         state=state,
         stage=row.stage,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.commands.demo.folder import Folder
     from omero_adi_plugin.commands.demo.processes import Processes
-    from omero_adi_plugin.tracking.views import OrderReport
+    from omero_adi_plugin.tracking.views import OrderStatus
 
 
 class DemoDiffers(AdiError):
@@ -134,7 +134,7 @@ def _place_orders(scene: Scene) -> list[Placed]:
     return orders
 
 
-def _show_refusals(orders: Sequence[Placed], reports: Sequence[OrderReport]) -> None:
+def _show_refusals(orders: Sequence[Placed], reports: Sequence[OrderStatus]) -> None:
     for order, report in zip(orders, reports, strict=True):
         if order.sample.images is None:
             printing.line("")

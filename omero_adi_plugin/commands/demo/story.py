@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omero_adi_plugin.commands import printing
-from omero_adi_plugin.commands.waiting import ENDED
 from omero_adi_plugin.stages import OrderState
-from omero_adi_plugin.tracking.views import order_report
+from omero_adi_plugin.tracking.views import order_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.commands.demo.samples import Sample
     from omero_adi_plugin.tracking.database import Database
-    from omero_adi_plugin.tracking.views import OrderReport
+    from omero_adi_plugin.tracking.views import OrderStatus
 
 LOOK_SECONDS = 0.1
 LIMIT_SECONDS = 120.0
@@ -43,18 +42,21 @@ class Placed:
     sample: Sample
 
 
-def follow(database: Database, orders: Sequence[Placed]) -> list[OrderReport]:
+def follow(database: Database, orders: Sequence[Placed]) -> list[OrderStatus]:
     """Show the stages of orders as they appear, until all have ended or the time is over; return where they stand then."""
     started = time.monotonic()
     shown = [0] * len(orders)
     while True:
-        reports = [order_report(database, order.uuid) for order in orders]
+        reports = [order_status(database, order.uuid) for order in orders]
         for number, (order, report) in enumerate(zip(orders, reports, strict=True)):
             stages = report.stages or ()
             for row in stages[shown[number] :]:
                 printing.line(f"  {time.monotonic() - started:5.1f} s  {order.sample.path.name:24}  {row.stage}")
             shown[number] = len(stages)
-        if all(report.state in ENDED for report in reports) or time.monotonic() - started > LIMIT_SECONDS:
+        if (
+            all(report.state is not None and report.state.ended for report in reports)
+            or time.monotonic() - started > LIMIT_SECONDS
+        ):
             return reports
         time.sleep(LOOK_SECONDS)
 
@@ -97,7 +99,7 @@ def links(repository: Path) -> Iterator[Path]:
                 yield path
 
 
-def images_of(gateway: BlitzGateway, report: OrderReport) -> list[ImageWrapper]:
+def images_of(gateway: BlitzGateway, report: OrderStatus) -> list[ImageWrapper]:
     """Return the images of an order that OMERO still has, in the order of their series."""
     ids = [image for file in report.files or () for image in file.images]
     found = (gateway.getObject("Image", image) for image in ids)
@@ -117,7 +119,7 @@ def pixels_of(image: ImageWrapper) -> NDArray[np.uint16]:
     return planes.reshape(sections, channels, *planes.shape[1:])
 
 
-def differences(gateway: BlitzGateway, placed: Placed, report: OrderReport, namespace: str) -> Iterator[str]:
+def differences(gateway: BlitzGateway, placed: Placed, report: OrderStatus, namespace: str) -> Iterator[str]:
     """Yield a sentence for each thing about an order that is not as it should be."""
     name = placed.sample.path.name
     expected = OrderState.FAILED if placed.sample.images is None else OrderState.COMPLETED

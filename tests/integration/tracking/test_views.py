@@ -13,7 +13,7 @@ from omero_adi_plugin.errors import OrderNotFound
 from omero_adi_plugin.orders import FileStep, LedgerFile, Route
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.ledger import Ledger
-from omero_adi_plugin.tracking.views import list_orders, order_report
+from omero_adi_plugin.tracking.views import list_orders, order_status
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
@@ -30,7 +30,7 @@ def test_the_report_of_a_running_order(producer: Producer, database: Database, i
     Ledger(database, claim.lease).record(
         LedgerFile(entry="/data/a.tif", key="data/a.tif", route=Route.INPLACE, step=FileStep.IMPORTED, fileset=3, images=(4, 5))
     )
-    report = json.loads(json.dumps(order_report(database, uuid).as_json()))
+    report = json.loads(json.dumps(order_status(database, uuid).as_json()))
     stages = report.pop("stages")
     assert [stage["stage"] for stage in stages] == ["Import Pending", "Import Started"]
     assert set(stages[0]) == {"stage", "time", "description"}
@@ -60,7 +60,7 @@ def test_an_order_that_waits_again_says_why_and_until_when(
     claim = queue.claim(owner="host:1")
     assert claim is not None
     queue.give_back(claim.lease, note="the connection was lost", failed=True, after_seconds=60)
-    report = order_report(database, uuid)
+    report = order_status(database, uuid)
     assert (report.state, report.description, report.lease_owner) == (OrderState.WAITING, "the connection was lost", None)
     assert producer.sql("SELECT run_after FROM adi_order") == [(report.next_try,)]
 
@@ -81,14 +81,14 @@ def test_an_order_that_was_never_taken_in_has_a_report_too(
     stage: str, state: OrderState | None, timestamp: str | None, producer: Producer, database: Database
 ) -> None:
     uuid = producer.pending(stage=stage, timestamp=timestamp, files="{broken")
-    report = order_report(database, uuid)
+    report = order_status(database, uuid)
     assert (report.state, report.stage, report.attempt, report.files) == (state, stage, 0, ())
     assert json.loads(json.dumps(report.as_json()))["stages"][0]["stage"] == stage
 
 
 def test_an_unknown_order_is_not_found(database: Database) -> None:
     with pytest.raises(OrderNotFound, match="'nobody'"):
-        order_report(database, "nobody")
+        order_status(database, "nobody")
 
 
 def test_the_list_has_the_newest_first_and_can_be_narrowed(
@@ -117,7 +117,7 @@ def test_an_order_that_was_ordered_again_does_not_show_its_old_outcome(
     claim = queue.claim(owner="host:1")
     assert claim is not None
     queue.fail(claim.lease, reason="no")
-    assert order_report(database, uuid).state is OrderState.FAILED
+    assert order_status(database, uuid).state is OrderState.FAILED
     producer.pending(uuid) if how == "insert" else producer.sql("UPDATE imports SET stage = 'Import Pending'")
-    assert order_report(database, uuid).state is OrderState.WAITING
+    assert order_status(database, uuid).state is OrderState.WAITING
     assert [order.uuid for order in list_orders(database, state=OrderState.WAITING, user=None, limit=9)] == [uuid]

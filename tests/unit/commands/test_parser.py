@@ -62,8 +62,17 @@ def test_these_are_the_commands() -> None:
         "orders list",
         "orders show",
         "orders wait",
+        "orders retry",
+        "orders cancel",
+        "pause",
+        "resume",
+        "check",
+        "config show",
+        "config check",
         "db upgrade",
         "db current",
+        "db stamp",
+        "db detach",
         "demo",
     }
 
