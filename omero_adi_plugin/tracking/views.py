@@ -96,10 +96,22 @@ def order_status(database: Database, uuid: str) -> OrderStatus:
         PostgreSQL is not there.
     """
     with database.begin() as connection:
-        row = connection.execute(_SQL["orders"], {"uuid": uuid, "user": None, "state": None, "limit": 1}).one_or_none()
-        if row is None:
-            raise OrderNotFound(uuid=uuid)
+        row = _one(connection, uuid)
         return _report(row, files=read_files(connection, uuid), stages=_stages(connection, uuid))
+
+
+def order_summary(database: Database, uuid: str) -> OrderStatus:
+    """Return where one order stands, without files and trail: cheap to ask again and again, however many files it has.
+
+    Raises
+    ------
+    OrderNotFound
+        No row of `imports` has this uuid.
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    with database.begin() as connection:
+        return _report(_one(connection, uuid))
 
 
 def list_orders(database: Database, *, state: OrderState | None, user: str | None, limit: int) -> list[OrderStatus]:
@@ -122,6 +134,13 @@ def list_orders(database: Database, *, state: OrderState | None, user: str | Non
     values = {"uuid": None, "user": user, "state": None if state is None else state.value, "limit": limit}
     with database.begin() as connection:
         return [_report(row) for row in connection.execute(_SQL["orders"], values)]
+
+
+def _one(connection: Connection, uuid: str) -> Row[Any]:
+    row = connection.execute(_SQL["orders"], {"uuid": uuid, "user": None, "state": None, "limit": 1}).one_or_none()
+    if row is None:
+        raise OrderNotFound(uuid=uuid)
+    return row
 
 
 def _stages(connection: Connection, uuid: str) -> tuple[StageReport, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from omero_adi_plugin.errors import OrderNotFound
 from omero_adi_plugin.orders import FileStep, LedgerFile, Route
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.ledger import Ledger
-from omero_adi_plugin.tracking.views import list_orders, order_status
+from omero_adi_plugin.tracking.views import list_orders, order_status, order_summary
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
@@ -121,3 +122,13 @@ def test_an_order_that_was_ordered_again_does_not_show_its_old_outcome(
     producer.pending(uuid) if how == "insert" else producer.sql("UPDATE imports SET stage = 'Import Pending'")
     assert order_status(database, uuid).state is OrderState.WAITING
     assert [order.uuid for order in list_orders(database, state=OrderState.WAITING, user=None, limit=9)] == [uuid]
+
+
+def test_a_summary_says_the_same_without_files_and_trail(producer: Producer, database: Database, intake: Intake) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    summary, status = order_summary(database, uuid), order_status(database, uuid)
+    assert (summary.files, summary.stages) == (None, None)
+    assert summary == replace(status, files=None, stages=None)
+    with pytest.raises(OrderNotFound, match="'nobody'"):
+        order_summary(database, "nobody")
