@@ -2,7 +2,7 @@
 """Intake: how what producers wrote into `imports` becomes an order in the queue.
 
 A trigger notes in `adi_inbox`, in the producer's own transaction, that an order is pending. `take_in` makes orders of these
-events. `reconcile` finds what no trigger told of: rows older than the trigger, or written while it was switched off.
+events. `reconcile` finds what no trigger told of: rows older than the trigger, or written while it was switched off or away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.tracking.database import is_transient
 from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.takeover import LATE_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +29,9 @@ BATCH = 200
 
 PUT_OFF_SECONDS = 300
 """When an order that could not be taken in is looked at again."""
+
+BRIEF_SECONDS = 3600
+"""How far back the brief scan looks."""
 
 _LOG = logging.getLogger(__name__)
 _SQL = statements("intake.sql")
@@ -44,7 +48,7 @@ class Intake:
         database : Database
             With our tables in it.
         pending_days : int
-            `reconcile` leaves pending rows alone that are older: nobody waits for them any more.
+            Pending rows that were older at the first start are left alone: nobody waits for them any more.
         """
         self._database = database
         self._pending_days = pending_days
@@ -68,8 +72,15 @@ class Intake:
             if not seen_to:
                 return total
 
-    def reconcile(self) -> int:
+    def reconcile(self, *, whole: bool = True) -> int:
         """Put pending rows that no trigger told of into the inbox; return how many orders.
+
+        Parameters
+        ----------
+        whole : bool
+            Look at all since the last such scan, however long ago that was, and at those of the last `pending_days`. Rows that
+            were older than that when a service first started here are left alone. If not whole: look at the last hour, which
+            costs so little that a site without the trigger does it every few seconds.
 
         Raises
         ------
@@ -77,7 +88,14 @@ class Intake:
             PostgreSQL is not there.
         """
         with self._database.begin() as connection:
-            return len(connection.execute(_SQL["reconcile"], {"pending_days": self._pending_days}).all())
+            span = connection.execute(_SQL["span"], {"pending_days": self._pending_days, "late_ids": LATE_IDS}).one()
+            seconds = span.seconds if whole else BRIEF_SECONDS
+            found = connection.execute(
+                _SQL["reconcile"], {"seconds": seconds, "after_id": span.after_id, "ours_id": span.ours_id}
+            )
+            if whole:
+                connection.execute(_SQL["scanned"])
+            return len(found.all())
 
 
 def _take(connection: Connection, events: Sequence[Row[tuple[int, str, bool]]]) -> tuple[int, int]:

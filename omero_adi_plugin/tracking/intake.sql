@@ -47,25 +47,46 @@ DELETE FROM adi_inbox WHERE id = ANY(:ids)
 -- Look at events again later.
 UPDATE adi_inbox SET not_before = now() + make_interval(secs => :seconds) WHERE id = ANY(:ids)
 
+-- span
+-- How far back the scan of all pending rows looks, in seconds: as far as to the last such scan and a day more, for transactions that
+-- take long, and at least `pending_days`; but never further than that before the first start. Rows without a timestamp are looked at
+-- beyond `after_id`: at the first scan all, later those that were not there then. Beyond `ours_id` they are younger than the first start.
+SELECT extract(epoch FROM now() - greatest(c.taken_over_at - d.days, least(now() - d.days, c.scanned_at - interval '1 day')))
+           AS seconds,
+       CASE WHEN c.scanned_at IS NULL THEN 0 ELSE c.taken_over_id - :late_ids END AS after_id,
+       CASE WHEN c.taken_over_at IS NOT NULL THEN c.taken_over_id END AS ours_id
+  FROM adi_control c, (SELECT make_interval(days => :pending_days) AS days) d
+
 -- reconcile
--- Put into the inbox what no trigger told of: pending rows that are the last word on their order, and newer than what was taken in.
--- The age of a row without a timestamp is taken from the next row that has one.
+-- Put into the inbox what no trigger told of. Of an order that we know, that is a pending row newer than what was taken in; of others,
+-- one that nothing was written after: else the former importer has done it. The timestamp of the producer says how old a row is. One
+-- without is as old as the next row that has one; each row is read once for that, however many have none.
 INSERT INTO adi_inbox (uuid, scanned)
+WITH undated AS (
+    SELECT p.id, p.uuid, (SELECT r.timestamp FROM imports r
+                           WHERE r.id > p.id AND r.id < p.next_id AND r.timestamp IS NOT NULL ORDER BY r.id LIMIT 1) AS next_time
+      FROM (SELECT id, uuid, lead(CAST(id AS bigint), 1, 9223372036854775807) OVER (ORDER BY id) AS next_id
+              FROM imports WHERE stage = 'Import Pending' AND timestamp IS NULL AND id > :after_id) p
+), neighbours AS (
+    SELECT id, uuid, next_time, count(next_time) OVER (ORDER BY id DESC) AS neighbourhood FROM undated
+), pending AS (
+    SELECT id, uuid, max(next_time) OVER (PARTITION BY neighbourhood) AS time FROM neighbours
+    UNION ALL
+    SELECT id, uuid, timestamp FROM imports
+     WHERE stage = 'Import Pending' AND timestamp > now() - make_interval(secs => :seconds)
+)
 SELECT DISTINCT p.uuid, true
-  FROM imports p
+  FROM pending p
   LEFT JOIN adi_order o ON o.uuid = p.uuid
- WHERE p.stage = 'Import Pending'
-   AND (p.timestamp > now() - make_interval(days => :pending_days)
-        OR (p.timestamp IS NULL
-            AND coalesce((SELECT l.timestamp FROM imports l WHERE l.id > p.id AND l.timestamp IS NOT NULL ORDER BY l.id LIMIT 1),
-                         now()) > now() - make_interval(days => :pending_days)))
-   AND (o.uuid IS NULL OR p.id > o.imports_id)
+ WHERE (p.time IS NULL OR p.time > now() - make_interval(secs => :seconds) OR p.id > :ours_id)
    AND NOT EXISTS (SELECT FROM adi_inbox i WHERE i.uuid = p.uuid)
-   AND NOT EXISTS (SELECT FROM imports r
-                    WHERE r.uuid = p.uuid AND r.stage <> 'Import Pending'
-                      AND CASE WHEN p.timestamp IS NULL OR r.timestamp IS NULL THEN r.id > p.id
-                               ELSE (r.timestamp, r.id) > (p.timestamp, p.id) END)
+   AND CASE WHEN o.uuid IS NOT NULL THEN p.id > o.imports_id
+            ELSE NOT EXISTS (SELECT FROM imports r WHERE r.uuid = p.uuid AND r.stage <> 'Import Pending' AND r.id > p.id) END
 RETURNING uuid
+
+-- scanned
+-- Note when all pending rows were last looked for.
+UPDATE adi_control SET scanned_at = now()
 
 -- wake_claimers
 -- Tell all services that an order may be due.

@@ -93,7 +93,7 @@ def test_a_claim_looks_at_one_order(database: Database) -> None:
 
 @pytest.mark.usefixtures("history")
 def test_reconciling_reads_the_pending_rows_of_the_last_days_alone(database: Database) -> None:
-    plan = explain(database, "intake.sql reconcile", {"pending_days": 10})
+    plan = explain(database, "intake.sql reconcile", {"seconds": 864000, "after_id": 0, "ours_id": 0})
     assert "imports" not in scanned(plan), json.dumps(plan, indent=1)
     pending = [node["Actual Rows"] for node in plan if node.get("Index Name") == "adi_imports_ix_pending"]
     assert 0 < sum(pending) <= 250, json.dumps(plan, indent=1)
