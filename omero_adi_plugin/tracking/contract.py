@@ -57,15 +57,19 @@ class Base(DeclarativeBase):
 
 
 class Preprocessing(Base):
-    """What a container is to make of the files of an order before they are imported."""
+    """What a container is to make of the files of an order before they are imported.
+
+    The image is enough: what is not given gets the usual values when it is written. `alt_output_folder=None` is not the same as
+    leaving it out: it means that the converter writes to no second folder.
+    """
 
     __tablename__ = "imports_preprocessing"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     container: Mapped[str] = mapped_column(String)
-    input_file: Mapped[str] = mapped_column(String)
-    output_folder: Mapped[str] = mapped_column(String)
-    alt_output_folder: Mapped[str | None] = mapped_column(String)
+    input_file: Mapped[str] = mapped_column(String, default="{Files}")
+    output_folder: Mapped[str] = mapped_column(String, default="/data")
+    alt_output_folder: Mapped[str | None] = mapped_column(String().evaluates_none(), default="/out")  # None is kept
     extra_params: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
 
 

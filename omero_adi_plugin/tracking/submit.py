@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Submit: order an import, as a producer does, or order and claim it in one step, for a command that does the work itself."""
+"""Submit: order an import, as a producer does, or order and claim it in one step, for a command that does the work itself.
+
+What cannot be an order is refused here, before anything is written; an order that was written is one that a service can read.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from omero_adi_plugin.errors import UsageError
+from sqlalchemy import insert, inspect
+
+from omero_adi_plugin.errors import OrderMalformed, UsageError
 from omero_adi_plugin.orders import Claim, Lease, OrderText
 from omero_adi_plugin.tracking import audit
+from omero_adi_plugin.tracking.contract import Preprocessing
 from omero_adi_plugin.tracking.queue import raise_if_paused
 from omero_adi_plugin.tracking.sql import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.engine import Connection
 
@@ -22,8 +29,8 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
     from omero_adi_plugin.tracking.queue import Queue
 
-UUID_LENGTH = 36
-"""Width of the column `imports.uuid`."""
+_ASKED = ("container", "input_file", "output_folder", "alt_output_folder", "extra_params")
+"""What a producer says of preprocessing: all columns but the id."""
 
 _SQL = statements("submit.sql")
 
@@ -34,27 +41,29 @@ def submit_order(
     user: str,
     group: str,
     target: Target,
-    files: Sequence[str],
+    files: Sequence[str | os.PathLike[str]],
     file_names: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
     uuid: str | None = None,
-    description: str | None = None,
 ) -> str:
     """Order an import.
 
     Parameters
     ----------
     database : Database
-        With the shared tables in it.
+        With the shared tables in it; ours need not be there.
     user, group : str
         OMERO login and group name.
     target : Target
         Existing Dataset or Screen.
-    files, file_names : sequence of str
-        Absolute paths; a name for each, or none.
+    files : sequence of str or path
+        Absolute paths of files or directories.
+    file_names : sequence of str, optional
+        A name for each, or none at all.
+    preprocessing : Preprocessing, optional
+        What a container is to make of the files first. It is read, not kept: the same one may serve for many orders.
     uuid : str, optional
         Of the order; that of an earlier order runs it again. None: a new one.
-    description : str, optional
-        For people.
 
     Returns
     -------
@@ -64,13 +73,14 @@ def submit_order(
     Raises
     ------
     UsageError
-        `uuid` is too long for the shared table.
+        Something of it can be no order; nothing was written.
     DatabaseDown
-        PostgreSQL is not there.
+        PostgreSQL is not there. When the connection broke at the very end, the order may be there nevertheless.
     """
     text = _text(user, group, target, files, file_names, uuid)
+    asked = None if preprocessing is None else _asked(preprocessing)
     with database.begin() as connection:
-        _append(connection, text, description)
+        _append(connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked))
     return text.uuid
 
 
@@ -84,14 +94,13 @@ def submit_claimed(
     files: Sequence[str],
     file_names: Sequence[str] = (),
     uuid: str | None = None,
-    description: str | None = None,
     owner: str,
 ) -> Claim:
     """Order an import that the caller carries out itself: the order appears with a lease on it, and no service takes it.
 
     Parameters
     ----------
-    database, user, group, target, files, file_names, uuid, description
+    database, user, group, target, files, file_names, uuid
         As for `submit_order`.
     queue : Queue
         Says how long the lease is; the caller must extend it.
@@ -101,7 +110,7 @@ def submit_claimed(
     Raises
     ------
     UsageError
-        `uuid` is too long, or that order is just now being carried out.
+        Something of it can be no order, or that order is just now being carried out.
     ImportsPaused
         Somebody has paused all imports; nothing is ordered.
     DatabaseDown
@@ -110,7 +119,7 @@ def submit_claimed(
     text = _text(user, group, target, files, file_names, uuid)
     with database.begin() as connection:
         raise_if_paused(connection)
-        imports_id = _append(connection, text, description)
+        imports_id = _append(connection, text)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {"uuid": text.uuid, "imports_id": imports_id, "user": text.user, "group": text.group}
         row = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
@@ -122,21 +131,95 @@ def submit_claimed(
     return Claim(lease=lease, text=text, failures=0)
 
 
-def _text(user: str, group: str, target: Target, files: Sequence[str], file_names: Sequence[str], uuid: str | None) -> OrderText:
-    if uuid is not None and not 0 < len(uuid) <= UUID_LENGTH:
-        raise UsageError(f"'{uuid}' is no uuid: it must have 1 to {UUID_LENGTH} characters.")
-    return OrderText(
-        uuid=str(uuid4()) if uuid is None else audit.storable(uuid),
-        user=audit.storable(user),
-        group=audit.storable(group),
+def _text(
+    user: str,
+    group: str,
+    target: Target,
+    files: Sequence[str | os.PathLike[str]],
+    file_names: Sequence[str],
+    uuid: str | None,
+) -> OrderText:
+    """Return the row of an order, which is one that a service can read; else raise `UsageError`."""
+    given = _listed(files, what="files")
+    paths = _texts([os.fspath(path) if isinstance(path, os.PathLike) else path for path in given], what="files")
+    names = _texts(_listed(file_names, what="file_names"), what="file_names")
+    if names and len(names) != len(paths):
+        raise _refused(f"`file_names` has {len(names)} names for {len(paths)} files. Give one for each, or none")
+    text = OrderText(
+        uuid=str(uuid4()) if uuid is None else _storable(uuid, what="uuid"),
+        user=_storable(user, what="user"),
+        group=_storable(group, what="group"),
         destination_type=target.kind.value,
         destination_id=str(target.id),
-        files=json.dumps(list(files)),
-        file_names=json.dumps(list(file_names)) if file_names else None,
+        files=json.dumps(paths),
+        file_names=json.dumps(names) if names else None,
     )
+    try:
+        text.read()
+    except OrderMalformed as error:
+        raise _refused(error.problem) from error
+    return text
 
 
-def _append(connection: Connection, text: OrderText, description: str | None) -> int:
+def _asked(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return what is asked for by column, without what was left out; raise `UsageError` when it cannot be stored or done."""
+    if not isinstance(preprocessing, Preprocessing):
+        raise _refused("`preprocessing` is no Preprocessing. Write Preprocessing(container='…', extra_params={…})")
+    state = inspect(preprocessing)
+    # of an object that was read from a database, what is not at hand is there; of a new one it was left out
+    asked = {name: getattr(preprocessing, name) for name in _ASKED if state.has_identity or name in state.dict}
+    for name, value in {"container": "", **asked}.items():
+        if name == "extra_params":
+            _check_parameters({} if value is None else value)
+        elif name == "alt_output_folder" and value is None:
+            continue  # the converter writes to no second folder
+        elif not _storable(value, what=name).strip():
+            raise _refused(f"`{name}` of the preprocessing is empty")
+    return asked
+
+
+def _check_parameters(parameters: Mapping[str, Any]) -> None:
+    if not hasattr(parameters, "items"):
+        raise _refused("`extra_params` is no dict of names and values")
+    for name, value in parameters.items():
+        _storable(name, what="extra_params")
+        if isinstance(value, str):
+            _storable(value, what="extra_params")
+    try:
+        json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _refused(f"`extra_params` holds something that JSON has no word for ({error})") from error
+
+
+def _listed(values: Sequence[Any], *, what: str) -> list[Any]:
+    if isinstance(values, str | bytes | os.PathLike):
+        raise _refused(f"`{what}` is a single {type(values).__name__}, not a list. Write [{str(values)!r}]")
+    return list(values)
+
+
+def _texts(values: Sequence[Any], *, what: str) -> list[str]:
+    return [_storable(value, what=what) for value in values]
+
+
+def _storable(value: Any, *, what: str) -> str:  # noqa: ANN401 (callers need not be type-checked)
+    """Return a text as it is if PostgreSQL can hold it; else raise `UsageError`."""
+    if not isinstance(value, str):
+        raise _refused(f"`{what}` holds {value!r:.80}, which is no text")
+    if audit.storable(value) != value:
+        raise _refused(f"{value!r:.80} in `{what}` has characters that are no text (NUL, or bytes that are no UTF-8). Rename it")
+    return value
+
+
+def _refused(problem: str) -> UsageError:
+    return UsageError(f"Nothing was ordered: {problem}.")
+
+
+def _append_preprocessing(connection: Connection, asked: Mapping[str, Any]) -> int:
+    """Append what a container is to do; the model has the usual values of what is not asked for."""
+    return connection.execute(insert(Preprocessing).values(**asked).returning(Preprocessing.id)).scalar_one()
+
+
+def _append(connection: Connection, text: OrderText, *, preprocessing_id: int | None = None) -> int:
     values = {
         "uuid": text.uuid,
         "user": text.user,
@@ -145,6 +228,6 @@ def _append(connection: Connection, text: OrderText, description: str | None) ->
         "destination_id": text.destination_id,
         "files": text.files,
         "file_names": text.file_names,
-        "description": None if description is None else audit.shortened(description),
+        "preprocessing_id": preprocessing_id,
     }
     return int(connection.execute(_SQL["append"], values).scalar_one())

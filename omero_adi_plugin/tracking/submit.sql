@@ -1,7 +1,9 @@
 -- append
--- Order an import: a pending row, newer than all of the same order. The trigger tells the services of it.
-INSERT INTO imports (uuid, stage, user_name, group_name, destination_type, destination_id, files, file_names, description, timestamp)
-VALUES (:uuid, 'Import Pending', :user, :group, :destination_type, :destination_id, :files, :file_names, :description,
+-- Order an import: a pending row, newer than all of the same order. The trigger tells the services of it. It names no column that
+-- the oldest tables lack, and needs no rights but SELECT and INSERT.
+INSERT INTO imports (uuid, stage, user_name, group_name, destination_type, destination_id, files, file_names, preprocessing_id,
+                     timestamp)
+VALUES (:uuid, 'Import Pending', :user, :group, :destination_type, :destination_id, :files, :file_names, :preprocessing_id,
         greatest(clock_timestamp(), (SELECT max(r.timestamp) + interval '1 microsecond' FROM imports r
                                       WHERE r.uuid = :uuid AND r.timestamp < '9999-12-31 UTC')))
 RETURNING id
