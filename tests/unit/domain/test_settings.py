@@ -62,7 +62,7 @@ def test_the_file_is_looked_for_in_this_order(clean: Path, monkeypatch: pytest.M
         ("ingest_tracking_db: x\nlease_seconds: soon\n", "`lease_seconds` .ADI_LEASE_SECONDS. is wrong"),
         ("ingest_tracking_db: x\nlease_seconds: 1\n", "`lease_seconds` .ADI_LEASE_SECONDS. is wrong"),
         ("{", "cannot be read"),
-        ("- a\n- b\n", "cannot be read"),
+        ("- a\n- b\n", "is not made of lines"),
     ],
 )
 def test_a_wrong_setting_is_named(clean: Path, text: str, says: str) -> None:

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Model: the settings, each with its type, limits, default and what it is for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from omero_adi_plugin.errors import ConfigurationError
+from omero_adi_plugin.settings.catalogue import EXAMPLE_URL, Known, NoEffectYet, catalogue
+from omero_adi_plugin.settings.sources import search
+from omero_adi_plugin.settings.validating import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omero_adi_plugin.settings.checking import Problem
+
+HEARTBEATS_PER_LEASE = 3
+"""So many heartbeats must fit into a lease: one that is late, on a busy host, is no death."""
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """All settings, checked. `Settings.load` is the way to get them."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    _legacy: tuple[str, ...] = PrivateAttr(default=())
+
+    # --- what is connected to
+
+    ingest_tracking_db: Annotated[SecretStr, Known("INGEST_TRACKING_DB_URL", last="SQLALCHEMY_URL")] = Field(
+        description=f"URL of the tracking database, {EXAMPLE_URL}; in user and password %40 stands for @, %25 for %.",
+    )
+    omero_host: Annotated[str, Known("OMERO_HOST")] = Field(default="localhost", description="Host of OMERO.server.")
+    omero_port: Annotated[int, Known("OMERO_PORT")] = Field(default=4064, ge=1, le=65535, description="SSL port of OMERO.server.")
+    omero_user: Annotated[str, Known("OMERO_USER")] = Field(
+        default="root",
+        description="The service account: an administrator, a restricted one with the privilege Sudo is enough.",
+    )
+    omero_password: Annotated[SecretStr, Known("OMERO_PASSWORD")] = Field(
+        default=SecretStr(""), description="Password of the service account."
+    )
+
+    # --- what is imported, and how
+
+    base_dir: Path = Field(
+        default=Path("/data"), description="The folder that files to import must lie in, after links are resolved."
+    )
+    annotation_namespace: str = Field(
+        default="omeroadi.import", min_length=1, description="Namespace of the key-values on imported images."
+    )
+    skip_checksum: bool = Field(
+        default=False, description="Compare sizes instead of SHA1 sums when OMERO checks what it was given."
+    )
+    skip_minmax: bool = Field(default=False, description="Do not compute the smallest and largest value of each channel.")
+    skip_thumbnails: bool = Field(
+        default=False, description="Do not make thumbnails at import; OMERO makes them when somebody looks."
+    )
+    skip_upgrade: Annotated[bool, NoEffectYet()] = Field(
+        default=False, description="Do not look for a newer Bio-Formats before an import. This version never looks."
+    )
+    skip_all: bool = Field(default=False, description="All of the skip settings at once.")
+    import_patience_seconds: int = Field(
+        default=3600, ge=10, description="How long the server may show no progress while it imports one fileset."
+    )
+    parallel_upload_per_worker: Annotated[int, NoEffectYet()] = Field(
+        default=2, ge=1, le=64, description="How many files of a fileset a worker hands over at the same time."
+    )
+    parallel_filesets_per_worker: Annotated[int, NoEffectYet()] = Field(
+        default=2, ge=1, le=64, description="How many filesets a worker imports at the same time."
+    )
+    use_register_zarr: Annotated[bool, Known("USE_REGISTER_ZARR"), NoEffectYet()] = Field(
+        default=False, description="Register OME-Zarr with OMERO instead of importing it through Bio-Formats."
+    )
+
+    # --- the service
+
+    max_workers: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="How many orders this service carries out at the same time, each in a process of its own.",
+    )
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = Field(
+        default="INFO", description="The least important kind of log line that is still written."
+    )
+    log_file_path: Path | None = Field(
+        default=None, description="The application log; the logs of each order lie beside it. Without it the log goes to stderr."
+    )
+    heartbeat_seconds: int = Field(default=10, ge=1, description="How often a worker extends the lease on its order.")
+    lease_seconds: int = Field(
+        default=60,
+        ge=5,
+        description="How long a worker may be silent before another takes over its order. Shorter: faster rescue after a crash. "
+        f"Longer: fewer false alarms on a slow host. At least {HEARTBEATS_PER_LEASE} heartbeats.",
+    )
+    poll_seconds: int = Field(default=5, ge=1, description="How often a service looks for work when PostgreSQL has not woken it.")
+    intake: Literal["trigger", "scan"] = Field(
+        default="trigger",
+        description="How new orders are noticed: by a trigger on `imports`, or, where a site allows none, by a scan every "
+        "`poll_seconds`.",
+    )
+    reconcile_seconds: int = Field(
+        default=300, ge=5, description="How often a service scans for pending rows that no trigger told it of."
+    )
+    pending_days: int = Field(
+        default=10,
+        ge=1,
+        description="Pending rows older than this are left alone when a service meets the database for the first time.",
+    )
+    failures_allowed: int = Field(
+        default=5, ge=1, description="How many attempts at an order may fail for transient reasons before the order fails."
+    )
+    surroundings_seconds: int = Field(
+        default=10,
+        ge=1,
+        description="How often it is tried again whether OMERO, the database or a full disk can be used again. "
+        "No order is claimed meanwhile.",
+    )
+    shutdown_timeout: int = Field(
+        default=30, ge=0, description="Seconds that running orders get to finish at shutdown before they are given back."
+    )
+    run_migrations: bool = Field(
+        default=True, description="Bring the tables up to date when a service starts (ADI_RUN_MIGRATIONS=0: never by itself)."
+    )
+    allow_auto_stamp: bool = Field(
+        default=False,
+        description="When the shared tables came without a version table, note the revision that they look like, then upgrade.",
+    )
+
+    # --- converters
+
+    podman_userns_mode: Annotated[str | None, Known("PODMAN_USERNS_MODE"), NoEffectYet()] = Field(
+        default=None, description="User namespace of converters; `keep-id`: files belong to the account that runs the service."
+    )
+    podman_bind_retry_attempts: Annotated[int, Known("PODMAN_BIND_RETRY_ATTEMPTS"), NoEffectYet()] = Field(
+        default=3, ge=0, le=100, description="How often a converter is started again when its folders could not be mounted."
+    )
+    podman_bind_retry_delay_seconds: Annotated[float, Known("PODMAN_BIND_RETRY_DELAY_SECONDS"), NoEffectYet()] = Field(
+        default=2, ge=0, le=3600, description="How long to wait before that."
+    )
+
+    # --- the sample order of the check
+
+    preprocessing: Annotated[bool, NoEffectYet()] = Field(
+        default=False, description="Whether the sample order asks for a converter."
+    )
+    sample_image: Annotated[Path | None, NoEffectYet()] = Field(default=None, description="The file of the sample order.")
+    sample_group: Annotated[str | None, NoEffectYet()] = Field(default=None, description="The OMERO group of the sample order.")
+    sample_user: Annotated[str | None, NoEffectYet()] = Field(default=None, description="The OMERO user of the sample order.")
+    sample_parent_id: Annotated[int | None, NoEffectYet()] = Field(
+        default=None, ge=1, description="Id of the Dataset or Screen that the sample order imports into."
+    )
+    sample_parent_type: Annotated[Literal["Dataset", "Screen"] | None, NoEffectYet()] = Field(
+        default=None, description="What `sample_parent_id` is the id of."
+    )
+
+    @field_validator("ingest_tracking_db")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr) -> SecretStr:
+        if not re.match(r"postgresql(\+psycopg2)?://", url.get_secret_value()):
+            raise ValueError(f"must be a URL like {EXAMPLE_URL}")
+        return url
+
+    @field_validator("lease_seconds")
+    @classmethod
+    def _holds_several_heartbeats(cls, seconds: int, info: ValidationInfo) -> int:
+        heartbeat = info.data.get("heartbeat_seconds", 0)
+        if seconds < HEARTBEATS_PER_LEASE * heartbeat:
+            least = HEARTBEATS_PER_LEASE * heartbeat
+            raise ValueError(f"must be {least} or more, {HEARTBEATS_PER_LEASE} times `heartbeat_seconds`, which is {heartbeat}")
+        return seconds
+
+    @classmethod
+    def load(cls, config: Path | None = None, **given: Any) -> Self:  # noqa: ANN401 (values of settings of any type)
+        """Read the settings from all sources.
+
+        Parameters
+        ----------
+        config : Path, optional
+            The file named on the command line; None: look for one.
+        given
+            Values from the command line, by setting; None stands for "not given".
+
+        Raises
+        ------
+        ConfigurationError
+            Names all that is wrong: with each setting, its source and what to do. Holds no secret.
+        """
+        found = search(catalogue(cls), config, {name: value for name, value in given.items() if value is not None})
+        settings, problems = validate(cls, found)
+        if settings is None:
+            raise ConfigurationError(_sentences(problems))
+        settings._legacy = tuple(legacy.key for legacy in found.legacy)  # noqa: SLF001 (our own)
+        return settings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from `load` alone, which has them from `sources`: those can tell where each value stands."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @property
+    def legacy(self) -> tuple[str, ...]:
+        """Keys of the former importer that the file holds and that mean nothing here."""
+        return self._legacy
+
+    @property
+    def omero(self) -> str:
+        """Host and port of OMERO, as messages name it."""
+        return f"{self.omero_host}:{self.omero_port}"
+
+
+def _sentences(problems: Sequence[Problem]) -> str:
+    if len(problems) == 1:
+        return problems[0].message
+    return "\n".join([f"There are {len(problems)} mistakes in the settings:", *(f"- {problem.message}" for problem in problems)])
