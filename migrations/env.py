@@ -6,28 +6,26 @@ import sys
 
 from alembic import context
 from alembic.util.exc import CommandError
-from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 
-from omero_adi_plugin.errors import ConfigurationError
-from omero_adi_plugin.tracking.database import read_url
-from omero_adi_plugin.tracking.migrate import TRACKS, left_to_others
+from omero_adi_plugin.errors import AdiError
+from omero_adi_plugin.tracking.migrate import exclusively
+from omero_adi_plugin.tracking.tracks import TRACKS, left_to_others
 
 
 def by_hand() -> None:
-    """Run on the database that the environment names, as the `alembic` command does."""
+    """Run on the database that the environment names, as the `alembic` command does; not while a service migrates."""
     url = os.environ.get("INGEST_TRACKING_DB_URL") or os.environ.get("SQLALCHEMY_URL")
     if not url:
         raise CommandError("Which database? Set INGEST_TRACKING_DB_URL to postgresql://user:password@host:port/database.")
     try:
-        engine = create_engine(read_url(url))
-    except ConfigurationError as error:
+        with exclusively(url) as connection:
+            if context.config.config_ini_section == "contract" and (newer := left_to_others(connection)):
+                sys.stderr.write(f"The shared tables are at revision {newer} of another program; they are left as they are.\n")
+            else:
+                run_on(connection)
+    except AdiError as error:
         raise CommandError(str(error)) from error
-    with engine.begin() as connection:
-        if context.config.config_ini_section == "contract" and (newer := left_to_others(connection)):
-            sys.stderr.write(f"The shared tables are at revision {newer} of another program; they are left as they are.\n")
-        else:
-            run_on(connection)
 
 
 def run_on(connection: Connection) -> None:

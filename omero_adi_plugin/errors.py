@@ -14,7 +14,7 @@
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
     │           FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused
+    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused  ServicesRunning
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   └── OmeroDown  DatabaseDown  DiskFull
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -219,7 +219,8 @@ class FilesetGone(EntryFailed):
     def __init__(self, *, path: str, fileset: int) -> None:
         super().__init__(
             f"'{path}' was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a group "
-            "that the user is not in. It is not imported again by itself: order it with a new uuid if it should be."
+            "that the user is not in. It is not imported again by itself: order it with `omero adi orders retry … --again` if it "
+            "should be."
         )
         self.path, self.fileset = path, fileset
 
@@ -293,6 +294,14 @@ class ImportsPaused(TryAgain):
     def __init__(self, *, since: str, by: str) -> None:
         super().__init__(f"All imports are paused since {since} by {by}. `omero adi resume` lets them go on.")
         self.since, self.by = since, by
+
+
+class ServicesRunning(TryAgain):
+    """Services are at work on a database that is to be given away."""
+
+    def __init__(self, *, who: str) -> None:
+        super().__init__(f"The database is in use: {who}. Stop all services (`omero adi pause --drain` first), then try again.")
+        self.who = who
 
 
 # --- trouble of the surroundings ------------------------------------------------------------------------------------

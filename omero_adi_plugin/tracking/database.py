@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull, SurroundingsDown
+from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull, NotPermitted, SurroundingsDown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,8 @@ _LOCKED = "55P03"  # lock_not_available
 _READ_ONLY = "25006"  # read_only_sql_transaction: the standby after a fail-over, or a database set read-only
 _DISK_FULL = "53100"
 _OUTDATED = {"42P01", "42703"}  # undefined_table, undefined_column
+_NOT_PERMITTED = "42501"  # insufficient_privilege
+_NO_SCHEMA = "3F000"  # invalid_schema_name: the search path leads nowhere
 
 
 def read_url(text: str) -> URL:
@@ -87,7 +89,7 @@ def connect_options(name: str) -> dict[str, Any]:
     }
 
 
-def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull | ConfigurationError | None:
+def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull | ConfigurationError | NotPermitted | None:
     """Return our error for one of psycopg2's; None when it is a bug.
 
     Parameters
@@ -100,15 +102,35 @@ def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull 
     code = error.pgcode
     if code == _DISK_FULL:
         return DiskFull(path=f"the tracking database at {where}")
-    if code in _OUTDATED:
+    lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY})):
+        return DatabaseDown(where=where, why=_first_line(error) or "the connection was lost")
+    return _set_up_wrongly(error, where)
+
+
+def _set_up_wrongly(error: psycopg2.Error, where: str) -> ConfigurationError | NotPermitted | None:
+    """Return our error for what an administrator of the database has to put right."""
+    if error.pgcode in _OUTDATED:
         return ConfigurationError(
             f"The tables in the tracking database at {where} are missing or too old. Run `omero adi db upgrade`."
         )
-    lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY})):
-        words = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return DatabaseDown(where=where, why=words[0].rstrip(".") if words else "the connection was lost")
+    if error.pgcode == _NO_SCHEMA:
+        return ConfigurationError(
+            f"The tracking database at {where} has no schema for the tables ({_first_line(error)}). "
+            "Make it, or correct the search_path in INGEST_TRACKING_DB_URL or of the database account."
+        )
+    if error.pgcode == _NOT_PERMITTED:
+        return NotPermitted(
+            f"The account that INGEST_TRACKING_DB_URL names may not do that in the tracking database at {where} "
+            f"({_first_line(error)}). Let the owner of the tables grant it the right, or use another account."
+        )
     return None
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    """Return what the server or the library says, without hints and the statement."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else ""
 
 
 def is_transient(error: DBAPIError) -> bool:
@@ -153,7 +175,7 @@ class Database:
 
         Raises
         ------
-        DatabaseDown, DiskFull, ConfigurationError
+        DatabaseDown, DiskFull, ConfigurationError, NotPermitted
             See `translated`. When the connection breaks during the commit, it may or may not have been done.
         """
         try:

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Migrations: bring the tables up to date, in two tracks with a version table each.
-
-contract  the two shared tables. Its last revision is the one that the importer before this one knows too, so that it could take
-          the database back; a newer version of it has one more, which is left as it is.
-plugin    our own tables, and the trigger on `imports`.
+"""Migrations: bring the tables up to date, in two tracks (see `tracks`), and tend the trigger.
 
 Everything happens in one transaction under one advisory lock: two services may start at once, and one that dies leaves nothing
 half done.
@@ -11,90 +7,79 @@ half done.
 
 from __future__ import annotations
 
-import os
+import contextlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg2.errors
-from sqlalchemy import MetaData, inspect, text
-from sqlalchemy.exc import DBAPIError
-
-import omero_adi_plugin
-from omero_adi_plugin.errors import ConfigurationError, NotPermitted
-from omero_adi_plugin.tracking import contract, tables
+from omero_adi_plugin.errors import ConfigurationError, NotPermitted, UsageError
+from omero_adi_plugin.tracking import trigger as triggers
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.likeness import Likeness, likeness
+from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.tracks import (
+    CONTRACT,
+    CONTRACT_FIRST,
+    CONTRACT_HEAD,
+    CONTRACT_REVISIONS,
+    PLUGIN,
+    Revisions,
+    left_to_others,
+    move,
+    our_tables,
+    record,
+    revision,
+    revisions,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy.engine import Connection
 
-CONTRACT_HEAD = "78d3d6d84aec"
-CONTRACT_FIRST = "5a0c7d19e3b2"
-PLUGIN_HEAD = "8c41d0b7e2f6"
-
-CONTRACT_NEWER = "92e8f9e637a1"
-"""Revision of a newer version of the former importer: it adds the column that the next constant names."""
-
-NEWER_COLUMN = "import_options"
+    from omero_adi_plugin.tracking.trigger import TriggerState
 
 LOCK_SECONDS = 10
 """How long to wait for a table that others write to. Behind a migration that waits, every producer's insert waits too."""
 
+_SQL = statements("migrate.sql")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """One series of migrations.
+class Condition:
+    """How a database stands.
 
-    name:          the section of ``alembic.ini``.
-    version_table: where the database says which revision it has.
-    metadata:      the tables as they should be.
+    revisions: which migrations it has.
+    trigger:   what there is of the trigger.
+    likeness:  what the shared tables look like, when they are there without a version table.
     """
 
-    name: str
-    version_table: str
-    head: str
-    metadata: MetaData
+    revisions: Revisions
+    trigger: TriggerState
+    likeness: Likeness | None = None
 
-    def includes_name(self, name: str | None, kind: str, parents: Any) -> bool:  # noqa: ANN401 (a mapping whose type Alembic keeps private)
-        """Tell Alembic which tables to look at: those of this track alone."""
-        del parents
-        return kind != "table" or name in self.metadata.tables
-
-    def includes(self, thing: Any, name: str | None, kind: str, reflected: bool, twin: Any) -> bool:  # noqa: ANN401, FBT001 (Alembic's own signature)
-        """Tell Alembic what to compare: not the index of ours on a shared table, nor the column of the newer importer."""
-        del thing, twin
-        if kind == "table":
-            return name in self.metadata.tables
-        theirs = kind == "column" and name == NEWER_COLUMN
-        ours = kind == "index" and self.name == "contract" and (name or "").startswith("adi_")
-        return not (reflected and (theirs or ours))
+    def needs_upgrade(self, *, trigger: bool) -> bool:
+        """Return whether `upgrade` has something to do, where the trigger is wanted or not."""
+        return self.revisions.needs_upgrade or triggers.needs_tending(self.trigger, wanted=trigger)
 
 
-TRACKS = {
-    track.name: track
-    for track in (
-        Track(
-            name="contract",
-            version_table="alembic_version_omeroadi",
-            head=CONTRACT_HEAD,
-            metadata=contract.Base.metadata,
-        ),
-        Track(name="plugin", version_table="alembic_version_omeroadi_plugin", head=PLUGIN_HEAD, metadata=tables.metadata),
-    )
-}
+def condition(database_url: str) -> Condition:
+    """Return how a database stands; changes nothing.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revisions:
-    """What the database says of itself; None: this track was never applied."""
-
-    contract: str | None
-    plugin: str | None
-
-    @property
-    def needs_upgrade(self) -> bool:
-        """Whether `upgrade` has something to do."""
-        return self.contract not in {CONTRACT_HEAD, CONTRACT_NEWER} or self.plugin != PLUGIN_HEAD
+    Raises
+    ------
+    DatabaseDown
+        It does not answer.
+    NotPermitted
+        The account may not read the version tables.
+    """
+    with _connected(database_url) as connection:
+        found = revisions(connection)
+        alike = likeness(connection) if found.contract is None else None
+        return Condition(
+            revisions=found,
+            trigger=triggers.state(connection),
+            likeness=alike if alike is not None and alike.present else None,
+        )
 
 
 def current(database_url: str) -> Revisions:
@@ -105,134 +90,157 @@ def current(database_url: str) -> Revisions:
     DatabaseDown
         It does not answer.
     """
-    database = Database(database_url, name="omero-adi migrations")
-    try:
-        with database.begin() as connection:
-            return _revisions(connection)
-    finally:
-        database.close()
+    with _connected(database_url) as connection:
+        return revisions(connection)
 
 
-def needs_upgrade(database_url: str) -> bool:
-    """Return whether `upgrade` would change anything.
+def upgrade(database_url: str, *, allow_stamp: bool = False, trigger: bool = True) -> None:
+    """Bring both tracks up to date and tend the trigger; does nothing, quickly and without a lock, when all is well.
 
-    Raises
-    ------
-    DatabaseDown
-        The database does not answer.
-    """
-    return current(database_url).needs_upgrade
+    Shared tables that another program made without a version table are taken for what they look like.
 
-
-def upgrade(database_url: str) -> None:
-    """Bring both tracks up to date; does nothing, quickly, when they are.
-
-    Shared tables that another program made without a version table are taken for what they look like. When they look like nothing
-    known, the environment variable ``ADI_ALLOW_AUTO_STAMP=1`` says to take them for up to date.
+    Parameters
+    ----------
+    database_url : str
+        postgresql://…
+    allow_stamp : bool
+        Take such tables for up to date when they look like nothing known.
+    trigger : bool
+        Whether the trigger is wanted. If so, it is made anew when it is missing or spoilt; one that a person has switched off
+        stays off. If not, it is dropped.
 
     Raises
     ------
     ConfigurationError
-        The shared tables look like nothing known, or a version table names a revision that is not known.
+        The shared tables look like nothing known, ours came without their version table, or a version table names a revision
+        that is not known.
     NotPermitted
         The account may not change the shared tables.
     DatabaseDown
         The database does not answer, or another program holds a lock on `imports` for long.
     """
+    with _connected(database_url) as connection:
+        if not Condition(revisions=revisions(connection), trigger=triggers.state(connection)).needs_upgrade(trigger=trigger):
+            return
+    with exclusively(database_url) as connection:
+        _adopt(connection, allow_stamp=allow_stamp)
+        if not left_to_others(connection):
+            move(connection, CONTRACT, "head")
+        refuse_unversioned(connection)
+        move(connection, PLUGIN, "head")
+        triggers.tend(connection, wanted=trigger)
+
+
+def stamp(database_url: str, *, revision: str | None = None) -> str:
+    """Say which revision the shared tables have; changes nothing else, and may be repeated.
+
+    Parameters
+    ----------
+    database_url : str
+        postgresql://…
+    revision : str, optional
+        One that is known; else the one that the tables look like.
+
+    Returns
+    -------
+    str
+        The revision that the version table names now.
+
+    Raises
+    ------
+    UsageError
+        `revision` is not known.
+    ConfigurationError
+        There are no such tables, or they look like nothing known and no revision was given.
+    NotPermitted
+        The account may not write the version table.
+    DatabaseDown
+        The database does not answer.
+    """
+    if revision is not None and revision not in CONTRACT_REVISIONS:
+        raise UsageError(f"'{revision}' is no revision of the shared tables. Give one of {', '.join(CONTRACT_REVISIONS)}.")
+    with exclusively(database_url) as connection:
+        alike = likeness(connection)
+        if not alike.present:
+            raise ConfigurationError(
+                "The database has no shared tables yet, so there is nothing to stamp. Run `omero adi db upgrade`."
+            )
+        _refuse_incomplete(alike)
+        given = revision or alike.revision
+        if given is None:
+            raise ConfigurationError(
+                f"The shared tables look like no revision that is known: {alike.difference}. "
+                f"If they are those of an importer, name one: `omero adi db stamp --revision {CONTRACT_HEAD}`."
+            )
+        record(connection, CONTRACT, given)
+        return given
+
+
+def refuse_unversioned(connection: Connection) -> None:
+    """Raise ConfigurationError when tables of ours came without their version table: nobody can tell how old they are."""
+    if revision(connection, PLUGIN) is None and (found := our_tables(connection)):
+        raise ConfigurationError(
+            f"The database has our tables {', '.join(found)}, but `{PLUGIN.version_table}` is missing or empty, as after a "
+            "restore of some of the tables. Restore that too; or drop ours: services then begin anew with what is pending."
+        )
+
+
+@contextlib.contextmanager
+def exclusively(database_url: str) -> Iterator[Connection]:
+    """Give a connection with a transaction that no other migration runs beside, and that waits for no table for long.
+
+    Raises
+    ------
+    NotPermitted
+        The account may not do what the body wanted to.
+    DatabaseDown
+        The database does not answer, or another program holds a lock for long.
+    """
+    with _connected(database_url) as connection:
+        connection.execute(_SQL["lock"])
+        connection.execute(_SQL["limit_waiting"], {"milliseconds": str(LOCK_SECONDS * 1000)})
+        yield connection
+
+
+@contextlib.contextmanager
+def _connected(database_url: str) -> Iterator[Connection]:
     database = Database(database_url, name="omero-adi migrations")
     try:
         with database.begin() as connection:
-            if not _revisions(connection).needs_upgrade:
-                return
-        with database.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('omeroadi_migrations'))"))
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-            _adopt(connection, _revision(connection, TRACKS["contract"]))
-            if not left_to_others(connection):
-                _apply(connection, TRACKS["contract"])
-            _apply(connection, TRACKS["plugin"])
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege):
-            raise NotPermitted(
-                f"The database account may not change the tables ({str(error.orig).strip()}). Run `omero adi db upgrade` "
-                "once with INGEST_TRACKING_DB_URL naming the owner of `imports`."
-            ) from error
-        raise
+            yield connection
+    except NotPermitted as error:
+        raise NotPermitted(
+            f"{error} Only the owner of `imports` may change the tables: run `omero adi db upgrade` once with "
+            "INGEST_TRACKING_DB_URL naming that account."
+        ) from error
     finally:
         database.close()
 
 
-def left_to_others(connection: Connection) -> str | None:
-    """Return the revision of the shared tables when a newer version of the former importer gave it, else None."""
-    revision = _revision(connection, TRACKS["contract"])
-    return revision if revision == CONTRACT_NEWER else None
-
-
-def _revisions(connection: Connection) -> Revisions:
-    return Revisions(**{name: _revision(connection, track) for name, track in TRACKS.items()})
-
-
-def _revision(connection: Connection, track: Track) -> str | None:
-    if connection.execute(text("SELECT to_regclass(:name)"), {"name": track.version_table}).scalar() is None:
-        return None
-    return connection.execute(text(f"SELECT version_num FROM {track.version_table}")).scalar()  # noqa: S608 (a constant)
-
-
-def _adopt(connection: Connection, recorded: str | None) -> None:
+def _adopt(connection: Connection, *, allow_stamp: bool) -> None:
     """Give shared tables of another program the revision that they look like; none if there are no such tables."""
-    present = set(inspect(connection).get_table_names()) & set(TRACKS["contract"].metadata.tables)
-    if not present or recorded in {CONTRACT_FIRST, CONTRACT_HEAD, CONTRACT_NEWER}:
+    recorded = revision(connection, CONTRACT)
+    if recorded in CONTRACT_REVISIONS:
         return
-    revision, difference = _likeness(connection)
-    if recorded is not None and revision != CONTRACT_FIRST:
-        return  # a revision that is not known here, and no older one: it is for `_apply` to refuse
-    if revision is None and os.environ.get("ADI_ALLOW_AUTO_STAMP") == "1":
-        revision = CONTRACT_HEAD
-    if revision is None:
+    alike = likeness(connection)
+    if not alike.present:
+        return
+    if recorded is not None and alike.revision != CONTRACT_FIRST:
+        return  # a revision that is not known here, and no older one: it is for `move` to refuse
+    _refuse_incomplete(alike)
+    given = alike.revision or (CONTRACT_HEAD if allow_stamp else None)
+    if given is None:
         raise ConfigurationError(
-            f"The database has tables {', '.join(sorted(present))} of unknown origin, without a version table: {difference}. "
-            "If they are those of an importer, set ADI_ALLOW_AUTO_STAMP=1 for one start; else give OMERO ADI another database."
+            f"The database has tables {', '.join(alike.present)} of unknown origin, without a version table: {alike.difference}. "
+            f"If they are those of an importer, run `omero adi db stamp --revision {CONTRACT_HEAD}`, or set "
+            "ADI_ALLOW_AUTO_STAMP=1 for one start; else give OMERO ADI another database."
         )
-    _stamp(connection, revision)
+    record(connection, CONTRACT, given)
 
 
-def _stamp(connection: Connection, revision: str) -> None:
-    """Write into the version table of the shared tables, in the form that Alembic gives it."""
-    table = TRACKS["contract"].version_table
-    column = f"version_num varchar(32) NOT NULL CONSTRAINT {table}_pkc PRIMARY KEY"
-    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} ({column})"))
-    connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 (a constant)
-    connection.execute(text(f"INSERT INTO {table} VALUES (:revision)"), {"revision": revision})  # noqa: S608 (a constant)
-
-
-def _likeness(connection: Connection) -> tuple[str | None, str]:
-    """Return the revision that the shared tables look like; None and the first difference when they look like none."""
-    from alembic.autogenerate import compare_metadata  # noqa: PLC0415 (slow to load, and rarely needed)
-    from alembic.migration import MigrationContext  # noqa: PLC0415 (as above)
-
-    track = TRACKS["contract"]
-    options = {"include_name": track.includes_name, "include_object": track.includes, "compare_type": True}
-    differences = compare_metadata(MigrationContext.configure(connection, opts=options), track.metadata)
-    columns = {column["name"] for column in inspect(connection).get_columns("imports")} if not differences else set()
-    if not differences:
-        return (CONTRACT_NEWER if NEWER_COLUMN in columns else CONTRACT_HEAD), ""
-    first = differences[0]
-    lacks_description = len(differences) == 1 and first[0] == "add_column" and first[3].name == "description"
-    return (CONTRACT_FIRST if lacks_description else None), f"{first!r:.200}"
-
-
-def _apply(connection: Connection, track: Track) -> None:
-    """Run the migrations that are missing, on a connection with a transaction."""
-    from alembic import command  # noqa: PLC0415 (slow to load, and rarely needed)
-    from alembic.config import Config  # noqa: PLC0415 (as above)
-    from alembic.util.exc import CommandError  # noqa: PLC0415 (as above)
-
-    folder = Path(omero_adi_plugin.__file__).parent / "migrations"
-    config = Config(folder / "alembic.ini", ini_section=track.name, attributes={"connection": connection})
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
+def _refuse_incomplete(alike: Likeness) -> None:
+    if not alike.complete:
         raise ConfigurationError(
-            f"The version table `{track.version_table}` names a revision that is not known here ({error}). "
-            "A newer program was at work on this database: install that one, or give OMERO ADI another database."
-        ) from error
+            f"Of the shared tables only {', '.join(alike.present)} is there. Restore the database from a backup, or drop that "
+            "table if nothing is in it."
+        )

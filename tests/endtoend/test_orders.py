@@ -14,9 +14,9 @@ import pytest
 
 from omero_adi_plugin.orders import Target, TargetKind
 from omero_adi_plugin.tracking.database import Database
-from omero_adi_plugin.tracking.migrate import CONTRACT_HEAD, PLUGIN_HEAD
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
+from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, PLUGIN_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -132,7 +132,7 @@ def file() -> None:
 def downgrade() -> None:
     """Take everything of ours away; the shared tables keep their rows."""
     op.execute("DROP TRIGGER IF EXISTS adi_note_pending ON imports")  # a site may do without (`intake: scan`)
-    op.execute(f"DROP FUNCTION {schema()}.adi_note_pending()")
+    op.execute(f"DROP FUNCTION IF EXISTS {schema()}.adi_note_pending()")  # it may be lost
     op.drop_index("adi_imports_ix_pending", "imports")
     for table in ("adi_file", "adi_order", "adi_inbox"):
         op.drop_table(table)

@@ -28,16 +28,8 @@ from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, NotPermitt
 from omero_adi_plugin.tracking import contract
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.intake import Intake
-from omero_adi_plugin.tracking.migrate import (
-    CONTRACT_HEAD,
-    CONTRACT_NEWER,
-    PLUGIN_HEAD,
-    TRACKS,
-    Revisions,
-    current,
-    needs_upgrade,
-    upgrade,
-)
+from omero_adi_plugin.tracking.migrate import current, upgrade
+from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, CONTRACT_NEWER, PLUGIN_HEAD, TRACKS, Revisions
 from tests.fixtures.postgres import PASSWORD_ROLES, execute
 
 if TYPE_CHECKING:
@@ -104,10 +96,8 @@ def alembic(url: str, *arguments: str, variable: str = "INGEST_TRACKING_DB_URL")
 
 def test_an_empty_database_gets_all_tables(empty_database_url: str) -> None:
     assert current(empty_database_url) == Revisions(contract=None, plugin=None)
-    assert needs_upgrade(empty_database_url)
     upgrade(empty_database_url)
     assert current(empty_database_url) == HEAD
-    assert not needs_upgrade(empty_database_url)
 
 
 def test_a_second_upgrade_is_quick(database_url: str) -> None:
@@ -220,7 +210,6 @@ def test_a_database_of_a_newer_former_importer_is_left_as_it_is(recorded: str | 
         )
     upgrade(empty_database_url)
     assert current(empty_database_url) == Revisions(contract=CONTRACT_NEWER, plugin=PLUGIN_HEAD)
-    assert not needs_upgrade(empty_database_url)
     assert take_in_everything(empty_database_url) == 2
     by_hand = alembic(empty_database_url, "--name", "contract", "upgrade", "head")
     assert by_hand.returncode == 0, by_hand.stderr
@@ -241,16 +230,12 @@ def test_a_database_from_before_the_description_gets_it(recorded: str | None, em
     assert rows(empty_database_url, "SELECT uuid, description FROM imports") == [("before", None)]
 
 
-def test_tables_of_unknown_origin_are_not_touched_unless_allowed(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("ADI_ALLOW_AUTO_STAMP", raising=False)
+def test_tables_of_unknown_origin_are_not_touched_unless_allowed(empty_database_url: str) -> None:
     execute(empty_database_url, BY_HAND, "DROP INDEX ix_imports_uuid")
     with pytest.raises(ConfigurationError, match="ADI_ALLOW_AUTO_STAMP"):
         upgrade(empty_database_url)
     assert current(empty_database_url) == Revisions(contract=None, plugin=None)
-    monkeypatch.setenv("ADI_ALLOW_AUTO_STAMP", "1")
-    upgrade(empty_database_url)
+    upgrade(empty_database_url, allow_stamp=True)
     assert current(empty_database_url) == HEAD
 
 
