@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
+from unicodedata import category
 
 from omero_adi_plugin.errors import OrderMalformed, UsageError
 
@@ -27,6 +28,19 @@ SAFE_UUID = re.compile(r"[0-9A-Za-z_-]{1,36}")
 
 LARGEST_ID = 2**63 - 1
 """Ids of OMERO are PostgreSQL's bigint."""
+
+LONGEST_NAME = 255
+"""Logins and names of groups are of this length at most in OMERO."""
+
+_WORDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+"""What a value that is no text is called in JSON."""
 
 
 class TargetKind(StrEnum):
@@ -112,8 +126,7 @@ class OrderText:
         if not SAFE_UUID.fullmatch(self.uuid):
             raise OrderMalformed(column="uuid", problem=f"{_short(self.uuid)} is not of the form [0-9A-Za-z_-]{{1,36}}")
         for column, text in (("user_name", self.user), ("group_name", self.group)):
-            if not text.strip():
-                raise OrderMalformed(column=column, problem=f"`{column}` is empty")
+            _check_name(text, column=column)
         return Order(
             uuid=self.uuid,
             user=self.user,
@@ -139,7 +152,8 @@ class OrderText:
         for path in paths:
             if not path.startswith("/") or "\0" in path:
                 raise OrderMalformed(column="files", problem=f"{_short(path)} in `files` is not an absolute path")
-        names = _strings(self.file_names, column="file_names") if self.file_names else ()
+        given = (self.file_names or "").strip()
+        names = () if given in {"", "null"} else _strings(given, column="file_names")  # some programs write NULL as JSON's null
         if len(names) != len(paths):  # NULL, [] and lists of another length are normal: then the path says it all
             return tuple(Entry(path=path) for path in dict.fromkeys(paths))
         named = dict(reversed(list(zip(paths, names, strict=True))))  # of a path given twice the first name stays
@@ -248,6 +262,17 @@ def _is_id(text: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{1,19}", text)) and 0 < int(text) <= LARGEST_ID
 
 
+def _check_name(text: str, *, column: str) -> None:
+    """Refuse what no user or group of OMERO can be called, and what would not be fit to print."""
+    if not text.strip():
+        raise OrderMalformed(column=column, problem=f"`{column}` is empty")
+    if len(text) > LONGEST_NAME:
+        problem = f"`{column}` has {len(text)} characters ({_short(text)}), more than the {LONGEST_NAME} that OMERO has room for"
+        raise OrderMalformed(column=column, problem=problem)
+    if any(category(character) == "Cc" for character in text):
+        raise OrderMalformed(column=column, problem=f"`{column}` is {_short(text)}, which has control characters in it")
+
+
 def _strings(text: str, *, column: str) -> tuple[str, ...]:
     try:
         value = json.loads(text)
@@ -257,9 +282,13 @@ def _strings(text: str, *, column: str) -> tuple[str, ...]:
         raise OrderMalformed(column=column, problem=f"`{column}` holds {_short(text)}, not a JSON list of paths")
     for item in value:
         if not isinstance(item, str):
-            raise OrderMalformed(column=column, problem=f"`{column}` lists {_short(json.dumps(item))}, which is no text")
+            raise OrderMalformed(column=column, problem=f"`{column}` lists {_WORDS[type(item)]}, not only texts")
     return tuple(value)
 
 
 def _short(text: str, length: int = 80) -> str:
-    return repr(text if len(text) <= length else text[: length - 1] + "…")
+    """Return text in quotes, with what cannot be printed as escapes, cut where it would become too long."""
+    cut = text[:length]
+    while len(shown := repr(cut if cut == text else f"{cut}…")) > length + len("''"):
+        cut = cut[:-1]
+    return shown

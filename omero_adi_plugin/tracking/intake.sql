@@ -51,7 +51,8 @@ UPDATE adi_inbox SET not_before = now() + make_interval(secs => :seconds) WHERE 
 -- How far back the scan of all pending rows looks, in seconds: as far as to the last such scan and a day more, for transactions that
 -- take long, and at least `pending_days`; but never further than that before the first start. Rows without a timestamp are looked at
 -- beyond `after_id`: at the first scan all, later those that were not there then. Beyond `ours_id` they are younger than the first start.
-SELECT extract(epoch FROM now() - greatest(c.taken_over_at - d.days, least(now() - d.days, c.scanned_at - interval '1 day')))
+SELECT extract(epoch FROM now() - greatest(coalesce(c.taken_over_at, now()) - d.days,
+                                           least(now() - d.days, coalesce(c.scanned_at - interval '1 day', '-infinity'))))
            AS seconds,
        CASE WHEN c.scanned_at IS NULL THEN 0 ELSE c.taken_over_id - :late_ids END AS after_id,
        CASE WHEN c.taken_over_at IS NOT NULL THEN c.taken_over_id END AS ours_id

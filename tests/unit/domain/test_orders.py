@@ -31,7 +31,7 @@ def test_names_go_with_their_files_when_there_is_one_for_each() -> None:
         Entry(path="/data/a.tif", name="A"),
         Entry(path="/data/b.tif", name="B"),
     )
-    for names in (None, "[]", '["only one"]'):
+    for names in (None, "", " ", "null", "[]", '["only one"]'):
         assert [entry.name for entry in replace(GOOD, file_names=names).read().entries] == [None, None]
 
 
@@ -49,7 +49,15 @@ def test_a_file_named_twice_is_one_entry_with_its_first_name() -> None:
         ("files", '{"a": 1}', "not a JSON list"),
         ("files", "12", "not a JSON list"),
         ("files", "[]", "names no file"),
-        ("files", "[12]", "no text"),
+        ("files", "null", "not a JSON list"),
+        ("files", "[12]", "lists a number"),
+        ("files", "[NaN]", "lists a number"),
+        ("files", "[true]", "lists true or false"),
+        ("files", '["/a", null]', "lists null"),
+        ("files", '[{"path": "/a"}]', "lists an object"),
+        ("files", "[" * 900 + "]" * 900, "lists a list"),
+        ("files", f"[{'9' * 5000}]", "not valid JSON"),
+        ("files", json.dumps(["\U000e0001" * 200]), "not an absolute path"),
         ("files", '["data/a.tif"]', "not an absolute path"),
         ("files", json.dumps(["/data/a\0.tif"]), "not an absolute path"),
         ("file_names", "{", "not valid JSON"),
@@ -58,12 +66,18 @@ def test_a_file_named_twice_is_one_entry_with_its_first_name() -> None:
         ("destination_id", "-1", "not a positive number"),
         ("destination_id", "0", "not a positive number"),
         ("destination_id", "١٢", "not a positive number"),
+        ("destination_id", " 12", "not a positive number"),
+        ("destination_id", "+5", "not a positive number"),
+        ("destination_id", "1e3", "not a positive number"),
         ("destination_id", "9223372036854775808", "not a positive number"),
         ("destination_id", "9" * 5000, "not a positive number"),
         ("uuid", "../../etc", "not of the form"),
         ("uuid", "4f1c09aa\n", "not of the form"),
         ("user_name", " ", "empty"),
         ("group_name", "", "empty"),
+        ("user_name", "x" * 256, "256 characters"),
+        ("group_name", "Demo\x1b[31m", "control characters"),
+        ("group_name", "x" * 254 + "\n", "control characters"),
     ],
 )
 def test_nonsense_is_refused_with_the_column_and_what_to_do(column: str, value: str, says: str) -> None:
@@ -72,7 +86,8 @@ def test_nonsense_is_refused_with_the_column_and_what_to_do(column: str, value: 
         replace(GOOD, **{field: value}).read()
     assert refused.value.column == column
     assert "order again" in str(refused.value)
-    assert len(str(refused.value)) < 500
+    assert len(str(refused.value)) < 400
+    assert str(refused.value).isprintable()
 
 
 def test_targets_are_written_as_kind_and_id() -> None:
