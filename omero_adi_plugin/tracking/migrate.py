@@ -210,8 +210,8 @@ def _connected(database_url: str) -> Iterator[Connection]:
             yield connection
     except NotPermitted as error:
         raise NotPermitted(
-            f"{error} Only the owner of `imports` may change the tables: run `omero adi db upgrade` once with "
-            "INGEST_TRACKING_DB_URL naming that account."
+            f"{error} Only the owner of `imports` may change the tables: run `omero adi db upgrade` (or `stamp`, or `detach`) "
+            "once with INGEST_TRACKING_DB_URL naming that account."
         ) from error
     finally:
         database.close()
