@@ -15,10 +15,10 @@ from omero_adi_plugin.errors import OmeroDown, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service import worker
 from omero_adi_plugin.service.attempt import Attempts, owner
+from omero_adi_plugin.service.reception import Reception
 from omero_adi_plugin.tracking import migrate
 from omero_adi_plugin.tracking.bell import Bell
 from omero_adi_plugin.tracking.database import Database
-from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
@@ -43,10 +43,18 @@ def serve(settings: Settings, *, once: bool) -> None:
 
     Raises
     ------
-    SurroundingsDown
-        With `once`: OMERO or the database is not there.
+    SurroundingsDown, ImportsPaused
+        With `once`: OMERO or the database is not there, or all imports are paused.
     """
     logs.set_up(settings)
+    for key in settings.legacy:
+        event(
+            _log,
+            logging.WARNING,
+            "settings.key_without_effect",
+            key=key,
+            why="a setting of the former importer; it can be removed",
+        )
     Service(settings, once=once).run()
 
 
@@ -88,7 +96,6 @@ class Service:
         self._ending = False
         self._down = False
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._reconciled = float("-inf")
         self._started_worker = float("-inf")
 
     def run(self) -> None:
@@ -101,21 +108,26 @@ class Service:
         )
         database = Database(self._url, name="adi service")
         bell = Bell(self._url, channels=("adi_inbox",))
+        queue = Queue(database, lease_seconds=self._settings.lease_seconds)
+        reception = Reception(database, queue, settings=self._settings, who=owner())
         try:
-            if self._prepare():
-                self._loop(database, bell)
+            if self._prepare(reception):
+                self._loop(reception, queue, bell)
         finally:
             self._end_workers()
             bell.close()
             database.close()
             event(_log, logging.INFO, "service.ended", owner=owner())
 
-    def _prepare(self) -> bool:
+    def _prepare(self, reception: Reception) -> bool:
         """Bring the tables up to date, waiting for the database if need be; False if asked to end meanwhile."""
         while not self._ending:
             try:
                 if self._settings.run_migrations:
-                    migrate.upgrade(self._url)
+                    migrate.upgrade(
+                        self._url, allow_stamp=self._settings.allow_auto_stamp, trigger=self._settings.intake == "trigger"
+                    )
+                reception.open()
             except SurroundingsDown as error:
                 self._say_down(error)
                 self._sleep(self._settings.poll_seconds)
@@ -123,15 +135,15 @@ class Service:
                 return True
         return False
 
-    def _loop(self, database: Database, bell: Bell) -> None:
-        intake = Intake(database, pending_days=self._settings.pending_days)
-        queue = Queue(database, lease_seconds=self._settings.lease_seconds)
+    def _loop(self, reception: Reception, queue: Queue, bell: Bell) -> None:
         while not self._ending:
             try:
-                self._take_in(intake, queue)
+                reception.take_in()
                 self._down = False
-                if self._once and queue.pending() == 0:
-                    return
+                if self._once:
+                    queue.check_not_paused()
+                    if queue.pending() == 0:
+                        return
                 self._hire()
                 logs.rotate(self._settings)
                 bell.wait(self._settings.poll_seconds, also=(self._woken,))
@@ -140,18 +152,6 @@ class Service:
                 self._hire()  # a worker may die just now as well; the new one waits as the others do
                 self._sleep(self._settings.poll_seconds)
             self._quiet()
-
-    def _take_in(self, intake: Intake, queue: Queue) -> None:
-        if time.monotonic() - self._reconciled >= self._settings.reconcile_seconds:
-            found = intake.reconcile()
-            self._reconciled = time.monotonic()
-            if found:
-                event(_log, logging.INFO, "intake.reconciled", orders=found)
-        taken = intake.take_in()
-        if taken:
-            event(_log, logging.INFO, "intake.taken_in", orders=taken)
-        for uuid in queue.free_lapsed():
-            event(_log, logging.WARNING, "lease.lapsed", order=uuid)
 
     def _hire(self) -> None:
         """Have as many workers as are wanted; one that died is replaced, and its order's lease will lapse."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reception: what a service does to notice orders: those that are new, those whose worker died, and those of another importer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.tracking import takeover
+from omero_adi_plugin.tracking.intake import Intake
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.database import Database
+    from omero_adi_plugin.tracking.queue import Queue
+
+_log = logging.getLogger(__name__)
+
+
+class Reception:
+    """The intake of one service. Any number of services may do the same at the same time.
+
+    Parameters
+    ----------
+    database : Database
+        With all tables.
+    queue : Queue
+        On the same database.
+    settings : Settings
+        Of these: how orders are noticed, and how often.
+    who : str
+        ``host:pid`` of the service.
+    """
+
+    def __init__(self, database: Database, queue: Queue, *, settings: Settings, who: str) -> None:
+        self._database, self._queue, self._settings, self._who = database, queue, settings, who
+        self._intake = Intake(database, pending_days=settings.pending_days)
+        self._reconciled = float("-inf")
+        self._first = False
+
+    def open(self) -> None:
+        """Settle once and for all what the former importer left unfinished, when no service has run on this database before.
+
+        Raises
+        ------
+        DatabaseDown
+            PostgreSQL is not there; nothing was settled.
+        """
+        done = takeover.take_over(self._database, who=self._who)
+        if done is not None:
+            self._first = True
+            event(_log, logging.INFO, "database.taken_over", begun_orders_failed=done.failed)
+
+    def take_in(self) -> None:
+        """Queue what is new, and make the orders of silent workers claimable again.
+
+        Raises
+        ------
+        DatabaseDown
+            PostgreSQL is not there; the next call goes on.
+        """
+        if time.monotonic() - self._reconciled >= self._settings.reconcile_seconds:
+            self._look_for_others()
+            found = self._intake.reconcile()
+            self._reconciled = time.monotonic()
+            if found:
+                expected = self._first or self._settings.intake == "scan"  # else `omero adi check` tells why
+                level, name = (logging.INFO, "intake.reconciled") if expected else (logging.WARNING, "intake.trigger_was_silent")
+                event(_log, level, name, orders=found)
+            self._first = False
+        elif self._settings.intake == "scan":
+            self._intake.reconcile(whole=False)
+        taken = self._intake.take_in()
+        if taken:
+            event(_log, logging.INFO, "intake.taken_in", orders=taken)
+        for uuid in self._queue.free_lapsed():
+            event(_log, logging.WARNING, "lease.lapsed", order=uuid)
+
+    def _look_for_others(self) -> None:
+        for start in takeover.watch(self._database, who=self._who):
+            event(
+                _log,
+                logging.ERROR,
+                "importer.another",
+                order=start.uuid,
+                imports_id=start.imports_id,
+                at=start.at,
+                remedy="another importer runs on this database: stop it, or files are imported twice",
+            )
