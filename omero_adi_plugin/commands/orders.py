@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.using import database_of, settings_of
-from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
+from omero_adi_plugin.commands.waiting import note_pause, raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import UsageError
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.views import list_orders, order_status
@@ -31,6 +31,8 @@ def _list(database: Database, args: Namespace) -> None:
         raise UsageError(f"--limit {args.limit} lists nothing. Give a number from 1 on.")
     state = OrderState(args.state) if args.state else None
     reports = list_orders(database, state=state, user=args.for_user, limit=args.limit)
+    if any(report.state is OrderState.WAITING for report in reports):
+        note_pause(database)
     if args.as_json:
         printing.as_json([report.as_json() for report in reports])
         return
@@ -39,7 +41,10 @@ def _list(database: Database, args: Namespace) -> None:
 
 
 def _show(database: Database, args: Namespace) -> None:
-    print_report(order_status(database, args.uuid), as_json=args.as_json)
+    report = order_status(database, args.uuid)
+    if report.state is OrderState.WAITING:
+        note_pause(database)
+    print_report(report, as_json=args.as_json)
 
 
 def _wait(database: Database, args: Namespace) -> None:
@@ -56,7 +61,7 @@ def print_report(report: OrderStatus, *, as_json: bool) -> None:
     Parameters
     ----------
     report : OrderStatus
-        With files and stages.
+        With files, stages and actions.
     as_json : bool
         As contract 8 fixes it, for programs; else for people.
     """
@@ -78,6 +83,10 @@ def print_report(report: OrderStatus, *, as_json: bool) -> None:
     if report.stages:
         printing.line("")
         printing.table(("time", "stage", "description"), [(row.time, row.stage, row.description) for row in report.stages])
+    if report.actions:
+        printing.line("")
+        rows = [(row.at, row.who, row.action, row.detail) for row in report.actions]
+        printing.table(("time", "who", "action", "detail"), rows)
     if report.files:
         printing.line("")
         printing.table(

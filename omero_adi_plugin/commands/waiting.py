@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.errors import OrderFailed, StillUnderWay
 from omero_adi_plugin.stages import OrderState
+from omero_adi_plugin.tracking.pausing import standing_pause
 from omero_adi_plugin.tracking.views import order_status
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
         PostgreSQL is not there; the order is safe with it.
     """
     started = time.monotonic()
-    shown, hinted = 0, False
+    shown, hinted = 0, None
     while True:
         report = order_status(database, uuid)
         stages = report.stages or ()
@@ -53,6 +54,8 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
         shown = len(stages)
         if report.state is not None and report.state.ended:
             return report
+        if hinted is None:
+            hinted = note_pause(database)
         waited = time.monotonic() - started
         if timeout_seconds is not None and waited >= timeout_seconds:
             raise StillUnderWay(uuid=uuid, seconds=timeout_seconds)
@@ -61,6 +64,14 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
             hinted = True
         pause = LOOK_SECONDS if timeout_seconds is None else min(LOOK_SECONDS, timeout_seconds - waited)
         time.sleep(pause)
+
+
+def note_pause(database: Database) -> bool:
+    """Return whether all imports are paused; if so say it on stderr, as whoever looks at an order that waits wants to know."""
+    pause = standing_pause(database)
+    if pause is not None:
+        printing.note(f"All imports are paused {pause}. `omero adi resume` lets them go on.")
+    return pause is not None
 
 
 def raise_unless_completed(report: OrderStatus) -> None:

@@ -118,13 +118,13 @@ def submit_claimed(
     """
     text = _text(user, group, target, files, file_names, uuid)
     with database.begin() as connection:
-        raise_if_paused(connection)
         imports_id = _append(connection, text)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {"uuid": text.uuid, "imports_id": imports_id, "user": text.user, "group": text.group}
         row = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
         if row is None:
             raise UsageError(f"The order '{text.uuid}' is running. Wait for its end, or order with another uuid.")
+        raise_if_paused(connection)  # not before: whoever waits for the last order to end counts the rows of the queue
         lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)

@@ -6,12 +6,13 @@ The JSON form is fixed (contract 8): others build on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import OrderNotFound
 from omero_adi_plugin.stages import OrderState
+from omero_adi_plugin.tracking.audit import storable
 from omero_adi_plugin.tracking.ledger import read_files
 from omero_adi_plugin.tracking.sql import statements
 
@@ -40,6 +41,20 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActionReport:
+    """What somebody did with an order: the words of `tables.Action`, in a row that may be newer than this program."""
+
+    at: datetime
+    who: str
+    action: str
+    detail: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the commands print it."""
+        return {"time": _iso(self.at), "who": self.who, "action": self.action, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStatus:
     """Where an order stands.
 
@@ -47,7 +62,7 @@ class OrderStatus:
     target:        as the row has it, perhaps nonsense: ``Dataset:151``.
     attempt:       0 before the first.
     next_try:      not before this time, None when it does not wait in the queue.
-    files, stages: None in a list of orders.
+    files, stages, actions: None in a list of orders.
     """
 
     uuid: str
@@ -63,9 +78,10 @@ class OrderStatus:
     lease_until: datetime | None
     files: tuple[LedgerFile, ...] | None = None
     stages: tuple[StageReport, ...] | None = None
+    actions: tuple[ActionReport, ...] | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as `orders show --json` prints it; without files and stages as `orders list --json` does."""
+        """Return it as `orders show --json` prints it; without the last three keys as `orders list --json` does."""
         report: dict[str, Any] = {
             "uuid": self.uuid,
             "state": self.state,
@@ -82,11 +98,13 @@ class OrderStatus:
             report["files"] = [_file_json(file) for file in self.files]
         if self.stages is not None:
             report["stages"] = [stage.as_json() for stage in self.stages]
+        if self.actions is not None:
+            report["actions"] = [action.as_json() for action in self.actions]
         return report
 
 
 def order_status(database: Database, uuid: str) -> OrderStatus:
-    """Return where one order stands, with its files and its trail.
+    """Return where one order stands, with its files, its trail and what people did with it.
 
     Raises
     ------
@@ -97,7 +115,12 @@ def order_status(database: Database, uuid: str) -> OrderStatus:
     """
     with database.begin() as connection:
         row = _one(connection, uuid)
-        return _report(row, files=read_files(connection, uuid), stages=_stages(connection, uuid))
+        return replace(
+            _report(row),
+            files=read_files(connection, uuid),
+            stages=_stages(connection, uuid),
+            actions=_actions(connection, uuid),
+        )
 
 
 def order_summary(database: Database, uuid: str) -> OrderStatus:
@@ -137,6 +160,8 @@ def list_orders(database: Database, *, state: OrderState | None, user: str | Non
 
 
 def _one(connection: Connection, uuid: str) -> Row[Any]:
+    if storable(uuid) != uuid:  # PostgreSQL cannot hold it, so no order has it
+        raise OrderNotFound(uuid=storable(uuid))
     row = connection.execute(_SQL["orders"], {"uuid": uuid, "user": None, "state": None, "limit": 1}).one_or_none()
     if row is None:
         raise OrderNotFound(uuid=uuid)
@@ -148,9 +173,12 @@ def _stages(connection: Connection, uuid: str) -> tuple[StageReport, ...]:
     return tuple(StageReport(stage=row.stage, time=row.time, description=row.description) for row in rows)
 
 
-def _report(
-    row: Row[Any], *, files: tuple[LedgerFile, ...] | None = None, stages: tuple[StageReport, ...] | None = None
-) -> OrderStatus:
+def _actions(connection: Connection, uuid: str) -> tuple[ActionReport, ...]:
+    rows = connection.execute(_SQL["actions"], {"uuid": uuid})
+    return tuple(ActionReport(at=row.at, who=row.who, action=row.action, detail=row.detail) for row in rows)
+
+
+def _report(row: Row[Any]) -> OrderStatus:
     state = None if row.state is None else OrderState(row.state)
     waits_again = state is OrderState.WAITING and row.attempt > 0  # then the note says more than the newest row of the trail
     return OrderStatus(
@@ -165,8 +193,6 @@ def _report(
         next_try=row.next_try,
         lease_owner=row.lease_owner,
         lease_until=row.lease_until,
-        files=files,
-        stages=stages,
     )
 
 

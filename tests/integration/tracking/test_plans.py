@@ -32,7 +32,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "intake.sql fill_timestamps": {"uuids": ["o7", "o8"]},
     "intake.sql take_in": {"uuids": ["o7", "o8"], "asked": ["o7"]},
     "intake.sql still_pending": {"uuids": ["o7", "o8"]},
+    "views.sql orders": {"uuid": None, "user": None, "state": None, "limit": 25},
     "views.sql stages": {"uuid": "o7"},
+    "operating.sql newest": {"uuid": "o7"},
+    "operating.sql content": {"uuid": "o7"},
+    "operating.sql call_off_events": {"uuid": "o7"},
 }
 
 

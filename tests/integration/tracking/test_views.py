@@ -14,6 +14,7 @@ from omero_adi_plugin.errors import OrderNotFound
 from omero_adi_plugin.orders import FileStep, LedgerFile, Route
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.ledger import Ledger
+from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.views import list_orders, order_status, order_summary
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def test_the_report_of_a_running_order(producer: Producer, database: Database, i
         "next_try": None,
         "lease": {"owner": "host:1"},
         "files": [{**file, "images": [4, 5], "plates": [], "error": None}],
+        "actions": [],
     }
 
 
@@ -109,16 +111,20 @@ def test_the_list_has_the_newest_first_and_can_be_narrowed(
     assert not {"files", "stages"} & set(everything[0].as_json())
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
 @pytest.mark.parametrize("how", ["insert", "update"])
 def test_an_order_that_was_ordered_again_does_not_show_its_old_outcome(
-    how: str, producer: Producer, database: Database, intake: Intake, queue: Queue
+    how: str, end: str, producer: Producer, database: Database, intake: Intake, queue: Queue
 ) -> None:
     uuid = producer.pending()
     intake.take_in()
-    claim = queue.claim(owner="host:1")
-    assert claim is not None
-    queue.fail(claim.lease, reason="no")
-    assert order_status(database, uuid).state is OrderState.FAILED
+    if end == "cancelled":
+        cancel(database, uuid, who="ann@host")
+    else:
+        claim = queue.claim(owner="host:1")
+        assert claim is not None
+        queue.fail(claim.lease, reason="no")
+    assert order_status(database, uuid).state == end
     producer.pending(uuid) if how == "insert" else producer.sql("UPDATE imports SET stage = 'Import Pending'")
     assert order_status(database, uuid).state is OrderState.WAITING
     assert [order.uuid for order in list_orders(database, state=OrderState.WAITING, user=None, limit=9)] == [uuid]
@@ -128,7 +134,36 @@ def test_a_summary_says_the_same_without_files_and_trail(producer: Producer, dat
     uuid = producer.pending()
     intake.take_in()
     summary, status = order_summary(database, uuid), order_status(database, uuid)
-    assert (summary.files, summary.stages) == (None, None)
-    assert summary == replace(status, files=None, stages=None)
+    assert (summary.files, summary.stages, summary.actions) == (None, None, None)
+    assert summary == replace(status, files=None, stages=None, actions=None)
     with pytest.raises(OrderNotFound, match="'nobody'"):
         order_summary(database, "nobody")
+
+
+def test_a_pending_row_from_the_end_of_time_does_not_hide_the_outcome(
+    producer: Producer, database: Database, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending(timestamp="infinity")
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    queue.complete(claim.lease)
+    assert order_status(database, uuid).state is OrderState.COMPLETED
+
+
+def test_what_people_did_with_an_order_is_told_and_when(producer: Producer, database: Database, intake: Intake) -> None:
+    uuid, other = producer.pending(), producer.pending()
+    intake.take_in()
+    retry(database, uuid, who="ann@host")
+    cancel(database, uuid, who="bob@host")
+    cancel(database, other, who="bob@host")
+    told = json.loads(json.dumps(order_status(database, uuid).as_json()))["actions"]
+    assert [(each["who"], each["action"]) for each in told] == [("ann@host", "retried"), ("bob@host", "cancelled")]
+    assert set(told[0]) == {"time", "who", "action", "detail"}
+    assert datetime.fromisoformat(told[0]["time"]) <= datetime.fromisoformat(told[1]["time"])
+
+
+@pytest.mark.parametrize("uuid", ["\udcff", "nul\0"])
+def test_a_uuid_that_no_database_can_hold_is_an_order_that_is_not_there(uuid: str, database: Database) -> None:
+    with pytest.raises(OrderNotFound):
+        order_status(database, uuid)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Operating: the subcommands that order an order again and that call one off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands.orders import print_report
+from omero_adi_plugin.commands.person import who
+from omero_adi_plugin.commands.using import database_of, settings_of
+from omero_adi_plugin.commands.waiting import note_pause
+from omero_adi_plugin.tracking import operating
+from omero_adi_plugin.tracking.views import order_status
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from omero_adi_plugin.tracking.database import Database
+
+
+def run(args: Namespace) -> None:
+    """Do `orders retry` or `orders cancel`; with `--json` print where the order stands then.
+
+    Raises
+    ------
+    OrderNotFound, OrderBusy, OrderEnded
+        It cannot be done; nothing was changed.
+    """
+    action = {"retry": _retry, "cancel": _cancel}[args.adi_action]
+    with database_of(settings_of(args)) as database:
+        words = action(database, args)
+        if args.as_json:
+            print_report(order_status(database, args.uuid), as_json=True)
+        else:
+            printing.line(words)
+
+
+def _retry(database: Database, args: Namespace) -> str:
+    done = operating.retry(database, args.uuid, who=who(), again=args.again)
+    note_pause(database)
+    if args.again:
+        printing.note(
+            f"Imported again, because not visible any more: {done.forgotten} fileset{'' if done.forgotten == 1 else 's'}."
+        )
+    if done.waited:
+        return f"order {args.uuid} was waiting, and gets its next attempt at once"
+    return f"order {args.uuid} is ordered again"
+
+
+def _cancel(database: Database, args: Namespace) -> str:
+    operating.cancel(database, args.uuid, who=who())
+    return f"order {args.uuid} is cancelled"

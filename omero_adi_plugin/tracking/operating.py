@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Operating: what a person does with one order: order it again, or call it off.
+
+Everything happens in one transaction, and who did it is noted in `adi_action`. Locks are taken as the intake takes them, the
+inbox, then `imports`, then the queue's row: so neither locks the other out. After the last of them rows are only added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from omero_adi_plugin.errors import OrderBusy, OrderEnded, OrderNotFound
+from omero_adi_plugin.stages import (
+    STAGE_INGEST_FAILED,
+    STAGE_INGEST_STARTED,
+    STAGE_NEW_ORDER,
+    STAGE_PREPROCESSING,
+    OrderState,
+)
+from omero_adi_plugin.tracking import audit
+from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.tables import Action
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Row
+
+    from omero_adi_plugin.tracking.database import Database
+
+ANOTHER_IMPORTER = "another importer"
+"""Who carries out an order that was begun and never came to us."""
+
+_SQL = statements("operating.sql")
+_INTAKE = statements("intake.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What ordering again came to.
+
+    waited:    the order waits in the queue already; it got its turn at once.
+    forgotten: how many filesets, imported and not visible any more, will be imported anew.
+    """
+
+    waited: bool
+    forgotten: int
+
+
+def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Retry:
+    """Have an order carried out again. What is in OMERO of it is not imported a second time.
+
+    An order that has ended, or was never taken in, is ordered as a producer does it: by a pending row with the same content,
+    which every reader of the trail understands. One that waits for its next attempt needs no such row, as its last one still
+    holds: it gets its turn at once instead.
+
+    Parameters
+    ----------
+    database : Database
+        With the shared tables and ours.
+    uuid : str
+        Of the order.
+    who : str
+        ``name@host`` of the person.
+    again : bool
+        Import anew what was imported earlier and could not be seen any more at the last attempt.
+
+    Raises
+    ------
+    OrderNotFound
+        There is no row of it.
+    OrderBusy
+        It is just now being carried out.
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    _check_storable(uuid)
+    with database.begin() as connection:
+        order = _locked(connection, uuid)
+        note = f"ordered again by {who}"
+        forgotten = len(connection.execute(_SQL["forget"], {"uuid": uuid}).all()) if again else 0
+        waited = order is not None and order.state in {OrderState.WAITING, OrderState.RUNNING}
+        imports_id = None
+        if waited:
+            connection.execute(_SQL["hurry"], {"uuid": uuid, "note": audit.shortened(note)})
+            connection.execute(_SQL["wake"], {"channel": "adi_order"})
+        else:
+            imports_id = _ordered(connection, uuid, known=order is not None, description=note)
+        detail = f"{forgotten} filesets are imported anew" if again else None
+        audit.act(connection, Action.RETRIED, who=who, uuid=uuid, imports_id=imports_id, detail=detail)
+    return Retry(waited=waited, forgotten=forgotten)
+
+
+def cancel(database: Database, uuid: str, *, who: str) -> None:
+    """Call an order off that waits, or is pending and not yet taken in; its trail ends with who did it and when.
+
+    What earlier attempts have imported stays in OMERO. An order whose worker died is called off like one that waits: should the
+    worker live after all, it finds its lease gone and stops.
+
+    Parameters
+    ----------
+    database : Database
+        With the shared tables and ours.
+    uuid : str
+        Of the order.
+    who : str
+        ``name@host`` of the person.
+
+    Raises
+    ------
+    OrderNotFound
+        There is no row of it.
+    OrderBusy
+        It is just now being carried out.
+    OrderEnded
+        Nothing of it is to be done any more.
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    _check_storable(uuid)
+    with database.begin() as connection:
+        called_off = connection.execute(_SQL["call_off_events"], {"uuid": uuid}).one()
+        connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
+        if connection.execute(_SQL["know"], {"imports_id": called_off.pending_id}).one_or_none():
+            _check_pending(connection, uuid)
+        else:
+            _check_waits(connection, uuid, events=called_off.events, pending_id=called_off.pending_id)
+        row = connection.execute(_SQL["cancel"], {"uuid": uuid, "pending_id": called_off.pending_id}).one_or_none()
+        if row is None:  # it was ordered while we looked
+            raise OrderNotFound(uuid=uuid)
+        done = "What earlier attempts imported stays in OMERO" if row.attempt else "Nothing of it was imported"
+        words = f"Cancelled by {who} on {row.finished_at.astimezone():%Y-%m-%d %H:%M %Z}. {done}. Order again if it is wanted."
+        imports_id = audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_FAILED, description=words)
+        audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, imports_id=imports_id)
+
+
+def _locked(connection: Connection, uuid: str) -> Row[Any] | None:
+    """Return and lock the queue's row of an order, None if it has none; refuse one that is being carried out."""
+    order = connection.execute(_SQL["lock"], {"uuid": uuid}).one_or_none()
+    if order is not None and order.state == OrderState.RUNNING and not order.lapsed:
+        raise OrderBusy(uuid=uuid, owner=order.lease_owner)
+    return order
+
+
+def _ordered(connection: Connection, uuid: str, *, known: bool, description: str) -> int | None:
+    """Append a pending row and see to it that a service hears of it; return the id of the row."""
+    if not known:
+        _check_not_with_another_importer(connection, uuid)
+    content = connection.execute(_SQL["content"], {"uuid": uuid}).scalar_one_or_none()
+    if content is None:  # somebody has deleted its rows
+        raise OrderNotFound(uuid=uuid)
+    imports_id = audit.append(connection, imports_id=content, stage=STAGE_NEW_ORDER, description=description)
+    connection.execute(_SQL["note_event"], {"uuid": uuid})
+    connection.execute(_SQL["wake"], {"channel": "adi_inbox"})
+    return imports_id
+
+
+def _check_not_with_another_importer(connection: Connection, uuid: str) -> str:
+    """Return the newest stage of an order that never came to us; refuse one that somebody else has begun."""
+    newest = connection.execute(_SQL["newest"], {"uuid": uuid}).one_or_none()
+    if newest is None:
+        raise OrderNotFound(uuid=uuid)
+    if newest.stage in {STAGE_INGEST_STARTED, STAGE_PREPROCESSING}:
+        raise OrderBusy(uuid=uuid, owner=ANOTHER_IMPORTER)
+    return str(newest.stage)
+
+
+def _check_pending(connection: Connection, uuid: str) -> None:
+    """Refuse to call off an order that never came to us, unless it is pending."""
+    stage = _check_not_with_another_importer(connection, uuid)
+    if stage != STAGE_NEW_ORDER:
+        raise OrderEnded(uuid=uuid, state=stage)
+
+
+def _check_waits(connection: Connection, uuid: str, *, events: int, pending_id: int | None) -> None:
+    """Lock the queue's row of an order; refuse to call it off if nothing of it is to be done any more.
+
+    After its end it may have been ordered again: then there are events, or a pending row that is newer than what was taken in.
+    """
+    order = _locked(connection, uuid)
+    if order is None:
+        _check_pending(connection, uuid)
+        return
+    state = OrderState(order.state)
+    ordered_again = pending_id is not None and (events > 0 or pending_id > order.imports_id)
+    if state.ended and not ordered_again:
+        raise OrderEnded(uuid=uuid, state=state.value)
+
+
+def _check_storable(uuid: str) -> None:
+    """Refuse a uuid that PostgreSQL cannot hold: there is no such order."""
+    if audit.storable(uuid) != uuid:
+        raise OrderNotFound(uuid=audit.storable(uuid))

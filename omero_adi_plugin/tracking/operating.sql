@@ -1,0 +1,56 @@
+-- lock
+-- Where an order stands in the queue. Its row is locked, so that nobody claims it, ends it or takes it in again meanwhile.
+SELECT state, imports_id, lease_owner, lease_until < clock_timestamp() AS lapsed FROM adi_order WHERE uuid = :uuid FOR UPDATE
+
+-- newest
+-- The newest row of an order.
+SELECT id, stage FROM imports WHERE uuid = :uuid ORDER BY timestamp DESC NULLS LAST, id DESC LIMIT 1
+
+-- content
+-- The row that says what an order is: the newest pending one; if there is none left, the newest.
+SELECT id FROM imports WHERE uuid = :uuid ORDER BY stage = 'Import Pending' DESC, id DESC LIMIT 1
+
+-- note_event
+-- Put an order into the inbox: the trigger may be missing or switched off. Events of one order are taken in together, so one more
+-- does no harm.
+INSERT INTO adi_inbox (uuid) VALUES (:uuid)
+
+-- hurry
+-- Give an order that waits for another attempt its turn at once, with a new count of failures.
+UPDATE adi_order
+   SET state = 'waiting', run_after = least(run_after, now()), failures = 0, note = :note,
+       lease_owner = NULL, lease_token = NULL, lease_until = NULL
+ WHERE uuid = :uuid
+
+-- forget
+-- Forget of an order's ledger what was imported and could not be seen any more. The lines stay, as planned: an entry without a line
+-- for each of its filesets would look as if all of it were there.
+UPDATE adi_file SET step = 'planned', fileset = NULL, images = '{}', plates = '{}', error = NULL, changed_at = now()
+ WHERE uuid = :uuid AND step IN ('imported', 'annotated') AND error IS NOT NULL
+RETURNING key
+
+-- call_off_events
+-- Empty the inbox of an order, and say which pending row was its newest at that very moment. Whatever is ordered after it has an event
+-- of its own, which stays.
+WITH gone AS (DELETE FROM adi_inbox WHERE uuid = :uuid RETURNING id)
+SELECT (SELECT count(*) FROM gone) AS events,
+       (SELECT max(id) FROM imports WHERE uuid = :uuid AND stage = 'Import Pending') AS pending_id
+
+-- know
+-- Give an order that was never taken in its row in the queue, called off. No row back: it has one.
+INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, finished_at)
+SELECT uuid, id, user_name, group_name, 'cancelled', now() FROM imports WHERE id = :imports_id
+ON CONFLICT (uuid) DO NOTHING
+RETURNING uuid
+
+-- cancel
+-- Call an order off. What was pending of it is settled thereby, so the reconciling scan does not find it again.
+UPDATE adi_order
+   SET state = 'cancelled', imports_id = coalesce(:pending_id, imports_id), note = NULL, finished_at = now(), cancel_requested = false,
+       lease_owner = NULL, lease_token = NULL, lease_until = NULL
+ WHERE uuid = :uuid
+RETURNING imports_id, attempt, finished_at
+
+-- wake
+-- Tell all services that there is something to do.
+SELECT pg_notify(:channel, '')
