@@ -34,12 +34,12 @@ def read_secret(path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise SecretFileError(f"cannot be read: {error.strerror}") from None
+        raise SecretFileError(error.strerror) from None
     except ValueError:  # a NUL in the path, or bytes that are no UTF-8: the message of that quotes the file
-        raise SecretFileError("cannot be read: it is not in UTF-8") from None
+        raise SecretFileError("it is not in UTF-8") from None
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
-        raise SecretFileError("is empty")
+        raise SecretFileError("it is empty")
     return secret
 
 

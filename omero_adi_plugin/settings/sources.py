@@ -28,21 +28,10 @@ COMMAND_LINE = "command line"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value that somebody has given.
-
-    Parameters
-    ----------
-    value : object
-        Text, but for what a program gave.
-    where : str
-        `command line`, a variable, or `file:line`.
-    verbatim : bool
-        Space around the text belongs to it, as it may in a secret.
-    """
+    """A value (text, but for what a program gave), and where it was given: `command line`, a variable, or `file:line`."""
 
     value: object = field(repr=False)
     where: str
-    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +128,12 @@ class _Search:
         self.file_is_read = True
 
     def found(self, file: Path | None, *layers: Mapping[str, Given]) -> Found:
-        """Put the layers over each other, the weakest first."""
-        merged: dict[str, Given | None] = {}
+        """Put the layers over each other, the weakest first: of each setting only the strongest one is looked at."""
+        strongest: dict[str, Mapping[str, Given]] = {}
         for layer in layers:
-            merged |= {name: self._chosen(name, layer) for name in self._known if {name, f"{name}{FILE_SUFFIX}"} & layer.keys()}
-        given = {name: value for name, value in merged.items() if value}
+            strongest |= {name: layer for name in self._known if {name, f"{name}{FILE_SUFFIX}"} & layer.keys()}
+        chosen = {name: self._chosen(name, layer) for name, layer in strongest.items()}
+        given = {name: value for name, value in chosen.items() if value}
         return Found(
             file=file,
             file_is_read=self.file_is_read,
@@ -210,10 +200,11 @@ class _Search:
             self.problems.append(Problem(setting=name, where=named.where, message=both))
             return None
         try:
-            return Given(read_secret(str(named.value)), named.where, verbatim=True)
+            return Given(read_secret(str(named.value)), named.where)
         except SecretFileError as error:
+            # The path is not repeated: somebody may have written the secret there.
             why = (
-                f"`{name}` is to be read from the file '{named.value}' (says {named.where}; `{key}`), but that {error}. "
+                f"`{name}` cannot be read from the file that {named.where} names (`{key}`): {error}. "
                 f"Correct the path or the file, or give `{name}` itself instead."
             )
             self.problems.append(Problem(setting=name, where=named.where, message=why))

@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from omero_adi_plugin.settings.catalogue import catalogue
 from omero_adi_plugin.settings.checking import Problem
+from omero_adi_plugin.settings.sources import COMMAND_LINE
 
 if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
     from pydantic_settings import BaseSettings
 
@@ -44,27 +44,26 @@ def validate(model: type[Model], found: Found, *, complete: bool = True) -> tupl
         What is wrong, all of it: with the sources first, then with the values.
     """
     known = catalogue(model)
-    settings, errors = _attempt(model, {name: _tidy(given) for name, given in found.given.items()})
+    settings, errors = _attempt(model, {name: _tidy(known[name], given.value) for name, given in found.given.items()})
     told = {problem.setting for problem in found.problems}
     problems = list(found.problems)
     for error in errors:
         entry = known[str(error["loc"][0])]
-        if entry.name in told:
-            continue
         if error["type"] != "missing":
             problems.append(_wrong(entry, found, error))
-        elif complete and found.file_is_read:
+        elif complete and found.file_is_read and entry.name not in told:
             problems.append(_missing(entry, found))
     return (None if problems else settings), tuple(problems)
 
 
-def value_of(field: FieldInfo, given: Given | None) -> object:
+def value_of(model: type[BaseSettings], name: str, given: Given | None) -> object:
     """Return the value that a setting has, alone: what was given if it makes no sense, the default if nothing was."""
+    entry, field = catalogue(model)[name], model.model_fields[name]
     if given is None:
-        return None if field.is_required() else field.default
+        return entry.default
     kind: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
     try:
-        return TypeAdapter(kind).validate_python(_tidy(given))
+        return TypeAdapter(kind).validate_python(_tidy(entry, given.value))
     except ValidationError:
         return given.value
 
@@ -77,9 +76,9 @@ def _attempt(model: type[Model], values: dict[str, Any]) -> tuple[Model | None, 
         return None, error.errors(include_input=False, include_url=False)
 
 
-def _tidy(given: Given) -> object:
-    """Return a value without the space around it, which numbers and words do not have."""
-    return given.value.strip() if isinstance(given.value, str) and not given.verbatim else given.value
+def _tidy(entry: Entry, value: object) -> object:
+    """Return a value without the space around it, which only a secret may have."""
+    return value.strip() if isinstance(value, str) and not entry.secret else value
 
 
 def _missing(entry: Entry, found: Found) -> Problem:
@@ -95,7 +94,7 @@ def _wrong(entry: Entry, found: Found, error: ErrorDetails) -> Problem:
     value = entry.default if given is None else given.value
     shown = "" if entry.secret else f" It is {_shortened(value)}."
     where = given.where if given else "default"
-    source = f"It comes from {where}." if given else "That is the default."
+    source = f"It comes from {'the ' if where == COMMAND_LINE else ''}{where}." if given else "That is the default."
     return Problem(
         setting=entry.name, where=where, message=f"The setting {entry.both_names} is wrong: it {must}.{shown} {source}"
     )
