@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Poison: whatever a row of `imports` holds, its order comes to an end with a sentence for a person, and holds up no other."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omero_adi_plugin.errors import OrderMalformed
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.tracking.intake import Intake
+    from omero_adi_plugin.tracking.queue import Queue
+    from tests.fixtures.producer import Producer
+
+INSERT = """
+INSERT INTO imports (stage, uuid, user_name, group_name, destination_type, destination_id, files, file_names, timestamp)
+VALUES ('Import Pending', %(uuid)s, %(user_name)s, %(group_name)s, %(destination_type)s, %(destination_id)s, %(files)s,
+        %(file_names)s, now())
+"""
+GOOD = {
+    "uuid": "4f1c09aa-0000-4000-8000-000000000001",
+    "user_name": "ann",
+    "group_name": "Demo",
+    "destination_type": "Dataset",
+    "destination_id": "151",
+    "files": '["/data/a.tif"]',
+    "file_names": None,
+}
+FILES = {
+    "no JSON": "/data/a.tif",
+    "nothing": "",
+    "blanks": "  \n",
+    "half a list": '["/data/a.tif',
+    "an object": '{"files": ["/data/a.tif"]}',
+    "a number": "12",
+    "a text": '"/data/a.tif"',
+    "null": "null",
+    "not a number": "NaN",
+    "an empty list": "[]",
+    "a list of numbers": "[1, 2]",
+    "a number of 5,000 digits": f"[{'9' * 5000}]",
+    "a list in a list": '[["/data/a.tif"]]',
+    "nested 900 deep": "[" * 900 + "]" * 900,
+    "nested 100,000 deep": "[" * 100_000 + "]" * 100_000,
+    "10 MB of broken JSON": '["/data/a.tif", ' * 650_000,
+    "10 MB of something else": json.dumps({"x": "y" * 10_000_000}),
+    "NUL in a path": '["/data/a\\u0000.tif"]',
+    "a relative path": '["../../etc/passwd"]',
+    "no path at all": '[""]',
+    "control characters": '["\\u001b[31m\\n\\t"]',
+    "surrogates": '["\\ud800\\ud800"]',
+    "a byte order mark": '\ufeff["/data/a.tif"]',
+    "characters that escape into many": json.dumps(["\U000e0001" * 500]),
+}
+UUIDS = {
+    "a path": "../../etc/passwd",
+    "nothing": "",
+    "36 spaces": " " * 36,
+    "two lines": "a\nb",
+    "an escape sequence": "\x1b[31mred",
+    "a dot": ".",
+    "other letters": "ordër-✓-𝄞",
+    "other digits": "٣٣٣",
+    "SQL": "'; DROP TABLE imports; --",
+    "a placeholder": "%(uuid)s :uuid {}",
+}
+NUMBERS = {
+    "nothing": "",
+    "a word": "Dataset:151",
+    "negative": "-151",
+    "zero": "0",
+    "too large": "9223372036854775808",
+    "400 digits": "9" * 400,
+    "other digits": "٣",
+    "a blank before": " 12",
+    "a sign": "+5",
+    "an exponent": "1e3",
+    "a fraction": "151.0",
+    "two lines": "151\n",
+}
+NAMES = {
+    "nothing": "",
+    "blanks": " \t ",
+    "10,000 characters": "n" * 10_000,
+    "control characters": "ann\x1b[31m\r\n",
+}
+MALFORMED = [
+    *(pytest.param("files", value, id=f"files: {name}") for name, value in FILES.items()),
+    *(
+        pytest.param("file_names", FILES[name], id=f"file_names: {name}")
+        for name in ("no JSON", "an object", "nested 100,000 deep")
+    ),
+    *(pytest.param("uuid", value, id=f"uuid: {name}") for name, value in UUIDS.items()),
+    *(pytest.param("destination_id", value, id=f"destination_id: {name}") for name, value in NUMBERS.items()),
+    *(pytest.param("destination_type", value, id=f"type: {value!r}") for value in ("", " ", "dataset", "Project", "Dataset\n")),
+    *(
+        pytest.param(column, value, id=f"{column}: {name}")
+        for column in ("user_name", "group_name")
+        for name, value in NAMES.items()
+    ),
+]
+STRANGE = [
+    pytest.param({"files": '["/data/\\ud800\\udcff.tif"]'}, id="half a character in a path"),
+    pytest.param({"files": '["/data/\\u001b[31m\\n.tif"]'}, id="control characters in a path"),
+    pytest.param({"files": json.dumps(["/" + "x" * 10_000])}, id="a path of 10,000 characters"),
+    pytest.param({"file_names": json.dumps(["x" * 10_000])}, id="a name of 10,000 characters"),
+    pytest.param({"file_names": "null"}, id="null for the names"),
+    pytest.param({"file_names": ""}, id="nothing for the names"),
+    pytest.param({"user_name": "ünï çödé ✓", "group_name": "%s :x {}"}, id="strange names"),
+    pytest.param({"destination_id": "9223372036854775807"}, id="the largest id"),
+    pytest.param({"uuid": "-" * 36}, id="a uuid of dashes"),
+]
+
+
+def order(producer: Producer, **columns: str) -> None:
+    """Write a row, with a good one before and after it."""
+    for row in ({"uuid": "before"}, columns, {"uuid": "after"}):
+        with producer.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(INSERT, GOOD | row)
+        connection.close()
+
+
+def claim_all(intake: Intake, queue: Queue) -> dict[str, Claim]:
+    """Take everything in and claim it."""
+    assert intake.take_in() == 3
+    claims = [queue.claim(owner="host:1") for _ in range(3)]
+    return {claim.lease.order: claim for claim in claims if claim is not None}
+
+
+@pytest.mark.parametrize(("column", "value"), MALFORMED)
+def test_nonsense_is_failed_with_a_sentence_and_the_others_go_on(
+    column: str, value: str, producer: Producer, intake: Intake, queue: Queue
+) -> None:
+    order(producer, **{column: value})
+    claims = claim_all(intake, queue)
+    for good in ("before", "after"):
+        assert claims[good].text.read().uuid == good
+        queue.complete(claims.pop(good).lease)
+    ((uuid, claim),) = claims.items()
+    with pytest.raises(OrderMalformed) as refused:
+        claim.text.read()
+    sentence = str(refused.value)
+    assert refused.value.column == column
+    assert f"`{column}`" in sentence
+    assert len(sentence) <= 500
+    assert sentence.isprintable()
+    queue.fail(claim.lease, reason=sentence)
+    ((stage, description),) = producer.sql(
+        "SELECT stage, description FROM imports WHERE uuid = %s ORDER BY id DESC LIMIT 1", uuid
+    )
+    assert (stage, description) == ("Import Failed", sentence)
+    assert (queue.pending(), intake.take_in(), intake.reconcile()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("columns", STRANGE)
+def test_what_is_strange_but_makes_sense_is_an_order(
+    columns: dict[str, str], producer: Producer, intake: Intake, queue: Queue
+) -> None:
+    order(producer, **columns)
+    claims = claim_all(intake, queue)
+    for claim in claims.values():
+        assert claim.text.read().entries
+        queue.complete(claim.lease)
+    assert queue.pending() == 0
+
+
+def test_a_hundred_thousand_files_are_an_order(producer: Producer, intake: Intake, queue: Queue) -> None:
+    paths = [f"/data/plate-{number // 1000}/field-{number}.tif" for number in range(100_000)]
+    order(producer, files=json.dumps(paths), file_names=json.dumps([f"field {number}" for number in range(100_000)]))
+    claim = claim_all(intake, queue)[str(GOOD["uuid"])]
+    assert [entry.path for entry in claim.text.read().entries] == paths
+    queue.complete(claim.lease)
