@@ -157,9 +157,10 @@ def test_a_database_that_is_not_there_is_69_and_its_password_stays_out_of_sight(
 
 def test_upgrade_makes_the_tables_and_current_says_so(empty_database_url: str, tmp_path: Path) -> None:
     adi = Adi(empty_database_url, tmp_path)
-    assert json.loads(adi("db", "current", "--json").stdout) == {"contract": None, "plugin": None}
-    assert "not up to date" in adi("db", "current").stderr
-    expected = {"contract": CONTRACT_HEAD, "plugin": PLUGIN_HEAD}
+    nothing = {"contract": None, "plugin": None, "trigger": "missing", "needs_upgrade": True}
+    assert json.loads(adi("db", "current", "--json").stdout) == nothing
+    assert "omero adi db upgrade" in adi("db", "current").stderr
+    expected = {"contract": CONTRACT_HEAD, "plugin": PLUGIN_HEAD, "trigger": "present", "needs_upgrade": False}
     for _ in range(2):
         done = adi("db", "upgrade", "--json")
         assert (done.returncode, json.loads(done.stdout)) == (os.EX_OK, expected)
