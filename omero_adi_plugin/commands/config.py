@@ -96,7 +96,7 @@ def _check(args: Namespace) -> None:
         found = search_file(known, Path(args.file))
     alone = args.file is not None
     _, problems = validate(Settings, found, complete=not alone)
-    notes = [*_legacy_notes(found), *_effect_notes(found), *(_left_to_the_environment(found) if alone else [])]
+    notes = [*_legacy_notes(found), *_effect_notes(found), *(_left_to_the_environment(found, problems) if alone else [])]
     if args.as_json:
         printing.as_json({"file": _file(found), "problems": [_as_json(problem) for problem in problems], "notes": notes})
     else:
@@ -183,11 +183,12 @@ def _effect_notes(found: Found) -> list[str]:
     return [f"{given.where}: `{name}` has no effect yet." for name, given in found.given.items() if not known[name].effect]
 
 
-def _left_to_the_environment(found: Found) -> list[str]:
-    told = {problem.setting for problem in validate(Settings, found, complete=False)[1]}
-    required = [entry for entry in catalogue(Settings).values() if entry.required and entry.name not in found.given]
+def _left_to_the_environment(found: Found, problems: tuple[Problem, ...]) -> list[str]:
+    if not found.file_is_read:
+        return []
+    there = {*found.given, *(problem.setting for problem in problems)}
     return [
         f"`{entry.name}` is not in the file, so the environment must give it, as {entry.variables[0]}."
-        for entry in required
-        if entry.name not in told and found.file_is_read
+        for entry in catalogue(Settings).values()
+        if entry.required and entry.name not in there
     ]

@@ -154,13 +154,13 @@ class _Search:
         given = {}
         for line in lines:
             where = f"{file}:{line.number}"
-            if line.key in first:
+            if line.key not in self._keys | LEGACY_KEYS:
+                self.problems.append(unknown_key(line.key, where, self._known))
+            elif line.key in first:
                 twice = f"{where}: `{line.key}` is given a second time, first at {first[line.key]}. Remove one of the two."
                 self.problems.append(Problem(setting=line.key, where=where, message=twice))
             elif line.key in LEGACY_KEYS:
                 self._legacy.append(Legacy(line.key, where))
-            elif line.key not in self._keys:
-                self.problems.append(unknown_key(line.key, where, self._known))
             elif line.text is None:
                 several = f"{where}: `{line.key}` must be one single value, not a list, a mapping or something with a !tag."
                 self.problems.append(Problem(setting=line.key, where=where, message=several))

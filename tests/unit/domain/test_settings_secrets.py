@@ -139,6 +139,7 @@ def test_a_url_that_cannot_be_read_is_not_also_called_missing(monkeypatch: pytes
         f"- {SECRET}",
         f"{{{URL}}}",
         f"{URL}: 5432/d",
+        f"{URL}: 5432/d\n{URL}: 5432/d",
         f"ingest_tracking_db: mysql://u:{SECRET}@h/d",
         f"ingest_tracking_db: {SECRET}",
         f"--- {SECRET}\n--- {SECRET}",
