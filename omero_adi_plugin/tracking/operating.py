@@ -85,7 +85,7 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
             connection.execute(_SQL["wake"], {"channel": "adi_order"})
         else:
             imports_id = _ordered(connection, uuid, known=order is not None, description=note)
-        detail = f"{forgotten} filesets are imported anew" if again else None
+        detail = f"filesets to import anew: {forgotten}" if again else None
         audit.act(connection, Action.RETRIED, who=who, uuid=uuid, imports_id=imports_id, detail=detail)
     return Retry(waited=waited, forgotten=forgotten)
 

@@ -196,7 +196,7 @@ class TestRetry:
         assert ledger() == lines
         assert retry(database, uuid, who=WHO, again=True).forgotten == 1
         assert ledger() == {**lines, "gone": LedgerFile(entry="/a", key="gone", route=Route.INPLACE, step=FileStep.PLANNED)}
-        assert producer.sql("SELECT detail FROM adi_action ORDER BY id") == [(None,), ("1 filesets are imported anew",)]
+        assert producer.sql("SELECT detail FROM adi_action ORDER BY id") == [(None,), ("filesets to import anew: 1",)]
 
     @pytest.mark.parametrize("uuid", ["nobody", "\udcff", "nul\0"])
     def test_an_unknown_order_is_not_found(self, uuid: str, producer: Producer, database: Database) -> None:
