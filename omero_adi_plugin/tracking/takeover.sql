@@ -35,11 +35,12 @@ DELETE FROM adi_inbox i WHERE NOT EXISTS (SELECT FROM adi_order o WHERE o.uuid =
 UPDATE adi_control SET taken_over_at = now(), taken_over_id = :newest_id, watched_id = :newest_id
 
 -- foreign_starts
--- Beginnings that are not ours and not yet noted, the first ones of them. A time that no program can hold is left out.
+-- Beginnings that are not ours and not yet noted, the first ones of them. A time that no program can hold is left out. That the
+-- attempts lie beyond `after_id` as well goes without saying, but the planner would read all of them.
 SELECT s.id, s.uuid, CASE WHEN s.timestamp BETWEEN '0001-01-02 UTC' AND '9999-12-30 UTC' THEN s.timestamp END AS at
   FROM imports s
  WHERE s.id > :after_id AND s.id <= :newest_id AND s.stage = 'Import Started'
-   AND NOT EXISTS (SELECT FROM adi_attempt a WHERE a.imports_id = s.id)
+   AND NOT EXISTS (SELECT FROM adi_attempt a WHERE a.imports_id = s.id AND a.imports_id > :after_id)
    AND NOT EXISTS (SELECT FROM adi_action n
                     WHERE n.uuid = s.uuid AND n.imports_id = s.id AND n.action = 'another importer')
  ORDER BY s.id LIMIT :most
