@@ -107,6 +107,8 @@ def test_the_file_of_the_former_importer_is_read_as_it_stands() -> None:
         ("skip_all: On", True),
         ("skip_all: 1", True),
         ("skip_all: 'no'", False),
+        ("skip_all: ' yes '", True),
+        ("sample_group: ' Demo '", "Demo"),
         ("log_level: debug", "DEBUG"),
         ("sample_group: 2024", "2024"),
         ("sample_group: 007", "007"),
@@ -198,6 +200,7 @@ def test_a_database_that_is_missing_or_of_another_kind_is_named(clean: Path) -> 
         ("Max-Workers", "max_workers"),
         ("ingest_tracking_db_url", "ingest_tracking_db"),
         ("OMERO_HOST", "omero_host"),
+        ("SQLALCHEMY_URL", "ingest_tracking_db"),
         ("omero_pasword_file", "omero_password_file"),
     ],
 )
@@ -207,6 +210,30 @@ def test_a_misspelt_key_names_the_nearest_right_one(key: str, near: str) -> None
 
 def test_a_key_that_is_like_no_other_is_refused() -> None:
     assert refusal("zzz: 8") == "s.yml:2: there is no setting `zzz`. `omero adi config show` lists all settings."
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"max_workers: 8\nsample_group: M\xfcnchen\n", "'s.yml' cannot be read: line 2 is not in UTF-8. Save it as UTF-8."),
+        (b"max_workers: 8\n\nsample_group: a: b\n", "'s.yml' cannot be read: line 3 is no YAML."),
+        (b"max_workers: 8\nbase_dir: \x07\n", "'s.yml' cannot be read: line 2 is no YAML."),
+        (b"max_workers:8\n", "'s.yml' is not made of lines like `max_workers: 4`."),
+        (b"- max_workers: 8\n", "'s.yml' is not made of lines like `max_workers: 4`."),
+    ],
+)
+def test_a_file_that_is_no_settings_file_is_told_with_the_line(content: bytes, says: str) -> None:
+    Path("s.yml").write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(Path("s.yml"))
+    assert says in str(caught.value)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_be_empty() -> None:
+    Path("s.yml").write_bytes(b"\xef\xbb\xbfmax_workers: 8\n")
+    assert Settings.load(Path("s.yml"), ingest_tracking_db=URL).max_workers == 8
+    Path("s.yml").write_bytes(b"# nothing\n")
+    assert Settings.load(Path("s.yml"), ingest_tracking_db=URL).max_workers == 4
 
 
 def test_a_key_that_stands_twice_is_refused() -> None:
@@ -240,7 +267,7 @@ def test_a_variable_that_is_very_near_to_one_of_ours_is_a_mistake(
 
 
 @pytest.mark.parametrize(
-    "variable", ["ADI_DATA", "ADI_DATASET", "ADI_USER", "ADI_TEST_POSTGRES_URL", "MAX_WORKER", "ADI_WHATEVER"]
+    "variable", ["ADI_DATA", "ADI_DATASET", "ADI_USER", "ADI_PASSWORD", "ADI_TEST_POSTGRES_URL", "MAX_WORKER", "ADI_WHATEVER"]
 )
 def test_other_variables_are_nobodys_business(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "8")
