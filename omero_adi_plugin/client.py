@@ -136,7 +136,7 @@ def wait_for_order(uuid: str, *, timeout_seconds: float | None, url: str | None 
     uuid : str
         Of the order.
     timeout_seconds : float or None
-        How long to wait at most; 0 looks once; None: for as long as it takes. A host that does not answer at all can make it 10 s
+        How long to wait at most; 0 looks once; None: for as long as it takes. A network gone silent can make it half a minute
         more.
     url : str, optional
         As for `submit_order`.

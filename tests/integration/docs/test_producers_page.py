@@ -20,6 +20,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.engine import make_url
 
+from omero_adi_plugin import submit_order
 from omero_adi_plugin.errors import DatabaseDown
 from tests.fixtures.attendant import attended
 from tests.fixtures.pages import DOCS, Example, examples
@@ -52,12 +53,27 @@ class Reader:
         return made.render_as_string(hide_password=False)
 
     def follow(self, example: Example) -> None:
-        ways: dict[str, Callable[[str], Any]] = {"sql": self._sql, "python": self._python, "sh": self._shell}
+        ways: dict[str, Callable[[str], Any]] = {"sql": self._sql, "python": self._python, "sh": self.run}
         if example.language not in ways:
             assert example.language == "hql"  # asked of OMERO in the end-to-end tests, in these words
             return
         self.saw[example.heading].append(ways[example.language](self._filled_in(example.text)))
         wait_until(self._settled, what=f"all orders ended after: {example.text}")
+
+    def run(self, text: str) -> str:
+        """Run lines of a shell, and keep what they export; return what they print."""
+        done = subprocess.run(
+            ["bash", "-euc", OMERO + text + TELL_VARIABLE],
+            env={"INGEST_TRACKING_DB_URL": "", **os.environ, "PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        printed, _, variable = done.stdout.rpartition("\n")
+        self.monkeypatch.setenv("INGEST_TRACKING_DB_URL", variable)  # what it exports holds for all that follows
+        return printed
 
     def stages(self, path: str) -> dict[str, list[str]]:
         """Trails of all orders that name a file."""
@@ -85,20 +101,6 @@ class Reader:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(text, PAGE, "exec"), self.names)  # noqa: S102 (the examples of our own page)
         return printed.getvalue()
-
-    def _shell(self, text: str) -> str:
-        done = subprocess.run(
-            ["bash", "-euc", OMERO + text + TELL_VARIABLE],
-            env={"INGEST_TRACKING_DB_URL": "", **os.environ, "PYTHON": sys.executable},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        printed, _, variable = done.stdout.rpartition("\n")
-        self.monkeypatch.setenv("INGEST_TRACKING_DB_URL", variable)  # what it exports holds for all that follows
-        return printed
 
 
 @pytest.fixture
@@ -149,6 +151,14 @@ def test_every_example_of_the_page_for_producers_does_what_the_page_says(reader:
     assert reader.administrator.trail(names["order"]) == COMPLETED * 2
     retried = reader.administrator.trail(BY_SQL)
     assert (retried[:3], retried[3:]) == (["Import Pending"] * 3, ["Import Started", "Import Completed"])
+
+
+def test_the_rights_on_the_page_are_enough_for_the_commands_on_an_order_that_waits(reader: Reader) -> None:
+    for example in examples(PAGE):
+        if example.heading == "The account of your program":
+            reader.follow(example)
+    uuid = submit_order(["/data/a.tif"], user="ann", group="Demo", target="Dataset:1")
+    assert f"{uuid}\twaiting" in reader.run(f"omero adi orders show {uuid}\nomero adi orders list")
 
 
 def test_ordering_until_it_is_written_goes_on_after_the_database_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
