@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -17,8 +15,10 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, PLUGIN_HEAD
+from tests.fixtures.command import Adi
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -30,22 +30,6 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url, name="test")
     yield database
     database.close()
-
-
-class Adi:
-    """The command, with a settings file."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        self._folder = folder
-        config = folder / "settings.yml"
-        config.write_text(json.dumps({"ingest_tracking_db": url}))
-        self._tail = ["--config", str(config)]
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "omero_adi_plugin", *words, *self._tail]
-        # the test's own environment must not name another database
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("ADI_", "INGEST_", "OMERO_"))}
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=self._folder)
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
-from sqlalchemy.engine import make_url
 
 from omero_adi_plugin.tracking import takeover
 from omero_adi_plugin.tracking.check import Finding, Level, findings
@@ -16,7 +14,7 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import current
 from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.pausing import pause
-from tests.fixtures.postgres import PASSWORD_ROLES, execute
+from tests.fixtures.accounts import account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,15 +165,9 @@ def test_no_service_is_worse_when_somebody_waits_for_one(
 
 
 def test_a_service_of_another_account_is_seen(service: Database, database_url: str) -> None:
-    role = f"adi_test_{uuid4().hex}"
-    execute(database_url, f"CREATE ROLE {role} LOGIN IN ROLE {PASSWORD_ROLES} PASSWORD 'secret'")
-    try:
-        execute(database_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
-        url = make_url(database_url).set(username=role, password="secret").render_as_string(hide_password=False)
-        with closing(Database(url, name="tests")) as restricted:
-            assert wrong(url, restricted) == []
-    finally:
-        execute(database_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+    grant = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {account}"
+    with account(database_url, grant) as url, closing(Database(url, name="tests")) as restricted:
+        assert wrong(url, restricted) == []
 
 
 def test_an_order_whose_worker_has_long_been_silent(
