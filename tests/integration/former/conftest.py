@@ -28,7 +28,7 @@ WITH relation AS (
                      pg_get_expr(d.adbin, d.adrelid),
                      row_number() OVER (PARTITION BY r.oid ORDER BY a.attnum))
       FROM relation r
-      JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+      JOIN pg_attribute a ON a.attrelid = r.oid AND r.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
       LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
     UNION ALL
     SELECT 'index', r.relname, pg_get_indexdef(r.oid) FROM relation r WHERE relkind = 'i'
