@@ -314,7 +314,7 @@ def test_an_order_that_is_claimed_at_the_last_moment_is_not_lost(site: Site, dat
         "UPDATE adi_order SET state = 'running', lease_owner = 'host:2', lease_token = gen_random_uuid(), "
         "lease_until = now() + interval '1 minute'"
     )
-    with closing(psycopg2.connect(database_url)) as worker, worker.cursor() as cursor, ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, closing(psycopg2.connect(database_url)) as worker, worker.cursor() as cursor:
         cursor.execute(claim)
         detaching = thread.submit(detach, database_url)
         wait_until(lambda: locks_waited_for(database_url), what="it waits for the claim")
@@ -328,7 +328,7 @@ def test_an_order_that_is_claimed_at_the_last_moment_is_not_lost(site: Site, dat
 def test_dying_in_the_middle_changes_nothing(site: Site, database_url: str) -> None:
     given_back_half_way(site)
     before = rows(database_url, CATALOG), rows(database_url, ALL)
-    with closing(psycopg2.connect(database_url)) as reader, reader.cursor() as cursor, ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, closing(psycopg2.connect(database_url)) as reader, reader.cursor() as cursor:
         cursor.execute("SELECT FROM adi_file")  # the last table that is touched: everything before it is done by then
         detaching = thread.submit(detach, database_url)
         [(pid,)] = wait_until(lambda: locks_waited_for(database_url), what="it waits for the reader")

@@ -26,7 +26,7 @@ from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.migrate import condition, current, upgrade
 from omero_adi_plugin.tracking.tracks import CONTRACT_FIRST, CONTRACT_HEAD, CONTRACT_NEWER, PLUGIN_HEAD, TRACKS, Revisions
 from omero_adi_plugin.tracking.trigger import TriggerState
-from tests.fixtures.migrating import BY_HAND, LOCK, ORDER, recorded, rows
+from tests.fixtures.migrating import BY_HAND, LOCK, ORDER, impatient, recorded, rows
 from tests.fixtures.postgres import execute
 
 HEAD = Revisions(contract=CONTRACT_HEAD, plugin=PLUGIN_HEAD)
@@ -53,7 +53,7 @@ def test_an_upgrade_with_nothing_to_do_waits_for_nobody(database_url: str) -> No
     with closing(psycopg2.connect(database_url)) as other, other.cursor() as cursor:
         cursor.execute(LOCK)
         cursor.execute("LOCK TABLE imports, adi_inbox, adi_order IN ACCESS EXCLUSIVE MODE")
-        upgrade(database_url)
+        upgrade(impatient(database_url))
 
 
 def test_the_heads_in_the_code_are_those_of_the_files() -> None:

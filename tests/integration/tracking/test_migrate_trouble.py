@@ -44,7 +44,7 @@ def test_two_processes_may_start_at_once(before: str, empty_database_url: str) -
 
 def test_an_upgrade_that_dies_in_the_middle_leaves_nothing_half_done(empty_database_url: str) -> None:
     execute(empty_database_url, BY_HAND)
-    with closing(psycopg2.connect(empty_database_url)) as producer, producer.cursor() as cursor, ThreadPoolExecutor(1) as service:
+    with ThreadPoolExecutor(1) as service, closing(psycopg2.connect(empty_database_url)) as producer, producer.cursor() as cursor:
         cursor.execute(ORDER)
         upgrading = service.submit(upgrade, empty_database_url)
         [(pid,)] = wait_until(lambda: rows(empty_database_url, WAITS_FOR_A_LOCK), what="the upgrade waits for the producer")
@@ -63,10 +63,10 @@ def test_a_transaction_that_is_open_for_long_is_named_and_the_producers_go_on(
 ) -> None:
     monkeypatch.setattr("omero_adi_plugin.tracking.migrate.LOCK_SECONDS", 0.2)
     execute(empty_database_url, BY_HAND)
-    with closing(psycopg2.connect(empty_database_url)) as producer, producer.cursor() as cursor:
+    with ThreadPoolExecutor(1) as service, closing(psycopg2.connect(empty_database_url)) as producer, producer.cursor() as cursor:
         cursor.execute(ORDER)
         with pytest.raises(DatabaseDown, match="lock"):
-            upgrade(empty_database_url)
+            service.submit(upgrade, empty_database_url).result(timeout=20)
         producer.commit()
     upgrade(empty_database_url)
     with closing(Database(empty_database_url, name="tests")) as database:

@@ -11,7 +11,7 @@ import pytest
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import condition, upgrade
 from omero_adi_plugin.tracking.trigger import TriggerState, state
-from tests.fixtures.migrating import LOCK, in_schema, login, rows
+from tests.fixtures.migrating import LOCK, impatient, in_schema, login, rows
 from tests.fixtures.postgres import execute
 from tests.fixtures.producer import Producer
 
@@ -120,7 +120,7 @@ def test_looking_at_the_trigger_waits_for_nobody(database_url: str) -> None:
     with closing(psycopg2.connect(database_url)) as other, other.cursor() as cursor:
         cursor.execute(LOCK)
         cursor.execute("LOCK TABLE imports, adi_inbox IN ACCESS EXCLUSIVE MODE")
-        assert found(database_url) is TriggerState.PRESENT
+        assert found(impatient(database_url)) is TriggerState.PRESENT
 
 
 def test_each_schema_has_a_trigger_of_its_own(empty_database_url: str) -> None:
