@@ -8,16 +8,20 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from sqlalchemy.engine import make_url
 
 from omero_adi_plugin import submit_order
@@ -177,6 +181,37 @@ def test_ordering_until_it_is_written_goes_on_after_the_database_was_away(monkey
     names: dict[str, Any] = {"submit_order": away_twice}
     exec(compile(example.text, PAGE, "exec"), names)  # noqa: S102 (the examples of our own page)
     assert asked == [names["mine"]] * 3
+
+
+def with_what_they_need(names: set[str]) -> set[str]:
+    """Distributions with all that they require, by normalised name."""
+    found: set[str] = set()
+    while names:
+        found |= names
+        wanted = [Requirement(line) for name in names for line in metadata.requires(name) or []]
+        names = {canonicalize_name(each.name) for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
+        names -= found
+    return found
+
+
+def test_what_the_page_installs_where_there_is_no_omero_is_all_that_the_functions_load(database_url: str) -> None:
+    (line,) = re.findall(r"^    pip install (?!--no-deps)(.+)$", (DOCS / PAGE).read_text(encoding="utf-8"), re.MULTILINE)
+    installed = {canonicalize_name(Requirement(each).name) for each in shlex.split(line)}
+    program = (
+        "import json, sys; from importlib.metadata import packages_distributions; from omero_adi_plugin import *; "
+        "order = submit_order(['/data/a.tif'], user='ann', group='Demo', target='Dataset:1'); "
+        "print(order_status(order).state, file=sys.stderr); "
+        "names = {name.partition('.')[0] for name in sys.modules}; ours = packages_distributions(); "
+        "print(json.dumps(sorted({each for name in names for each in ours.get(name, [])})))"
+    )
+    environment = {**os.environ, "INGEST_TRACKING_DB_URL": database_url}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == "waiting\n"
+    loaded = {canonicalize_name(name) for name in json.loads(done.stdout)}
+    assert "sqlalchemy" in loaded
+    assert loaded - {"setuptools"} <= with_what_they_need(installed) | {"omero-adi-plugin"}  # a .pth file of setuptools' loads it
 
 
 def test_images_are_found_in_omero_by_the_words_of_the_page() -> None:
