@@ -16,9 +16,22 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings.catalogue import Entry
 
 LEGACY_KEYS = frozenset(
-    {"upload_orders_dir_name", "data_dir_name", "failed_uploads_directory_name", "ttl_for_user_conn"},
+    {
+        "completed_orders_dir_name",
+        "data_dir_name",
+        "failed_uploads_directory_name",
+        "group_list",
+        "sample_pre_container",
+        "sample_pre_input",
+        "sample_pre_out",
+        "sample_pre_outalt",
+        "sample_pre_save",
+        "ttl_for_user_conn",
+        "upload_order_attributes",
+        "upload_orders_dir_name",
+    },
 )
-"""Settings of the former importer that its files may still hold. They mean nothing here."""
+"""Keys of the settings files that the former importer was published with. They mean nothing here."""
 
 OTHER_VARIABLES = frozenset({"ADI_CONFIG"})
 """Variables with our prefix that are no settings, but ours all the same."""
