@@ -132,6 +132,19 @@ def test_events_of_orders_that_the_former_importer_has_done_since_are_forgotten(
     assert {queue.claim(owner=ME).lease.order for _ in range(2)} == {"new", "slow"}  # type: ignore[union-attr]
 
 
+def test_what_was_told_of_an_order_of_ours_is_not_forgotten(
+    producer: Producer, database: Database, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending(timestamp="2019-01-01")  # too old for the scan
+    intake.take_in()
+    claim = queue.claim(owner=ME)
+    assert claim is not None
+    queue.complete(claim.lease)
+    producer.sql(RETRY, uuid)
+    takeover.take_over(database, who=ME)
+    assert intake.take_in() == 1
+
+
 def test_when_it_breaks_off_nothing_was_done_and_the_next_start_does_it(producer: Producer, database: Database) -> None:
     producer.sql("ALTER TABLE adi_action ADD CONSTRAINT trouble CHECK (action <> 'taken over')")
     write(producer, "begun", BEGUN["yesterday"])
