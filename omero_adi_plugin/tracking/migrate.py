@@ -20,6 +20,7 @@ from omero_adi_plugin.tracking.tracks import (
     CONTRACT,
     CONTRACT_FIRST,
     CONTRACT_HEAD,
+    CONTRACT_NEWER,
     CONTRACT_REVISIONS,
     PLUGIN,
     Revisions,
@@ -220,13 +221,14 @@ def _connected(database_url: str) -> Iterator[Connection]:
 def _adopt(connection: Connection, *, allow_stamp: bool) -> None:
     """Give shared tables of another program the revision that they look like; none if there are no such tables."""
     recorded = revision(connection, CONTRACT)
-    if recorded in CONTRACT_REVISIONS:
+    if recorded in {CONTRACT_FIRST, CONTRACT_NEWER}:
         return
     alike = likeness(connection)
     if not alike.present:
         return
+    # With ADI_ALLOW_AUTO_STAMP the former importer stamps first tables as up to date: what they look like is believed, not that.
     if recorded is not None and alike.revision != CONTRACT_FIRST:
-        return  # a revision that is not known here, and no older one: it is for `move` to refuse
+        return  # up to date; or not known here, which is for `move` to refuse
     _refuse_incomplete(alike)
     given = alike.revision or (CONTRACT_HEAD if allow_stamp else None)
     if given is None:

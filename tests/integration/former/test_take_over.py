@@ -39,6 +39,12 @@ def migrated(former: Former, producer: Producer) -> None:
     former.start(producer.url)
 
 
+def mistaken(former: Former, producer: Producer) -> None:
+    """Such tables, whose own service was told to stamp what it did not know: as up to date, which they are not."""
+    early(former, producer)
+    former.start(producer.url, ADI_ALLOW_AUTO_STAMP="1")
+
+
 def newer(former: Former, producer: Producer) -> None:
     """Tables of a release that is in no package index yet, as far as it is known."""
     stamped(former, producer)
@@ -48,7 +54,14 @@ def newer(former: Former, producer: Producer) -> None:
 
 
 History = Callable[[Former, Producer], None]
-HEADS = {made: None, stamped: CONTRACT_HEAD, early: None, migrated: CONTRACT_HEAD, newer: CONTRACT_NEWER}
+HEADS = {
+    made: None,
+    stamped: CONTRACT_HEAD,
+    early: None,
+    migrated: CONTRACT_HEAD,
+    mistaken: CONTRACT_HEAD,
+    newer: CONTRACT_NEWER,
+}
 
 
 @pytest.mark.parametrize("history", HEADS, ids=lambda history: history.__name__)
