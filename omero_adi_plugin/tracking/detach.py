@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import ServicesRunning
-from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, STAGE_NEW_ORDER
+from omero_adi_plugin.stages import STAGE_INGEST_FAILED, STAGE_NEW_ORDER
 from omero_adi_plugin.tracking import audit, trigger
 from omero_adi_plugin.tracking.migrate import exclusively, refuse_unversioned
 from omero_adi_plugin.tracking.sql import statements
@@ -95,7 +95,7 @@ def _hand_over(connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]
             failed.append(order.uuid)
         elif not order.begun and order.stage == STAGE_NEW_ORDER:
             pending.append(order.uuid)
-        elif not order.begun and order.imports_id is not None and order.stage != STAGE_IMPORTED:
+        elif not order.begun and order.known:
             audit.append(
                 connection,
                 imports_id=order.imports_id,

@@ -15,14 +15,15 @@ LOCK TABLE adi_inbox, adi_order IN ACCESS EXCLUSIVE MODE
 
 -- unfinished
 -- The orders that would still be carried out: those that wait, those whose worker died, and those that were ordered again. With the
--- stage that readers see, what the ledger knows to be in OMERO, and whether anything at all can be there: a line that is only planned
--- may have been begun, because OMERO and not the ledger says so after a connection broke.
-SELECT u.uuid, o.imports_id, o.state IN ('waiting', 'running') AS open, newest.stage,
+-- stage that readers see, the row whose content holds, what the ledger knows to be in OMERO, and whether anything at all can be there:
+-- a line that is only planned may have been begun, because OMERO and not the ledger says so after a connection broke.
+SELECT u.uuid, o.uuid IS NOT NULL AS known, o.state IN ('waiting', 'running') AS open, newest.stage,
+       coalesce((SELECT max(p.id) FROM imports p WHERE p.uuid = u.uuid AND p.stage = 'Import Pending'), newest.id) AS imports_id,
        ARRAY(SELECT f.fileset FROM adi_file f WHERE f.uuid = u.uuid AND f.fileset IS NOT NULL ORDER BY f.id) AS filesets,
        EXISTS (SELECT FROM adi_file f WHERE f.uuid = u.uuid AND f.step <> 'failed') AS begun
   FROM (SELECT uuid FROM adi_order WHERE state IN ('waiting', 'running') UNION SELECT uuid FROM adi_inbox) u
   LEFT JOIN adi_order o ON o.uuid = u.uuid
- CROSS JOIN LATERAL (SELECT r.stage FROM imports r WHERE r.uuid = u.uuid
+ CROSS JOIN LATERAL (SELECT r.id, r.stage FROM imports r WHERE r.uuid = u.uuid
                       ORDER BY r.timestamp DESC NULLS FIRST, r.id DESC LIMIT 1) newest
  ORDER BY u.uuid
 

@@ -155,6 +155,25 @@ def failed_and_ordered_again_meanwhile(site: Site) -> str:
     return claim.lease.order
 
 
+def ordered_again_with_other_files(site: Site) -> str:
+    claim = site.claimed()
+    site.producer.pending(claim.lease.order, files='["/data/other.tif"]')
+    site.queue.fail(claim.lease, reason="no such file")
+    return claim.lease.order
+
+
+def in_back_off_and_ordered_again_without_a_time(site: Site) -> str:
+    uuid = in_back_off(site)
+    return site.producer.pending(uuid, timestamp=None)  # which intake would have filled in, and readers sort as the newest
+
+
+def content_row_deleted(site: Site) -> str:
+    claim = site.claimed()
+    site.give_back(claim)
+    site.producer.sql("DELETE FROM imports WHERE stage = %s", PENDING)
+    return claim.lease.order
+
+
 LEFT_PENDING: list[tuple[Callable[[Site], str], list[str]]] = [
     (never_claimed, [PENDING]),
     (in_the_inbox, [PENDING]),
@@ -162,6 +181,9 @@ LEFT_PENDING: list[tuple[Callable[[Site], str], list[str]]] = [
     (in_back_off_after_a_bad_file, [PENDING, STARTED, PENDING]),
     (worker_died_early, [PENDING, STARTED, PENDING]),
     (failed_and_ordered_again_meanwhile, [PENDING, STARTED, PENDING, FAILED, PENDING]),
+    (ordered_again_with_other_files, [PENDING, STARTED, PENDING, FAILED, PENDING]),
+    (in_back_off_and_ordered_again_without_a_time, [PENDING, PENDING, STARTED]),
+    (content_row_deleted, [STARTED, PENDING]),
 ]
 
 
@@ -172,7 +194,9 @@ def test_an_order_that_was_not_begun_is_left_pending(
     uuid = situation(site)
     assert detach(database_url) == Detached(trigger=True, tables=OURS, pending=(uuid,))
     assert site.producer.trail(uuid) == trail
-    assert len(rows(database_url, "SELECT DISTINCT files, user_name, destination_id FROM imports")) == 1
+    pending = "SELECT user_name, group_name, destination_id, files FROM imports WHERE stage = 'Import Pending' ORDER BY id DESC"
+    files = '["/data/other.tif"]' if situation is ordered_again_with_other_files else '["/data/a.tif"]'
+    assert rows(database_url, pending)[0] == ("ann", "Demo", "151", files)
 
 
 def worker_died_late(site: Site) -> str:
@@ -269,7 +293,16 @@ def rows_deleted(site: Site) -> str:
     return claim.lease.order
 
 
-@pytest.mark.parametrize("situation", [completed, failed, completed_and_ordered_again_meanwhile, rows_deleted])
+def called_off_by_sql_before_it_was_taken_in(site: Site) -> str:
+    uuid = site.producer.pending()
+    site.producer.sql("UPDATE imports SET stage = %s", FAILED)
+    return uuid
+
+
+ENDED = [completed, failed, completed_and_ordered_again_meanwhile, rows_deleted, called_off_by_sql_before_it_was_taken_in]
+
+
+@pytest.mark.parametrize("situation", ENDED)
 def test_an_order_that_has_ended_keeps_its_end(situation: Callable[[Site], str], site: Site, database_url: str) -> None:
     uuid = situation(site)
     before = site.producer.trail(uuid)
@@ -301,6 +334,18 @@ def test_nothing_is_given_away_while_a_service_listens(database_url: str) -> Non
         bell.wait(0)
         with pytest.raises(ServicesRunning, match="bell"):
             detach(database_url)
+
+
+def test_producers_are_not_made_to_wait_for_a_refusal(database_url: str) -> None:
+    with closing(Database(database_url, name="adi service")) as service, service.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE imports IN ROW EXCLUSIVE MODE")  # whoever waits for this makes others wait
+        with pytest.raises(ServicesRunning):
+            detach(database_url)
+
+
+def test_services_on_another_database_may_go_on(database_url: str, empty_database_url: str) -> None:
+    with closing(Database(empty_database_url, name="adi service")) as service, service.begin():
+        assert detach(database_url).tables == OURS
 
 
 def locks_waited_for(url: str) -> list[tuple[Any, ...]]:
