@@ -264,6 +264,22 @@ def ordered_again_by_the_documented_update(producer: Producer, intake: Intake, q
     return uuid
 
 
+def ordered_again_by_an_update_of_its_first_row(producer: Producer, intake: Intake, queue: Queue) -> str:
+    uuid = waiting(producer, intake, queue)
+    queue.complete(claimed(queue).lease)
+    producer.sql("UPDATE imports SET stage = 'Import Pending' WHERE stage = 'Import Pending'")
+    return uuid
+
+
+def ordered_again_while_there_is_no_trigger(producer: Producer, intake: Intake, queue: Queue) -> str:
+    uuid = waiting(producer, intake, queue)
+    queue.complete(claimed(queue).lease)
+    producer.sql("ALTER TABLE imports DISABLE TRIGGER adi_note_pending")
+    producer.pending(uuid)
+    producer.sql("ALTER TABLE imports ENABLE TRIGGER adi_note_pending")
+    return uuid
+
+
 def ordered_again_while_it_ran(producer: Producer, intake: Intake, queue: Queue) -> str:
     uuid = waiting(producer, intake, queue)
     lease = claimed(queue).lease
@@ -282,6 +298,8 @@ STANDINGS: dict[str, Callable[[Producer, Intake, Queue], str]] = {
         lapsed,
         ordered_again,
         ordered_again_by_the_documented_update,
+        ordered_again_by_an_update_of_its_first_row,
+        ordered_again_while_there_is_no_trigger,
         ordered_again_while_it_ran,
     )
 }
@@ -356,22 +374,29 @@ class TestCancel:
 class TestAtTheSameMoment:
     """Two connections: what the other one does is done in steps, with the command in between."""
 
-    def cancelling(self, database: Database, producer: Producer, uuid: str, other: connection) -> BaseException | None:
-        """Begin to cancel while the other connection has locks; let that one commit; return what cancelling came to."""
+    def acting(
+        self, act: Callable[..., object], database: Database, producer: Producer, uuid: str, other: connection
+    ) -> BaseException | None:
+        """Begin to act while the other connection has locks; let that one commit; return what was raised."""
         with ThreadPoolExecutor(1) as person:
-            done = person.submit(cancel, database, uuid, who=WHO)
-            wait_until(lambda: waits_for_a_lock(producer), what="the command waiting for the other connection")
-            other.commit()
+            done = person.submit(act, database, uuid, who=WHO)
+            try:
+                wait_until(lambda: waits_for_a_lock(producer), what="the command waiting for the other connection")
+            finally:
+                other.commit()
             return done.exception()
 
-    def test_a_claim_that_is_first_wins(self, producer: Producer, intake: Intake, queue: Queue, database: Database) -> None:
+    @pytest.mark.parametrize("act", [cancel, retry])
+    def test_a_claim_that_is_first_wins(
+        self, act: Callable[..., object], producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
         uuid = waiting(producer, intake, queue)
         with closing(producer.connect()) as worker, worker.cursor() as cursor:
             cursor.execute(
                 "UPDATE adi_order SET state = 'running', lease_owner = 'host:1', lease_token = gen_random_uuid(), "
                 "lease_until = now() + interval '1 minute'"
             )
-            assert isinstance(self.cancelling(database, producer, uuid, worker), OrderBusy)
+            assert isinstance(self.acting(act, database, producer, uuid, worker), OrderBusy)
         assert (producer.trail(uuid), actions(producer)) == (["Import Pending"], [])
         assert producer.sql("SELECT state FROM adi_order") == [("running",)]
 
@@ -394,7 +419,7 @@ class TestAtTheSameMoment:
                 "INSERT INTO adi_order (uuid, imports_id, user_name, group_name) SELECT uuid, id, 'ann', 'Demo' FROM imports"
             )
             cursor.execute("DELETE FROM adi_inbox")
-            assert self.cancelling(database, producer, uuid, service) is None
+            assert self.acting(cancel, database, producer, uuid, service) is None
         assert (producer.trail(uuid), queue.claim(owner="host:1")) == (CANCELLED, None)
 
     def test_what_the_scan_finds_just_then_is_not_run(

@@ -84,7 +84,7 @@ def test_only_orders_that_somebody_is_at_work_on_are_waited_for(
 def test_a_claim_that_is_not_yet_committed_is_waited_for(producer: Producer, intake: Intake, database: Database) -> None:
     producer.pending()
     intake.take_in()
-    with closing(producer.connect()) as worker, worker.cursor() as cursor, ThreadPoolExecutor(1) as person:
+    with ThreadPoolExecutor(1) as person, closing(producer.connect()) as worker, worker.cursor() as cursor:
         cursor.execute(CLAIM)
         pause(database, who="ann@host")
         assert count_running(database) == 0  # nobody else sees it
@@ -103,9 +103,9 @@ def test_an_import_on_the_command_line_that_slips_past_the_pause_is_waited_for_o
     """It adds its row to the queue before it looks for a pause, so one of the two sees the other."""
     target = Target(kind=TargetKind.DATASET, id=1)
     with (
+        ThreadPoolExecutor(1) as person,
         closing(producer.connect()) as other,
         other.cursor() as cursor,
-        ThreadPoolExecutor(1) as person,
     ):
         cursor.execute("LOCK TABLE adi_order IN SHARE MODE")  # as `drained` does, between the pause and the answer
         importing = person.submit(
@@ -128,6 +128,7 @@ def test_a_transaction_that_somebody_left_open_does_not_hold_up_the_services_for
     producer.pending()
     intake.take_in()
     with closing(producer.connect()) as forgotten, forgotten.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = '20s'")  # so that the test fails, and does not hang
         cursor.execute("UPDATE adi_order SET priority = 1")
         with pytest.raises(DatabaseDown, match="lock timeout"):
             drained(database)
