@@ -21,7 +21,7 @@ from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
 DATA = Path(__file__).parent.parent / "integration" / "former" / "data"
-END = "Import Completed"
+STARTED, END = "Import Started", "Import Completed"
 NEWEST = "SELECT stage FROM imports WHERE uuid = %s ORDER BY timestamp DESC LIMIT 1"
 RANKS = {"Import Pending": 0, "Import Started": 1, "Import Preprocessing": 2, "Import Completed": 3, "Import Failed": 3}
 POLL_SECONDS = 0.02
@@ -40,7 +40,7 @@ class Watcher:
         raise NotImplementedError
 
     def _watch(self) -> None:
-        with closing(psycopg2.connect(self.url, options="-c statement_timeout=2000 -c lock_timeout=1000")) as connection:
+        with closing(psycopg2.connect(self.url, options="-c statement_timeout=20s -c lock_timeout=10s")) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 while not self._through.wait(POLL_SECONDS):
@@ -108,6 +108,14 @@ class Dashboard(Watcher):
         assert cursor.fetchall() == [(0,)]
 
 
+@contextmanager
+def standstill(url: str) -> Iterator[None]:
+    """Let no worker get further than its first note in the ledger."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE adi_file IN SHARE MODE")
+        yield
+
+
 def placed_by_package(former: Former, lab: Lab, url: str, file: str) -> dict[str, object]:
     order: dict[str, object] = {
         "UUID": str(uuid4()),
@@ -162,7 +170,9 @@ def test_orders_of_all_producers_get_their_images_and_readers_see_each_go_forwar
         bad = tracking.order(lab, str(samples.folder / "none.tif"))
         orders = {uuid for (uuid,) in tracking.sql("SELECT uuid FROM imports")}
         wait_until(lambda: set(reader.seen) == orders, what="a first look at each order")
-        services.start()
+        with standstill(tracking.url):
+            services.start()
+            wait_until(lambda: sum(STARTED in seen for seen in reader.seen.values()) >= 2, what="a look at what both workers do")
         tracking.wait(*orders)
 
     good = orders - {bad}
@@ -186,14 +196,12 @@ def test_an_order_submitted_again_for_lack_of_news_while_it_still_runs_is_import
 ) -> None:
     former, file = former_releases["biomero_importer"], samples.image()
     services.start()
-    with closing(psycopg2.connect(tracking.url)) as held, held.cursor() as cursor:
-        cursor.execute("LOCK TABLE adi_file IN SHARE MODE")  # no worker gets further than its first note
+    with standstill(tracking.url):
         order = placed_by_package(former, lab, tracking.url, file)
         uuid = str(order["UUID"])
-        wait_until(lambda: tracking.stages(uuid)[-1] == "Import Started", what="the first run")
+        wait_until(lambda: tracking.stages(uuid)[-1] == STARTED, what="the first run")
         former.place(tracking.url, order)
         assert tracking.sql("SELECT state, attempt FROM adi_order") == [("running", 1)]
-        held.rollback()
     wait_until(lambda: tracking.stages(uuid).count(END) == 2, what="the end of both runs")
     tracking.wait(uuid)
     assert tracking.sql("SELECT state, attempt FROM adi_order") == [("completed", 2)]
