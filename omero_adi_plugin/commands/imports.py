@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from omero_adi_plugin import logs
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.orders import print_report
+from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError, UserUnknown
@@ -53,7 +54,7 @@ def run(args: Namespace) -> None:
         if not (args.queue or args.wait):
             _carry_out_here(settings, database, user=user, group=group, target=target, files=files, as_json=args.as_json)
             return
-        uuid = submit_order(database, user=user, group=group, target=target, files=files)
+        uuid = submit_order(database, user=user, group=group, target=target, files=files, who=who())
         if args.queue:
             if args.as_json:
                 printing.as_json({"uuid": uuid})
@@ -109,7 +110,7 @@ def _carry_out_here(
     """Insert the order already leased to this process, so that no service takes it, and do the work."""
     _log(settings)
     queue = Queue(database, lease_seconds=settings.lease_seconds)
-    claim = submit_claimed(database, queue, user=user, group=group, target=target, files=files, owner=owner())
+    claim = submit_claimed(database, queue, user=user, group=group, target=target, files=files, who=who(), owner=owner())
     uuid = claim.lease.order
     printing.note(f"order {uuid}")
     try:

@@ -12,7 +12,8 @@ from omero_adi_plugin.settings.checking import Problem
 from omero_adi_plugin.settings.sources import COMMAND_LINE
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    from collections.abc import Mapping
+
     from pydantic_settings import BaseSettings
 
     from omero_adi_plugin.settings.catalogue import Entry
@@ -68,12 +69,12 @@ def value_of(model: type[BaseSettings], name: str, given: Given | None) -> objec
         return given.value
 
 
-def _attempt(model: type[Model], values: dict[str, Any]) -> tuple[Model | None, list[ErrorDetails]]:
+def _attempt(model: type[Model], values: dict[str, Any]) -> tuple[Model | None, list[Mapping[str, Any]]]:
     # The error itself goes no further: it holds the values, and what is raised while it is handled would carry it along.
     try:
         return model(**values), []
     except ValidationError as error:
-        return None, error.errors(include_input=False, include_url=False)
+        return None, [dict(each) for each in error.errors(include_input=False, include_url=False)]
 
 
 def _tidy(entry: Entry, value: object) -> object:
@@ -87,7 +88,7 @@ def _missing(entry: Entry, found: Found) -> Problem:
     return Problem(setting=entry.name, message=message)
 
 
-def _wrong(entry: Entry, found: Found, error: ErrorDetails) -> Problem:
+def _wrong(entry: Entry, found: Found, error: Mapping[str, Any]) -> Problem:
     given = found.given.get(entry.name)
     # Only our own validators raise ValueError, with words that say what must be.
     must = str(error["ctx"]["error"]) if error["type"] == "value_error" else f"must be {entry.expected}"

@@ -19,6 +19,7 @@ from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.contract import Preprocessing
 from omero_adi_plugin.tracking.queue import raise_if_paused
 from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.tables import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,13 +46,14 @@ def submit_order(
     file_names: Sequence[str] = (),
     preprocessing: Preprocessing | None = None,
     uuid: str | None = None,
+    who: str | None = None,
 ) -> str:
     """Order an import.
 
     Parameters
     ----------
     database : Database
-        With the shared tables in it; ours need not be there.
+        With the shared tables in it.
     user, group : str
         OMERO login and group name.
     target : Target
@@ -64,6 +66,8 @@ def submit_order(
         What a container is to make of the files first. It is read, not kept: the same one may serve for many orders.
     uuid : str, optional
         Of the order; that of an earlier order runs it again. None: a new one.
+    who : str, optional
+        Who is at the terminal, for our record of actions; None: nothing is recorded, and our tables need not be there.
 
     Returns
     -------
@@ -81,6 +85,8 @@ def submit_order(
     asked = None if preprocessing is None else _asked(preprocessing)
     with database.begin() as connection:
         _append(connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked))
+        if who is not None:
+            audit.act(connection, Action.ORDERED, who=who, uuid=text.uuid)
     return text.uuid
 
 
@@ -94,13 +100,14 @@ def submit_claimed(
     files: Sequence[str],
     file_names: Sequence[str] = (),
     uuid: str | None = None,
+    who: str | None = None,
     owner: str,
 ) -> Claim:
     """Order an import that the caller carries out itself: the order appears with a lease on it, and no service takes it.
 
     Parameters
     ----------
-    database, user, group, target, files, file_names, uuid
+    database, user, group, target, files, file_names, uuid, who
         As for `submit_order`.
     queue : Queue
         Says how long the lease is; the caller must extend it.
@@ -127,6 +134,8 @@ def submit_claimed(
         raise_if_paused(connection)  # not before: whoever waits for the last order to end counts the rows of the queue
         lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
+        if who is not None:
+            audit.act(connection, Action.ORDERED, who=who, uuid=text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
     return Claim(lease=lease, text=text, failures=0)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 
+from omero_adi_plugin.commands.person import who
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
@@ -23,6 +24,8 @@ def test_without_a_service_it_is_carried_out_here(lab: Lab, tracking: Tracking, 
     assert sorted(image for file in report["files"] for image in file["images"]) == lab.images()
     assert lab.images_with(report["uuid"]) == lab.images()
     assert [file["step"] for file in report["files"]] == ["annotated", "annotated"]
+    [action] = report["actions"]  # whose account ordered it, which is not who it was ordered for
+    assert (action["action"], action["who"]) == ("ordered", who())
 
 
 def test_a_bad_file_fails_it_after_the_others_went_in(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
@@ -43,6 +46,7 @@ def test_queued_it_returns_at_once_and_a_service_carries_it_out(
     uuid = queued.stdout.strip()
     assert services.run("orders", "wait", uuid, "--timeout", "0.1").returncode == os.EX_TEMPFAIL
     assert tracking.stages(uuid) == ["Import Pending"]
+    assert tracking.sql("SELECT action, who FROM adi_action WHERE uuid = %s", uuid) == [("ordered", who())]
     services.start()
     assert services.run("orders", "wait", uuid, "--timeout", "60").returncode == os.EX_OK
     assert len(lab.images_with(uuid)) == 1
