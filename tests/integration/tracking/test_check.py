@@ -92,6 +92,9 @@ def test_a_database_on_which_no_service_has_started(database_url: str, database:
 def test_old_orders_that_were_left_alone_until_each_is_seen_to(
     service: Database, database_url: str, producer: Producer, intake: Intake
 ) -> None:
+    producer.pending("waits since long ago", timestamp="2020-01-01")
+    intake.take_in()
+    producer.pending("is in the inbox", timestamp="2020-01-01")
     producer.sql("ALTER TABLE imports DISABLE TRIGGER adi_note_pending")
     old = [producer.pending(f"old-{number}", timestamp="2020-01-01") for number in range(4)]
     undated = producer.pending("undated", timestamp=None)
