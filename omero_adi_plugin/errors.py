@@ -26,6 +26,17 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_PATH = 240
+"""So many characters of a path a sentence has room for: what to do must not be cut off behind it."""
+
+
+def _named(path: str) -> str:
+    """Return a path in quotes as a sentence has it: what cannot be printed as escapes, the middle left out when it is long."""
+    text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in path)
+    if len(text) > LONGEST_PATH:
+        text = f"{text[: LONGEST_PATH // 3]}…{text[1 - LONGEST_PATH * 2 // 3 :]}"
+    return f"'{text}'"
+
 
 def _restore(kind: type[AdiError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> AdiError:
     error = kind.__new__(kind, *arguments)
@@ -161,7 +172,7 @@ class FileMissing(EntryFailed):
     """A path of the order does not exist."""
 
     def __init__(self, *, path: str) -> None:
-        super().__init__(f"'{path}' does not exist on the server. Check the path, or copy the file there, and order again.")
+        super().__init__(f"{_named(path)} does not exist on the server. Check the path, or copy the file there, and order again.")
         self.path = path
 
 
@@ -170,7 +181,7 @@ class SourceUnreadable(EntryFailed):
 
     def __init__(self, *, path: str, account: str) -> None:
         super().__init__(
-            f"'{path}' cannot be read by '{account}'. "
+            f"{_named(path)} cannot be read by '{account}'. "
             "Give that account read access to the file and to each folder above it, then order again."
         )
         self.path, self.account = path, account
@@ -180,7 +191,7 @@ class PathOutsideRoots(EntryFailed):
     """A path of the order, with its links resolved, lies outside the folder that files may come from."""
 
     def __init__(self, *, path: str, root: str) -> None:
-        super().__init__(f"'{path}' lies outside '{root}', where files to import must lie. Move it there and order again.")
+        super().__init__(f"{_named(path)} lies outside '{root}', where files to import must lie. Move it there and order again.")
         self.path, self.root = path, root
 
 
@@ -188,7 +199,7 @@ class FormatUnknown(EntryFailed):
     """No reader of ours opens this kind of file."""
 
     def __init__(self, *, path: str, why: str) -> None:
-        super().__init__(f"'{path}' cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
+        super().__init__(f"{_named(path)} cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
         self.path, self.why = path, why
 
 
@@ -197,7 +208,7 @@ class FileBroken(EntryFailed):
 
     def __init__(self, *, path: str, why: str) -> None:
         super().__init__(
-            f"'{path}' is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
+            f"{_named(path)} is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
         )
         self.path, self.why = path, why
 
@@ -207,7 +218,7 @@ class WrongContainer(EntryFailed):
 
     def __init__(self, *, path: str, kind: str, target: str) -> None:
         super().__init__(
-            f"'{path}' is {kind}, which cannot be put into {target}. "
+            f"{_named(path)} is {kind}, which cannot be put into {target}. "
             "Images go into a Dataset, plates into a Screen: choose the other kind and order again."
         )
         self.path, self.kind, self.target = path, kind, target
@@ -218,9 +229,9 @@ class FilesetGone(EntryFailed):
 
     def __init__(self, *, path: str, fileset: int) -> None:
         super().__init__(
-            f"'{path}' was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a group "
-            "that the user is not in. It is not imported again by itself: order it with `omero adi orders retry … --again` if it "
-            "should be."
+            f"{_named(path)} was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a "
+            "group that the user is not in. It is not imported again by itself: if it should be, order it with "
+            "`omero adi orders retry … --again`."
         )
         self.path, self.fileset = path, fileset
 
@@ -230,7 +241,7 @@ class ImportRefused(EntryFailed):
 
     def __init__(self, *, path: str, words: str) -> None:
         super().__init__(
-            f"OMERO could not import '{path}': {words}. Open the file in the program that made it; if it is intact there, "
+            f"OMERO could not import {_named(path)}: {words}. Open the file in the program that made it; if it is intact there, "
             "tell your facility's administrator."
         )
         self.path, self.words = path, words
@@ -255,7 +266,7 @@ class ImportInterrupted(TryAgain):
     """The import was cut off on the server's side, or something of it was taken away meanwhile."""
 
     def __init__(self, *, path: str, words: str) -> None:
-        super().__init__(f"The import of '{path}' was interrupted: {words}. The order is tried again by itself.")
+        super().__init__(f"The import of {_named(path)} was interrupted: {words}. The order is tried again by itself.")
         self.path, self.words = path, words
 
 
@@ -333,7 +344,7 @@ class DiskFull(SurroundingsDown):
     """A disk that the import writes to has no room left."""
 
     def __init__(self, *, path: str) -> None:
-        super().__init__(f"There is no space left on the disk of '{path}'. Make room; the order goes on by itself.")
+        super().__init__(f"There is no space left on the disk of {_named(path)}. Make room; the order goes on by itself.")
         self.path = path
 
 

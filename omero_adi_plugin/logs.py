@@ -66,7 +66,9 @@ class FactsFormatter(logging.Formatter):
 
 def _value(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text if text and not set(text) & set(' "=\n\r\t') else json.dumps(text, ensure_ascii=False)
+    if text and text.isprintable() and not set(text) & set(' "='):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())  # what others wrote must not steer a terminal that shows it
 
 
 class _Forgiving(logging.FileHandler):

@@ -7,7 +7,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, LeaseLost, OrderFailed, SurroundingsDown, TryAgain
+from omero_adi_plugin.errors import AdiError, ConfigurationError, LeaseLost, NotPermitted, OrderFailed, SurroundingsDown, TryAgain
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         case ShuttingDown():
             queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))
-        case SurroundingsDown() | ConfigurationError():
+        case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
             queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=settings.surroundings_seconds)
             event(_log, logging.ERROR, "surroundings.down", order=order, why=str(error))
         case _:

@@ -44,7 +44,13 @@ _WORDS = {
 }
 _ENDS = frozenset({FileStep.ANNOTATED, FileStep.FAILED})
 _FAILURES_QUOTED = 3
-"""How many failed entries an order's last sentence quotes; all are in the ledger."""
+"""How many failed entries an order's last sentence quotes at most, if there is room; all are in the ledger."""
+
+_FAILURES_AT_ONCE = 500
+"""How many failed entries are written at once: a transaction each would take minutes for an order of 100,000 missing files."""
+
+_ROOM = 400
+"""How many characters they may take together, unless it is a single one: what follows them must not be cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +65,12 @@ class EntriesFailed(OrderFailed):
     """Some entries, `bad` of `entries`, could not be imported; all others are in OMERO."""
 
     def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int) -> None:
-        sentences = " ".join(str(failure) for failure in failures[:_FAILURES_QUOTED])
-        more = len(failures) - _FAILURES_QUOTED
-        rest = f" And {more} more: `omero adi orders show` lists them." if more > 0 else ""
-        super().__init__(_how_many(bad, entries) + sentences + rest)
+        quoted = [str(failure) for failure in failures[:_FAILURES_QUOTED]]
+        while len(quoted) > 1 and len(" ".join(quoted)) > _ROOM:
+            quoted.pop()
+        more = len(failures) - len(quoted)
+        rest = f" And {more} more: `omero adi orders show` lists them." if more else ""
+        super().__init__(_how_many(bad, entries) + " ".join(quoted) + rest)
         self.failures, self.bad, self.entries = tuple(failures), bad, entries
 
 
@@ -104,6 +112,7 @@ class OrderRun:
         self._lines: dict[str, LedgerFile] = {}
         self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
+        self._unwritten: list[LedgerFile] = []
         self._done = 0
 
     def run(self) -> None:
@@ -135,6 +144,7 @@ class OrderRun:
             self._done += 1
             ended = FileStep.FAILED if failed else FileStep.ANNOTATED
             self._show(entry.path, ended, _WORDS[ended])
+        self._write()
         if failures:
             raise EntriesFailed(failures=failures, bad=bad, entries=len(self._order.entries))
 
@@ -243,20 +253,27 @@ class OrderRun:
         self._write(line)
 
     def _record_failure(self, piece: _Piece, failure: EntryFailed) -> None:
+        event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
         known = self._lines.get(piece.key)
         if known is not None and known.step in KNOWN_COMPLETE:  # what was imported once stays on record: it is not repeated
             self._write(replace(known, error=str(failure)))
-        else:
-            self._write(
-                LedgerFile(entry=piece.entry, key=piece.key, route=Route.INPLACE, step=FileStep.FAILED, error=str(failure))
-            )
-        event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
+            return
+        failed = LedgerFile(entry=piece.entry, key=piece.key, route=Route.INPLACE, step=FileStep.FAILED, error=str(failure))
+        self._lines[failed.key] = failed
+        self._unwritten.append(failed)  # nothing of it is in OMERO: should it get lost, the next attempt finds out again
+        if len(self._unwritten) >= _FAILURES_AT_ONCE:
+            self._write()
 
-    def _write(self, line: LedgerFile) -> None:
-        self._ledger.record(line)
-        self._lines[line.key] = line
-        if line.step not in _ENDS:  # an entry's end is shown when all of its filesets have come to theirs
-            self._show(line.entry, line.step, _WORDS[line.step])
+    def _write(self, *lines: LedgerFile) -> None:
+        """Write lines into the ledger, after those that wait for it."""
+        if not (lines or self._unwritten):
+            return
+        self._ledger.record(*self._unwritten, *lines)
+        self._unwritten.clear()
+        for line in lines:
+            self._lines[line.key] = line
+            if line.step not in _ENDS:  # an entry's end is shown when all of its filesets have come to theirs
+                self._show(line.entry, line.step, _WORDS[line.step])
 
     def _show(self, entry: str, step: FileStep, words: str) -> None:
         total = len(self._order.entries)

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
-from omero_adi_plugin.errors import AdiError, ConfigurationError, SurroundingsDown
+from omero_adi_plugin.errors import AdiError, ConfigurationError, NotPermitted, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import Attempts, owner
 from omero_adi_plugin.service.keeper import Deadline
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+NOBODYS_FAULT = (SurroundingsDown, ConfigurationError, NotPermitted)
+"""What keeps this process from carrying out any order: something is away, set wrongly, or forbidden to our own account."""
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DRAIN_SECONDS = 0.5
@@ -90,7 +93,7 @@ class Worker:
                 try:
                     if not self.turn(attempts, bell):
                         return
-                except (SurroundingsDown, ConfigurationError) as error:
+                except NOBODYS_FAULT as error:
                     if self._once:
                         raise
                     self._pause(error)
@@ -103,7 +106,7 @@ class Worker:
 
         Raises
         ------
-        SurroundingsDown, ConfigurationError
+        SurroundingsDown, ConfigurationError, NotPermitted
             Nothing can be done at the moment.
         """
         if self._down:  # each claim leaves a row for people to read: none before OMERO answers
@@ -131,7 +134,7 @@ class Worker:
         if claim is None:
             return False
         error = attempts.carry_out(claim)
-        if isinstance(error, SurroundingsDown | ConfigurationError):
+        if isinstance(error, NOBODYS_FAULT):
             self._in_vain += 1
             raise error
         return True

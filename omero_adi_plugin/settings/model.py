@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     intake: Literal["trigger", "scan"] = Field(
         default="trigger",
         description="How new orders are noticed: by a trigger on `imports`, or, where a site allows none, by a scan every "
-        "`poll_seconds`.",
+        "`poll_seconds`. The same for all services of a database.",
     )
     reconcile_seconds: int = Field(
         default=300, ge=5, description="How often a service scans for pending rows that no trigger told it of."
@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     pending_days: int = Field(
         default=10,
         ge=1,
+        le=36500,
         description="Pending rows older than this are left alone when a service meets the database for the first time.",
     )
     failures_allowed: int = Field(

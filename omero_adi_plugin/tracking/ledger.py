@@ -43,8 +43,8 @@ class Ledger:
         with self._database.begin() as connection:
             return read_files(connection, self._lease.order)
 
-    def record(self, file: LedgerFile) -> None:
-        """Write a line, new or changed; when this returns, it is on the database's disk.
+    def record(self, *files: LedgerFile) -> None:
+        """Write lines, new or changed, all or none; when this returns, they are on the database's disk.
 
         Raises
         ------
@@ -53,22 +53,25 @@ class Ledger:
         DatabaseDown
             PostgreSQL is not there.
         """
-        values = {
-            "uuid": self._lease.order,
-            "token": self._lease.token,
-            "key": storable(file.key),
-            "entry": storable(file.entry),
-            "output": None if file.output is None else storable(file.output),
-            "route": file.route.value,
-            "step": file.step.value,
-            "fileset": file.fileset,
-            "images": list(file.images),
-            "plates": list(file.plates),
-            "error": None if file.error is None else storable(file.error),
-        }
         with self._database.begin() as connection:
-            if connection.execute(_SQL["record"], values).one_or_none() is None:
-                raise LeaseLost(uuid=self._lease.order)
+            for file in files:
+                values = {"uuid": self._lease.order, "token": self._lease.token, **_columns(file)}
+                if connection.execute(_SQL["record"], values).one_or_none() is None:
+                    raise LeaseLost(uuid=self._lease.order)
+
+
+def _columns(file: LedgerFile) -> dict[str, object]:
+    return {
+        "key": storable(file.key),
+        "entry": storable(file.entry),
+        "output": None if file.output is None else storable(file.output),
+        "route": file.route.value,
+        "step": file.step.value,
+        "fileset": file.fileset,
+        "images": list(file.images),
+        "plates": list(file.plates),
+        "error": None if file.error is None else storable(file.error),
+    }
 
 
 def read_files(connection: Connection, uuid: str) -> tuple[LedgerFile, ...]:

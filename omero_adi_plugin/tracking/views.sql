@@ -23,8 +23,8 @@ WITH orders AS (
 SELECT * FROM orders WHERE (CAST(:state AS text) IS NULL OR state = :state) ORDER BY last_id DESC LIMIT :limit
 
 -- stages
--- The trail of an order, oldest first. Times that no calendar of a program holds are cut off at the year 9999.
-SELECT stage, description, least(timestamp, '9999-12-30 UTC') AS time
+-- The trail of an order, oldest first. A time that no calendar of a program holds is left out.
+SELECT stage, description, CASE WHEN timestamp BETWEEN '0001-01-02 UTC' AND '9999-12-30 UTC' THEN timestamp END AS time
   FROM imports WHERE uuid = :uuid
  ORDER BY timestamp NULLS FIRST, id
 

@@ -243,3 +243,17 @@ def test_asked_to_end_a_service_ends_well_and_leaves_no_process_and_no_lease(
     services.start()
     tracking.wait(*orders)
     assert len(lab.images()) == 20
+
+
+def test_an_order_of_thousands_of_missing_files_ends_with_a_line_for_each_and_the_good_one_in_omero(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples, data_folder: Path
+) -> None:
+    services.start()
+    missing = [f"{data_folder}/{number}.tif" for number in range(1200)]
+    order = tracking.order(lab, *missing[:700], samples.image(), *missing[700:])
+    tracking.wait(order)
+    assert tracking.stages(order) == FAILED
+    assert tracking.description(order).startswith("1200 of 1201 files could not be imported, the others are in OMERO. ")
+    assert len(lab.images_with(order)) == 1
+    steps = tracking.sql("SELECT step, count(*) FROM adi_file WHERE uuid = %s GROUP BY step ORDER BY step", order)
+    assert steps == [("annotated", 1), ("failed", 1200)]

@@ -15,6 +15,7 @@ from omero_adi_plugin.errors import (
     DiskFull,
     FileMissing,
     LeaseLost,
+    NotPermitted,
     OmeroDown,
     UserUnknown,
 )
@@ -74,6 +75,7 @@ def test_permanent_trouble_fails_the_order_at_once_with_its_sentence(
         DatabaseDown(where="h:1/d", why="x"),
         DiskFull(path="/OMERO"),
         ConfigurationError("The password is wrong."),
+        NotPermitted("The database account may not do that."),
         ShuttingDown(),
     ],
 )

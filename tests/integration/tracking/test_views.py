@@ -79,7 +79,7 @@ def test_an_order_that_waits_again_says_why_and_until_when(
         ("something else", None),
     ],
 )
-@pytest.mark.parametrize("timestamp", ["now", None, "infinity", "-infinity"])
+@pytest.mark.parametrize("timestamp", ["now", None, "infinity", "-infinity", "0044-03-15 12:00 BC"])
 def test_an_order_that_was_never_taken_in_has_a_report_too(
     stage: str, state: OrderState | None, timestamp: str | None, producer: Producer, database: Database
 ) -> None:

@@ -40,6 +40,11 @@ def test_an_event_is_one_line_of_facts(settings: Settings) -> None:
     assert " level=info event=fileset.imported " in line
 
 
+def test_what_others_wrote_steers_no_terminal_that_shows_the_log(settings: Settings) -> None:
+    logs.event(logging.getLogger("omero_adi_plugin.test"), logging.INFO, "order.started", order="\x1b[2J", user="ü")
+    assert log_of(settings).endswith('order="\\u001b[2J" user=ü\n')
+
+
 def test_an_orders_lines_are_also_in_its_own_logs_which_are_appended_to(settings: Settings) -> None:
     log = logging.getLogger("omero_adi_plugin.test")
     for number in (1, 2):

@@ -5,6 +5,7 @@ import pickle
 
 from omero_adi_plugin.errors import FileMissing
 from omero_adi_plugin.pipeline.run import EntriesFailed
+from omero_adi_plugin.tracking.audit import DESCRIPTION_LENGTH
 
 
 def failed(bad: int, entries: int) -> EntriesFailed:
@@ -21,6 +22,20 @@ def test_of_several_files_it_says_how_many_and_quotes_the_first_three() -> None:
     assert "/data/2.tif" in text
     assert "/data/3.tif" not in text
     assert "2 more" in text
+
+
+def test_long_paths_leave_room_for_how_many_there_are_and_what_to_do() -> None:
+    failures = [FileMissing(path=f"/data/{'long-' * 2000}{n}.tif") for n in range(4)]
+    text = str(EntriesFailed(failures=failures, bad=4, entries=4))
+    assert len(text) <= DESCRIPTION_LENGTH
+    assert "long-0.tif' does not exist" in text
+    assert "order again. And 3 more: `omero adi orders show` lists them." in text
+
+
+def test_a_path_that_would_break_a_line_or_steer_a_terminal_is_shown_with_escapes() -> None:
+    text = str(FileMissing(path="/data/\x1b[2J\n\udcff ü.tif"))
+    assert "'/data/\\x1b[2J\\n\\udcff ü.tif'" in text
+    assert text.isprintable()
 
 
 def test_when_no_file_could_be_imported_it_does_not_speak_of_others() -> None:
