@@ -6,6 +6,7 @@ import signal
 pytest_plugins = [
     "tests.fixtures.omero",
     "tests.fixtures.postgres",
+    "tests.fixtures.queueing",
     "tests.fixtures.former",
     "tests.fixtures.laboratory",
     "tests.fixtures.samples",

@@ -41,8 +41,8 @@ def run(args: Namespace) -> None:
     if args.as_json:
         printing.as_json({"findings": [_as_json(finding) for finding in found]})
     else:
-        rows = [(each.level, each.name, each.words, each.remedy) for each in found]
-        printing.table(("level", "check", "finding", "what to do"), rows)
+        rows = [(each.level, each.name, f"{each.words} {each.remedy}".rstrip()) for each in found]
+        printing.table(("level", "check", "finding, and what to do"), rows)
     errors = sum(finding.level is Level.ERROR for finding in found)
     if errors:
         raise CheckFailed(findings=errors)

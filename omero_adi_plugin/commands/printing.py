@@ -67,6 +67,9 @@ _STYLES = {
     "running": "yellow",
     "Import Completed": "green",
     "Import Failed": "red",
+    "ok": "green",
+    "warning": "yellow",
+    "error": "red",
 }
 
 

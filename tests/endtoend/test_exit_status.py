@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,17 +64,6 @@ class Shell:
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(folder=tmp_path)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, name="tests")) as database:
-        yield database
-
-
-@pytest.fixture
-def queue(database: Database) -> Queue:
-    return Queue(database, lease_seconds=600)
 
 
 def waiting(database: Database) -> str:

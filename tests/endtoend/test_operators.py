@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,6 @@ from tests.fixtures.services import Services, Tracking
 
 TARGET = Target(kind=TargetKind.DATASET, id=151)
 NOWHERE = {"omero_host": "127.0.0.1", "omero_port": 9}
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    with closing(Database(database_url, name="tests")) as database:
-        yield database
-
-
-@pytest.fixture
-def queue(database: Database) -> Queue:
-    return Queue(database, lease_seconds=60)
 
 
 @pytest.fixture
@@ -145,7 +133,7 @@ def test_check_names_each_thing_with_what_to_do_and_fails(adi: Adi, database_url
     done = adi("check")
     assert done.returncode == os.EX_CONFIG
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert rows[0] == ["level", "check", "finding", "what to do"]
+    assert rows[0] == ["level", "check", "finding, and what to do"]
     assert [row[0] for row in rows[1:] if row[1] == "omero"] == ["error"]
     assert done.stderr == "1 finding to see to, listed above with what to do.\n"
     old = Adi(database_url, tmp_path, **NOWHERE, data_dir_name="data")

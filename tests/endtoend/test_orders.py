@@ -19,17 +19,9 @@ from tests.fixtures.command import Adi
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
     from pathlib import Path
 
 TARGET = Target(kind=TargetKind.DATASET, id=151)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, name="test")
-    yield database
-    database.close()
 
 
 @pytest.fixture

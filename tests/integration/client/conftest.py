@@ -7,13 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.producer import Producer
-
-
-@pytest.fixture
-def producer(database_url: str) -> Producer:
-    return Producer(database_url)
-
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from omero_adi_plugin.errors import LeaseLost
@@ -23,13 +21,6 @@ from tests.fixtures.waiting import wait_until
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     return Settings.load(ingest_tracking_db=database_url, lease_seconds=5, heartbeat_seconds=1)
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, name="test")
-    yield database
-    database.close()
 
 
 @pytest.fixture
