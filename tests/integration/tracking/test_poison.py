@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omero_adi_plugin.errors import OrderMalformed
+from tests.fixtures.poison import MALFORMED, STRANGE
 
 if TYPE_CHECKING:
     from omero_adi_plugin.orders import Claim
@@ -30,90 +31,6 @@ GOOD = {
     "files": '["/data/a.tif"]',
     "file_names": None,
 }
-FILES = {
-    "no JSON": "/data/a.tif",
-    "nothing": "",
-    "blanks": "  \n",
-    "half a list": '["/data/a.tif',
-    "an object": '{"files": ["/data/a.tif"]}',
-    "a number": "12",
-    "a text": '"/data/a.tif"',
-    "null": "null",
-    "not a number": "NaN",
-    "an empty list": "[]",
-    "a list of numbers": "[1, 2]",
-    "a number of 5,000 digits": f"[{'9' * 5000}]",
-    "a list in a list": '[["/data/a.tif"]]',
-    "nested 900 deep": "[" * 900 + "]" * 900,
-    "nested 100,000 deep": "[" * 100_000 + "]" * 100_000,
-    "10 MB of broken JSON": '["/data/a.tif", ' * 650_000,
-    "10 MB of something else": json.dumps({"x": "y" * 10_000_000}),
-    "NUL in a path": '["/data/a\\u0000.tif"]',
-    "a relative path": '["../../etc/passwd"]',
-    "no path at all": '[""]',
-    "control characters": '["\\u001b[31m\\n\\t"]',
-    "surrogates": '["\\ud800\\ud800"]',
-    "a byte order mark": '\ufeff["/data/a.tif"]',
-    "characters that escape into many": json.dumps(["\U000e0001" * 500]),
-}
-UUIDS = {
-    "a path": "../../etc/passwd",
-    "nothing": "",
-    "36 spaces": " " * 36,
-    "two lines": "a\nb",
-    "an escape sequence": "\x1b[31mred",
-    "a dot": ".",
-    "other letters": "ordër-✓-𝄞",
-    "other digits": "٣٣٣",
-    "SQL": "'; DROP TABLE imports; --",
-    "a placeholder": "%(uuid)s :uuid {}",
-}
-NUMBERS = {
-    "nothing": "",
-    "a word": "Dataset:151",
-    "negative": "-151",
-    "zero": "0",
-    "too large": "9223372036854775808",
-    "400 digits": "9" * 400,
-    "other digits": "٣",
-    "a blank before": " 12",
-    "a sign": "+5",
-    "an exponent": "1e3",
-    "a fraction": "151.0",
-    "two lines": "151\n",
-}
-NAMES = {
-    "nothing": "",
-    "blanks": " \t ",
-    "10,000 characters": "n" * 10_000,
-    "control characters": "ann\x1b[31m\r\n",
-}
-MALFORMED = [
-    *(pytest.param("files", value, id=f"files: {name}") for name, value in FILES.items()),
-    *(
-        pytest.param("file_names", FILES[name], id=f"file_names: {name}")
-        for name in ("no JSON", "an object", "nested 100,000 deep")
-    ),
-    *(pytest.param("uuid", value, id=f"uuid: {name}") for name, value in UUIDS.items()),
-    *(pytest.param("destination_id", value, id=f"destination_id: {name}") for name, value in NUMBERS.items()),
-    *(pytest.param("destination_type", value, id=f"type: {value!r}") for value in ("", " ", "dataset", "Project", "Dataset\n")),
-    *(
-        pytest.param(column, value, id=f"{column}: {name}")
-        for column in ("user_name", "group_name")
-        for name, value in NAMES.items()
-    ),
-]
-STRANGE = [
-    pytest.param({"files": '["/data/\\ud800\\udcff.tif"]'}, id="half a character in a path"),
-    pytest.param({"files": '["/data/\\u001b[31m\\n.tif"]'}, id="control characters in a path"),
-    pytest.param({"files": json.dumps(["/" + "x" * 10_000])}, id="a path of 10,000 characters"),
-    pytest.param({"file_names": json.dumps(["x" * 10_000])}, id="a name of 10,000 characters"),
-    pytest.param({"file_names": "null"}, id="null for the names"),
-    pytest.param({"file_names": ""}, id="nothing for the names"),
-    pytest.param({"user_name": "ünï çödé ✓", "group_name": "%s :x {}"}, id="strange names"),
-    pytest.param({"destination_id": "9223372036854775807"}, id="the largest id"),
-    pytest.param({"uuid": "-" * 36}, id="a uuid of dashes"),
-]
 
 
 def order(producer: Producer, **columns: str) -> None:
