@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Poison: rows of nonsense, all at once, are failed by a real service, each with its sentence; what is good among them goes in."""
+"""Poison: rows of nonsense, all at once, are failed by a real service, each with its sentence; the good among them go in."""
 
 from __future__ import annotations
 
