@@ -6,12 +6,14 @@ What cannot be an order is refused here, before anything is written; an order th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from sqlalchemy import insert, inspect
+from sqlalchemy.exc import ProgrammingError
 
 from omero_adi_plugin.errors import OrderMalformed, UsageError
 from omero_adi_plugin.orders import Claim, Lease, OrderText
@@ -53,7 +55,7 @@ def submit_order(
     Parameters
     ----------
     database : Database
-        With the shared tables in it.
+        With the shared tables in it; ours need not be there.
     user, group : str
         OMERO login and group name.
     target : Target
@@ -67,7 +69,7 @@ def submit_order(
     uuid : str, optional
         Of the order; that of an earlier order runs it again. None: a new one.
     who : str, optional
-        Who is at the terminal, for our record of actions; None: nothing is recorded, and our tables need not be there.
+        Who is at the terminal, for our record of actions, if the account may write it.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def submit_order(
     with database.begin() as connection:
         _append(connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked))
         if who is not None:
-            audit.act(connection, Action.ORDERED, who=who, uuid=text.uuid)
+            _note(connection, who, text.uuid)
     return text.uuid
 
 
@@ -135,7 +137,7 @@ def submit_claimed(
         lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
         if who is not None:
-            audit.act(connection, Action.ORDERED, who=who, uuid=text.uuid)
+            _note(connection, who, text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
     return Claim(lease=lease, text=text, failures=0)
 
@@ -226,6 +228,12 @@ def _refused(problem: str) -> UsageError:
 def _append_preprocessing(connection: Connection, asked: Mapping[str, Any]) -> int:
     """Append what a container is to do; the model has the usual values of what is not asked for."""
     return connection.execute(insert(Preprocessing).values(**asked).returning(Preprocessing.id)).scalar_one()
+
+
+def _note(connection: Connection, who: str, uuid: str) -> None:
+    """Note who ordered, where that can be noted: a producer's account has no right to, and the order counts all the same."""
+    with contextlib.suppress(ProgrammingError), connection.begin_nested():
+        audit.act(connection, Action.ORDERED, who=who, uuid=uuid)
 
 
 def _append(connection: Connection, text: OrderText, *, preprocessing_id: int | None = None) -> int:
