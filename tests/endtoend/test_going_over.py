@@ -67,6 +67,24 @@ def test_the_first_start_sees_to_what_the_former_importer_left(
     assert services.log.read_text().count("event=database.taken_over") == 1
 
 
+def test_tables_that_somebody_has_changed_are_taken_over_when_the_administrator_says_so(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    assert services.run("db", "detach").returncode == os.EX_OK
+    tracking.sql("DROP TABLE alembic_version_omeroadi")
+    tracking.sql("ALTER TABLE imports ALTER COLUMN description TYPE varchar(2000)")
+    services.config.write_text(services.config.read_text() + "data_dir_name: .omerodata\nttl_for_user_conn: 60000\n")
+    order = tracking.order(lab, samples.image())
+    refused = services.run("serve", "--once")
+    assert refused.returncode == os.EX_CONFIG
+    assert "ADI_ALLOW_AUTO_STAMP" in refused.stderr
+    assert services.run("serve", "--once", "--set", "allow_auto_stamp=true").returncode == os.EX_OK
+    assert tracking.stages(order) == DONE
+    # keys of the former importer's file were named, each once a start
+    log = services.log.read_text()
+    assert [log.count(f"key={key}") for key in ("data_dir_name", "ttl_for_user_conn")] == [2, 2]
+
+
 def test_another_importer_on_the_database_is_named_by_log_and_check(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
