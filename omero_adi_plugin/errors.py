@@ -30,12 +30,26 @@ LONGEST_PATH = 240
 """So many characters of a path a sentence has room for: what to do must not be cut off behind it."""
 
 
-def _named(path: str) -> str:
-    """Return a path in quotes as a sentence has it: what cannot be printed as escapes, the middle left out when it is long."""
-    text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in path)
-    if len(text) > LONGEST_PATH:
-        text = f"{text[: LONGEST_PATH // 3]}…{text[1 - LONGEST_PATH * 2 // 3 :]}"
-    return f"'{text}'"
+def quoted(text: str, *, length: int = LONGEST_PATH) -> str:
+    """Return what others wrote, in quotes, fit for a sentence: what cannot be printed as escapes, without its middle when long.
+
+    Parameters
+    ----------
+    text : str
+        Perhaps nonsense, perhaps 10 MB of it.
+    length : int
+        How many characters may stand between the quotes.
+    """
+    head = tail = _printable(text[:length])
+    if len(text) > length:
+        tail = _printable(text[-length:])
+    elif len(head) <= length:
+        return f"'{head}'"
+    return f"'{head[: length // 3]}…{tail[length // 3 + 1 - length :]}'"
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def _restore(kind: type[AdiError], arguments: tuple[Any, ...], facts: dict[str, Any]) -> AdiError:
@@ -172,7 +186,7 @@ class FileMissing(EntryFailed):
     """A path of the order does not exist."""
 
     def __init__(self, *, path: str) -> None:
-        super().__init__(f"{_named(path)} does not exist on the server. Check the path, or copy the file there, and order again.")
+        super().__init__(f"{quoted(path)} does not exist on the server. Check the path, or copy the file there, and order again.")
         self.path = path
 
 
@@ -181,7 +195,7 @@ class SourceUnreadable(EntryFailed):
 
     def __init__(self, *, path: str, account: str) -> None:
         super().__init__(
-            f"{_named(path)} cannot be read by '{account}'. "
+            f"{quoted(path)} cannot be read by '{account}'. "
             "Give that account read access to the file and to each folder above it, then order again."
         )
         self.path, self.account = path, account
@@ -191,7 +205,7 @@ class PathOutsideRoots(EntryFailed):
     """A path of the order, with its links resolved, lies outside the folder that files may come from."""
 
     def __init__(self, *, path: str, root: str) -> None:
-        super().__init__(f"{_named(path)} lies outside '{root}', where files to import must lie. Move it there and order again.")
+        super().__init__(f"{quoted(path)} lies outside '{root}', where files to import must lie. Move it there and order again.")
         self.path, self.root = path, root
 
 
@@ -199,7 +213,7 @@ class FormatUnknown(EntryFailed):
     """No reader of ours opens this kind of file."""
 
     def __init__(self, *, path: str, why: str) -> None:
-        super().__init__(f"{_named(path)} cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
+        super().__init__(f"{quoted(path)} cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
         self.path, self.why = path, why
 
 
@@ -208,7 +222,7 @@ class FileBroken(EntryFailed):
 
     def __init__(self, *, path: str, why: str) -> None:
         super().__init__(
-            f"{_named(path)} is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
+            f"{quoted(path)} is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
         )
         self.path, self.why = path, why
 
@@ -218,7 +232,7 @@ class WrongContainer(EntryFailed):
 
     def __init__(self, *, path: str, kind: str, target: str) -> None:
         super().__init__(
-            f"{_named(path)} is {kind}, which cannot be put into {target}. "
+            f"{quoted(path)} is {kind}, which cannot be put into {target}. "
             "Images go into a Dataset, plates into a Screen: choose the other kind and order again."
         )
         self.path, self.kind, self.target = path, kind, target
@@ -229,7 +243,7 @@ class FilesetGone(EntryFailed):
 
     def __init__(self, *, path: str, fileset: int) -> None:
         super().__init__(
-            f"{_named(path)} was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a "
+            f"{quoted(path)} was imported earlier as Fileset {fileset}, which is not visible any more: deleted, or moved to a "
             "group that the user is not in. It is not imported again by itself: if it should be, order it with "
             "`omero adi orders retry … --again`."
         )
@@ -241,7 +255,7 @@ class ImportRefused(EntryFailed):
 
     def __init__(self, *, path: str, words: str) -> None:
         super().__init__(
-            f"OMERO could not import {_named(path)}: {words}. Open the file in the program that made it; if it is intact there, "
+            f"OMERO could not import {quoted(path)}: {words}. Open the file in the program that made it; if it is intact there, "
             "tell your facility's administrator."
         )
         self.path, self.words = path, words
@@ -266,7 +280,7 @@ class ImportInterrupted(TryAgain):
     """The import was cut off on the server's side, or something of it was taken away meanwhile."""
 
     def __init__(self, *, path: str, words: str) -> None:
-        super().__init__(f"The import of {_named(path)} was interrupted: {words}. The order is tried again by itself.")
+        super().__init__(f"The import of {quoted(path)} was interrupted: {words}. The order is tried again by itself.")
         self.path, self.words = path, words
 
 
@@ -300,11 +314,7 @@ class OrderBusy(TryAgain):
 
 
 class ImportsPaused(TryAgain):
-    """Somebody has paused all imports."""
-
-    def __init__(self, *, since: str, by: str) -> None:
-        super().__init__(f"All imports are paused since {since} by {by}. `omero adi resume` lets them go on.")
-        self.since, self.by = since, by
+    """Somebody has paused all imports; the sentence is that of the pause."""
 
 
 class ServicesRunning(TryAgain):
@@ -344,7 +354,7 @@ class DiskFull(SurroundingsDown):
     """A disk that the import writes to has no room left."""
 
     def __init__(self, *, path: str) -> None:
-        super().__init__(f"There is no space left on the disk of {_named(path)}. Make room; the order goes on by itself.")
+        super().__init__(f"There is no space left on the disk of {quoted(path)}. Make room; the order goes on by itself.")
         self.path = path
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 from unicodedata import category
 
-from omero_adi_plugin.errors import OrderMalformed, UsageError
+from omero_adi_plugin.errors import OrderMalformed, UsageError, quoted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +28,9 @@ SAFE_UUID = re.compile(r"[0-9A-Za-z_-]{1,36}")
 
 LARGEST_ID = 2**63 - 1
 """Ids of OMERO are PostgreSQL's bigint."""
+
+LONGEST_SHOWN = 80
+"""So many characters of what a column holds are repeated in a sentence about it."""
 
 LONGEST_NAME = 255
 """Logins and names of groups are of this length at most in OMERO."""
@@ -124,7 +127,7 @@ class OrderText:
             With the column at fault and what is wrong with it.
         """
         if not SAFE_UUID.fullmatch(self.uuid):
-            raise OrderMalformed(column="uuid", problem=f"{_short(self.uuid)} is not of the form [0-9A-Za-z_-]{{1,36}}")
+            raise OrderMalformed(column="uuid", problem=f"{_shown(self.uuid)} is not of the form [0-9A-Za-z_-]{{1,36}}")
         for column, text in (("user_name", self.user), ("group_name", self.group)):
             _check_name(text, column=column)
         return Order(
@@ -138,10 +141,10 @@ class OrderText:
 
     def _target(self) -> Target:
         if self.destination_type not in set(TargetKind):
-            problem = f"the destination type is {_short(self.destination_type)}, not Dataset or Screen"
+            problem = f"the destination type is {_shown(self.destination_type)}, not Dataset or Screen"
             raise OrderMalformed(column="destination_type", problem=problem)
         if not _is_id(self.destination_id):
-            problem = f"the destination id is {_short(self.destination_id)}, not a positive number"
+            problem = f"the destination id is {_shown(self.destination_id)}, not a positive number"
             raise OrderMalformed(column="destination_id", problem=problem)
         return Target(kind=TargetKind(self.destination_type), id=int(self.destination_id))
 
@@ -151,7 +154,7 @@ class OrderText:
             raise OrderMalformed(column="files", problem="`files` names no file")
         for path in paths:
             if not path.startswith("/") or "\0" in path:
-                raise OrderMalformed(column="files", problem=f"{_short(path)} in `files` is not an absolute path")
+                raise OrderMalformed(column="files", problem=f"{_shown(path)} in `files` is not an absolute path")
         given = (self.file_names or "").strip()
         names = () if given in {"", "null"} else _strings(given, column="file_names")  # some programs write NULL as JSON's null
         if len(names) != len(paths):  # NULL, [] and lists of another length are normal: then the path says it all
@@ -267,28 +270,24 @@ def _check_name(text: str, *, column: str) -> None:
     if not text.strip():
         raise OrderMalformed(column=column, problem=f"`{column}` is empty")
     if len(text) > LONGEST_NAME:
-        problem = f"`{column}` has {len(text)} characters ({_short(text)}), more than the {LONGEST_NAME} that OMERO has room for"
+        problem = f"`{column}` has {len(text)} characters ({_shown(text)}), more than the {LONGEST_NAME} that OMERO has room for"
         raise OrderMalformed(column=column, problem=problem)
     if any(category(character) == "Cc" for character in text):
-        raise OrderMalformed(column=column, problem=f"`{column}` is {_short(text)}, which has control characters in it")
+        raise OrderMalformed(column=column, problem=f"`{column}` is {_shown(text)}, which has control characters in it")
 
 
 def _strings(text: str, *, column: str) -> tuple[str, ...]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise OrderMalformed(column=column, problem=f"`{column}` is not valid JSON ({_short(str(error))})") from error
+        raise OrderMalformed(column=column, problem=f"`{column}` is not valid JSON ({_shown(str(error))})") from error
     if not isinstance(value, list):
-        raise OrderMalformed(column=column, problem=f"`{column}` holds {_short(text)}, not a JSON list of paths")
+        raise OrderMalformed(column=column, problem=f"`{column}` holds {_shown(text)}, not a JSON list of paths")
     for item in value:
         if not isinstance(item, str):
             raise OrderMalformed(column=column, problem=f"`{column}` lists {_WORDS[type(item)]}, not only texts")
     return tuple(value)
 
 
-def _short(text: str, length: int = 80) -> str:
-    """Return text in quotes, with what cannot be printed as escapes, cut where it would become too long."""
-    cut = text[:length]
-    while len(shown := repr(cut if cut == text else f"{cut}…")) > length + len("''"):
-        cut = cut[:-1]
-    return shown
+def _shown(text: str) -> str:
+    return quoted(text, length=LONGEST_SHOWN)

@@ -47,7 +47,7 @@ def _pause(database: Database, args: Namespace) -> None:
     if args.as_json:
         printing.as_json({**_facts(pause), "running": running})
     else:
-        printing.line(f"All imports are paused {pause}. `omero adi resume` lets them go on.")
+        printing.line(pause.sentence)
 
 
 def _drain(database: Database) -> None:

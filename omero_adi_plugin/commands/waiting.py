@@ -10,7 +10,7 @@ from omero_adi_plugin.commands import printing
 from omero_adi_plugin.errors import OrderFailed, StillUnderWay
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.pausing import standing_pause
-from omero_adi_plugin.tracking.views import order_status
+from omero_adi_plugin.tracking.views import order_status, order_summary
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
@@ -47,13 +47,13 @@ def wait_for_end(database: Database, uuid: str, *, timeout_seconds: float | None
     started = time.monotonic()
     shown, hinted = 0, None
     while True:
-        report = order_status(database, uuid)
+        report = order_summary(database, uuid)
         stages = report.stages or ()
         for row in stages[shown:]:
             printing.note(f"{row.stage}: {row.description}" if row.description else row.stage)
         shown = len(stages)
         if report.state is not None and report.state.ended:
-            return report
+            return order_status(database, uuid)
         if hinted is None:
             hinted = note_pause(database)
         waited = time.monotonic() - started
@@ -70,7 +70,7 @@ def note_pause(database: Database) -> bool:
     """Return whether all imports are paused; if so say it on stderr, as whoever looks at an order that waits wants to know."""
     pause = standing_pause(database)
     if pause is not None:
-        printing.note(f"All imports are paused {pause}. `omero adi resume` lets them go on.")
+        printing.note(pause.sentence)
     return pause is not None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.tracking import takeover
 from omero_adi_plugin.tracking.intake import Intake
+from omero_adi_plugin.tracking.pausing import raise_if_paused
 
 if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
@@ -77,6 +78,19 @@ class Reception:
             event(_log, logging.INFO, "intake.taken_in", orders=taken)
         for uuid in self._queue.free_lapsed():
             event(_log, logging.WARNING, "lease.lapsed", order=uuid)
+
+    def check_not_paused(self) -> None:
+        """Return if imports may begin.
+
+        Raises
+        ------
+        ImportsPaused
+            Somebody has paused all imports.
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        with self._database.begin() as connection:
+            raise_if_paused(connection)
 
     def _look_for_others(self) -> None:
         for start in takeover.watch(self._database, who=self._who):

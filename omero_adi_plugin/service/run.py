@@ -141,7 +141,7 @@ class Service:
                 reception.take_in()
                 self._down = False
                 if self._once:
-                    queue.check_not_paused()
+                    reception.check_not_paused()
                     if queue.pending() == 0:
                         return
                 self._hire()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from omero_adi_plugin.errors import ImportsPaused
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.tables import Action
@@ -33,6 +34,11 @@ class Pause:
 
     since: datetime
     by: str
+
+    @property
+    def sentence(self) -> str:
+        """What to tell whoever it concerns."""
+        return f"All imports are paused {self}. `omero adi resume` lets them go on."
 
     def __str__(self) -> str:
         return f"since {self.since.astimezone():%Y-%m-%d %H:%M %Z} by {self.by}"
@@ -103,6 +109,19 @@ def pause_of(connection: Connection) -> Pause | None:
     """Return the pause that holds, None if imports are not paused, in the caller's transaction."""
     row = connection.execute(_SQL["standing"]).one_or_none()
     return None if row is None else _pause(row)
+
+
+def raise_if_paused(connection: Connection) -> None:
+    """Return if imports may begin, as far as the caller's transaction sees.
+
+    Raises
+    ------
+    ImportsPaused
+        Somebody has paused all imports.
+    """
+    pause = pause_of(connection)
+    if pause is not None:
+        raise ImportsPaused(pause.sentence)
 
 
 def count_running(database: Database) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import ImportsPaused, LeaseLost
+from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.orders import Claim, Lease, OrderText
 from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, OrderState
 from omero_adi_plugin.tracking import audit
@@ -163,17 +163,6 @@ class Queue:
         with self._database.begin() as connection:
             return int(connection.execute(_SQL["pending"]).scalar_one())
 
-    def check_not_paused(self) -> None:
-        """Return if imports may begin.
-
-        Raises
-        ------
-        ImportsPaused
-            Somebody has paused all imports.
-        """
-        with self._database.begin() as connection:
-            raise_if_paused(connection)
-
     def _finish(self, lease: Lease, *, state: OrderState, stage: str, description: str | None) -> None:
         with self._database.begin() as connection:
             imports_id = self._write(connection, "finish", lease, state=state.value)
@@ -187,10 +176,3 @@ class Queue:
         if found is None:
             raise LeaseLost(uuid=lease.order)
         return int(found)
-
-
-def raise_if_paused(connection: Connection) -> None:
-    """Raise `ImportsPaused` if somebody has paused all imports; else return."""
-    pause = connection.execute(_SQL["pause"]).one_or_none()
-    if pause is not None:
-        raise ImportsPaused(since=f"{pause.paused_at.astimezone():%Y-%m-%d %H:%M}", by=pause.paused_by)

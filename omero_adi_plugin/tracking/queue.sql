@@ -73,7 +73,3 @@ SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order
 SELECT count(*) FROM (SELECT uuid FROM adi_order WHERE state = 'waiting'
                       UNION SELECT uuid FROM adi_order WHERE state = 'running'
                       UNION SELECT uuid FROM adi_inbox WHERE not_before <= now()) AS open
-
--- pause
--- When and by whom all imports were paused, if they are.
-SELECT paused_at, paused_by FROM adi_control WHERE paused_at IS NOT NULL

@@ -19,7 +19,7 @@ from omero_adi_plugin.errors import OrderMalformed, UsageError
 from omero_adi_plugin.orders import Claim, Lease, OrderText
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.contract import Preprocessing
-from omero_adi_plugin.tracking.queue import raise_if_paused
+from omero_adi_plugin.tracking.pausing import raise_if_paused
 from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.tables import Action
 

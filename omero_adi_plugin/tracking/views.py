@@ -124,7 +124,7 @@ def order_status(database: Database, uuid: str) -> OrderStatus:
 
 
 def order_summary(database: Database, uuid: str) -> OrderStatus:
-    """Return where one order stands, without files and trail: cheap to ask again and again, however many files it has.
+    """Return where one order stands, with its trail, without its files: cheap to ask again and again, however many it has.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def order_summary(database: Database, uuid: str) -> OrderStatus:
         PostgreSQL is not there.
     """
     with database.begin() as connection:
-        return _report(_one(connection, uuid))
+        return replace(_report(_one(connection, uuid)), stages=_stages(connection, uuid))
 
 
 def list_orders(database: Database, *, state: OrderState | None, user: str | None, limit: int) -> list[OrderStatus]:

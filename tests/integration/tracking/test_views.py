@@ -134,8 +134,8 @@ def test_a_summary_says_the_same_without_files_and_trail(producer: Producer, dat
     uuid = producer.pending()
     intake.take_in()
     summary, status = order_summary(database, uuid), order_status(database, uuid)
-    assert (summary.files, summary.stages, summary.actions) == (None, None, None)
-    assert summary == replace(status, files=None, stages=None, actions=None)
+    assert (summary.files, summary.actions) == (None, None)
+    assert summary == replace(status, files=None, actions=None)
     with pytest.raises(OrderNotFound, match="'nobody'"):
         order_summary(database, "nobody")
 
