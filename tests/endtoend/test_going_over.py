@@ -103,6 +103,11 @@ def test_another_importer_on_the_database_is_named_by_log_and_check(
     assert done.returncode == os.EX_CONFIG
     found = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}["another importer"]
     assert (found["level"], theirs in found["finding"]) == ("error", True)
+    # in the same way it notices, and says, that orders come of which no trigger told
+    assert "event=intake.trigger_was_silent" not in services.log.read_text()
+    tracking.sql("ALTER TABLE imports DISABLE TRIGGER adi_note_pending")
+    tracking.wait(tracking.order(lab, samples.image("untold.ome.tif")))
+    assert "level=warning event=intake.trigger_was_silent" in services.log.read_text()
 
 
 def test_a_site_without_triggers_has_its_orders_carried_out(
