@@ -257,3 +257,19 @@ def test_an_order_of_thousands_of_missing_files_ends_with_a_line_for_each_and_th
     assert len(lab.images_with(order)) == 1
     steps = tracking.sql("SELECT step, count(*) FROM adi_file WHERE uuid = %s GROUP BY step ORDER BY step", order)
     assert steps == [("annotated", 1), ("failed", 1300)]
+
+
+def test_killed_while_it_refuses_thousands_of_files_each_is_on_record_in_the_end(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples, data_folder: Path
+) -> None:
+    service = services.start()
+    order = tracking.order(lab, samples.image(), *(f"{data_folder}/{number}.tif" for number in range(4000)))
+    recorded = "SELECT count(*) FROM adi_file WHERE uuid = %s"
+    wait_until(lambda: tracking.sql(recorded, order)[0][0] > 1, what="the first files on record")
+    services.kill(service)
+    assert "Import Failed" not in tracking.stages(order), "it had ended before it was killed"
+    services.start()
+    tracking.wait(order)
+    assert tracking.description(order).startswith("4000 of 4001 files could not be imported")
+    assert tracking.sql(recorded, order) == [(4001,)]
+    assert len(lab.images()) == 1
