@@ -58,13 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     # Imported late: `--help` and a refused folder need no Ice.
-    from omero_devserver.wire.server import Options, PortInUse, Server  # noqa: PLC0415
+    from omero_devserver.entry.start import start  # noqa: PLC0415
+    from omero_devserver.wire.server import Options, PortInUse  # noqa: PLC0415
 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        server = Server(
+        server = start(
             Options(
                 data=options.data.absolute(),
                 host=options.host,

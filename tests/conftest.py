@@ -5,6 +5,7 @@ import signal
 
 pytest_plugins = [
     "tests.fixtures.omero",
+    "tests.fixtures.omero_people",
     "tests.fixtures.postgres",
     "tests.fixtures.queueing",
     "tests.fixtures.former",

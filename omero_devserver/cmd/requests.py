@@ -115,7 +115,7 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
         handle.step(DELETE_STEPS - 1)
         handle.finish(_outcome(work, request))
 
-    proxy = call.server.stateful(call.session, handle, omero.cmd.Handle)
+    proxy = call.stateful(handle, omero.cmd.Handle)
     start(call.server, call.session, run)
     return omero.cmd.HandlePrx.uncheckedCast(proxy)
 

@@ -13,7 +13,7 @@ from omero.rtypes import rint, rlong, rstring
 from omero_devserver.model.schema import entity_of
 
 if TYPE_CHECKING:
-    from omero_devserver.repository.tiff import Length, Picture
+    from omero_devserver.formats.tiff import Length, Picture
     from omero_devserver.store.caller import Caller
     from omero_devserver.store.store import Store
 

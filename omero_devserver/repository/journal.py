@@ -14,7 +14,7 @@ import tifffile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from omero_devserver.repository.tiff import Picture
+    from omero_devserver.formats.tiff import Picture
 
 log = logging.getLogger(__name__)
 

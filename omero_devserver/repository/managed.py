@@ -9,7 +9,7 @@ import omero
 import omero.grid
 from omero.rtypes import rlong, rmap, rstring
 
-from omero_devserver.repository.checksums import ALGORITHMS
+from omero_devserver.files.checksums import ALGORITHMS
 from omero_devserver.repository.process import ImportProcess
 from omero_devserver.repository.template import Registered, make_folders, register
 from omero_devserver.services.raw_files import RawFiles
@@ -133,12 +133,12 @@ class ManagedRepository:
         who = call.user
         file = call.server.store.get(who, "OriginalFile", [file_id])[0]
         store = RawFiles(file_id=file_id, path=call.server.disk.location(file), who=who)
-        proxy = call.server.stateful(call.session, store, omero.api.RawFileStore)
+        proxy = call.stateful(store, omero.api.RawFileStore)
         return omero.api.RawFileStorePrx.uncheckedCast(proxy)
 
     def _process(self, call: Call, registered: Registered, settings: Any) -> Any:
         process = ImportProcess(registered=registered, settings=settings)
-        proxy = call.server.stateful(call.session, process, omero.grid.ImportProcess)
+        proxy = call.stateful(process, omero.grid.ImportProcess)
         return omero.grid.ImportProcessPrx.uncheckedCast(proxy)
 
     def _place(self, call: Call, path: str) -> Path:

@@ -14,7 +14,7 @@ from omero.rtypes import rlong
 
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.requests import start
-from omero_devserver.repository.disk import REPOSITORY_UUID
+from omero_devserver.files.disk import REPOSITORY_UUID
 from omero_devserver.repository.run import ImportRun
 from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.services.stateful import Stateful
@@ -48,7 +48,7 @@ class ImportProcess(Stateful):
             writable=call.context.get("omero.fs.mode", "rw") != "r",
             algorithm=self._registered.algorithm,
         )
-        proxy = call.server.stateful(call.session, store, omero.api.RawFileStore)
+        proxy = call.stateful(store, omero.api.RawFileStore)
         return omero.api.RawFileStorePrx.uncheckedCast(proxy)
 
     def getUploadOffset(self, call: Call, index: int) -> int:
@@ -110,7 +110,7 @@ class ImportProcess(Stateful):
             request=request,
             handle=handle,
         )
-        proxy = call.server.stateful(call.session, handle, omero.cmd.Handle)
+        proxy = call.stateful(handle, omero.cmd.Handle)
         self._handle = omero.cmd.HandlePrx.uncheckedCast(proxy)
         # A session that is closed in this moment imports nothing, as on a real server (recorded: facts 2).
         start(call.server, call.session, run.run, after_seconds=call.server.options.step_seconds)

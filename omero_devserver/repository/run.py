@@ -20,13 +20,14 @@ import omero.sys
 from omero.rtypes import rdouble
 
 from omero_devserver.cmd.responses import failure
-from omero_devserver.repository import graph, tiff
+from omero_devserver.formats import tiff
+from omero_devserver.repository import graph
 from omero_devserver.store.caller import SERVER
 
 if TYPE_CHECKING:
     from omero_devserver.cmd.handle import Handle
+    from omero_devserver.formats.tiff import Picture
     from omero_devserver.repository.template import Registered
-    from omero_devserver.repository.tiff import Picture
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
 

@@ -20,8 +20,8 @@ import omero
 import tifffile
 from omero.rtypes import rlong, rstring, rtime
 
+from omero_devserver.files.disk import DIRECTORY, LOG_MIMETYPE, USER_GROUP
 from omero_devserver.repository import naming
-from omero_devserver.repository.disk import DIRECTORY, LOG_MIMETYPE, USER_GROUP
 from omero_devserver.repository.journal import ImportLog
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import rlong, rstring
 
-from omero_devserver.repository import checksums
+from omero_devserver.files import checksums
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault

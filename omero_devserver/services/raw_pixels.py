@@ -10,7 +10,7 @@ import numpy as np
 import omero
 import omero.api
 
-from omero_devserver.repository import tiff
+from omero_devserver.formats import tiff
 from omero_devserver.services.pixels import Pixels
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from omero_devserver.repository.tiff import Stack
+    from omero_devserver.formats.tiff import Stack
     from omero_devserver.wire.servant import Call
 
 TILE_PIXELS = 1024

@@ -10,14 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import Ice
-import omero
-
-from omero_devserver.wire import servant
-from omero_devserver.wire.factory import ServiceFactory
 
 if TYPE_CHECKING:
-    from omero_devserver.wire.server import Server
-    from omero_devserver.wire.sessions import Session
+    from omero_devserver.wire.sessions import Session, Sessions
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +27,6 @@ class Client:
     callback: proxy of the client's `omero.api.ClientCallback`, through its own connection.
     """
 
-    server: Server
     session: Session
     connection: Any
     category: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -49,22 +43,20 @@ class Client:
 class Clients:
     """All connected clients."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
         self._all: dict[str, Client] = {}
         self._factories: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._watch = _Watch(self)
-        server.sessions.on_end(self._session_ended)
+        sessions.on_end(self._session_ended)
 
-    def add(self, client: Client) -> Any:
-        """Take a client in; returns the proxy of its service factory."""
-        factory = servant.make(ServiceFactory(client), omero.api.ServiceFactory, server=self._server, session=client.session)
+    def add(self, client: Client, factory: Any) -> None:
+        """Take a client in, with the servant of its service factory, which is then found under `Client.identity`."""
         with self._lock:
             self._all[client.category] = client
             self._factories[client.identity.category] = factory
         client.connection.setCallback(self._watch)
-        return self._server.adapter.createProxy(client.identity)
 
     def of(self, connection: Any) -> Client | None:
         """Find the client of a connection."""
@@ -80,7 +72,7 @@ class Clients:
         self._forget(client)
         if not client.released:
             client.released = True
-            self._server.sessions.release(client.session, explicit=explicit, keep=client.detached)
+            self._sessions.release(client.session, explicit=explicit, keep=client.detached)
 
     def _forget(self, client: Client) -> None:
         with self._lock:

@@ -8,24 +8,19 @@ object does not have is answered with an error and noted in the log: nothing pre
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import omero
-
 from omero_devserver.wire.access import USER_GROUP, caller, require_group
-from omero_devserver.wire.faults import as_ice, fault
+from omero_devserver.wire.faults import as_ice
 from omero_devserver.wire.signatures import Signature, operations, signature
 
 if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
-
-log = logging.getLogger(__name__)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -56,6 +51,19 @@ class Call:
         who = self.caller
         require_group(self.server.store, self.session, group=USER_GROUP, who=who)
         return who
+
+    def service(self, name: str, implementation: object, interface: Any) -> Any:
+        """Give the session a servant under `name`, and return its proxy (not yet cast)."""
+        self.session.services[name] = make(implementation, interface, server=self.server, session=self.session)
+        return self.server.proxy(self.session, name)
+
+    def stateful(self, implementation: Any, interface: Any) -> Any:
+        """Give the session a new stateful service, and return its proxy (not yet cast).
+
+        The implementation learns its name in the session (`name`), so that it can drop itself at `close`.
+        """
+        implementation.name = f"{interface.ice_staticId()}@{uuid.uuid4()}"
+        return self.service(implementation.name, implementation, interface)
 
 
 def slow(method: Method) -> Method:
@@ -93,20 +101,6 @@ def make(implementation: object, interface: type, *, server: Server, session: Se
     made = _classes[interface]()
     made.implementation, made.server, made.session = implementation, server, session
     return made
-
-
-class Journal:
-    """Counts calls, and names the operations that were wanted and are not there."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.missing: Counter[str] = Counter()
-
-    def not_implemented(self, where: str) -> Any:
-        """Note a missing operation; returns the exception for the client."""
-        self.missing[where] += 1
-        log.warning("not implemented: %s", where)
-        return fault(omero.InternalException, f"not implemented by the development server: {where}")
 
 
 def _method(interface: type, operation: str) -> tuple[str, Callable[..., Any]]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,11 @@ import omero
 import omero.ObjectFactoryRegistrar
 import omero.rtypes
 
-from omero_devserver.repository.disk import Disk
+from omero_devserver.files.disk import Disk
 from omero_devserver.store.store import Store
-from omero_devserver.wire import router, servant
 from omero_devserver.wire.certificate import certificate_in
 from omero_devserver.wire.clients import Clients
+from omero_devserver.wire.journal import Journal
 from omero_devserver.wire.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -56,22 +55,27 @@ class Options:
 
 
 class Server:
-    """A running server; `close` ends it."""
+    """Everything that servants share; listens when a door is opened (see `entry.start`), until `close`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         options.data.mkdir(parents=True, exist_ok=True)
-        self.journal = servant.Journal()
+        self.journal = Journal()
         self.store = Store(options.data / "omero.sqlite", root_password=options.root_password)
         self.disk = Disk(data=options.data, store=self.store)
         self.sessions = Sessions(self.store)
-        self.clients = Clients(self)
+        self.clients = Clients(self.sessions)
         self.sessions.on_end(_close_services)
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
         self.requests = ThreadPoolExecutor(REQUESTS, thread_name_prefix="request")
         self.communicator = _communicator(certificate_in(options.data / "certificate"))
         self.adapter = self._listen()
         self.ssl_port, self.tcp_port = self._ports()
+
+    def open(self, servant: Any, identity: str) -> None:
+        """Let clients in, to a servant that anybody may call."""
+        self.adapter.add(servant, self.communicator.stringToIdentity(identity))
+        self.adapter.activate()
 
     def close(self) -> None:
         """Stop listening, wait for calls that are being answered, close the database."""
@@ -82,23 +86,9 @@ class Server:
         self.requests.shutdown(wait=True)
         self.store.close()
 
-    def service(self, session: Session, name: str, implementation: object, interface: Any) -> Any:
-        """Give a session a servant under `name`, and return its proxy (not yet cast)."""
-        made = servant.make(implementation, interface, server=self, session=session)
-        session.services[name] = made
-        return self.proxy(session, name)
-
     def proxy(self, session: Session, name: str) -> Any:
         """Give the proxy of a session's servant (not yet cast)."""
         return self.adapter.createProxy(Ice.Identity(name, session.uuid))
-
-    def stateful(self, session: Session, implementation: Any, interface: Any) -> Any:
-        """Give a session a new stateful service, and return its proxy (not yet cast).
-
-        The implementation learns its name in the session (`name`), so that it can drop itself at `close`.
-        """
-        implementation.name = f"{interface.ice_staticId()}@{uuid.uuid4()}"
-        return self.service(session, implementation.name, implementation, interface)
 
     def _listen(self) -> Any:
         host = self.options.host
@@ -111,8 +101,6 @@ class Server:
             ports = " or ".join(str(port) for port in (self.options.ssl_port, self.options.tcp_port) if port)
             raise PortInUse(f"Cannot listen on {host}, port {ports or 'any'}: another program uses it.") from error
         adapter.addServantLocator(_Locator(self), "")
-        adapter.add(router.servant(router.Router(self)), self.communicator.stringToIdentity(router.IDENTITY))
-        adapter.activate()
         return adapter
 
     def _ports(self) -> tuple[int, int]:

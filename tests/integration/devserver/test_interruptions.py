@@ -15,8 +15,8 @@ import omero
 import pytest
 
 from tests.fixtures.omero import OmeroServer, started
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, delete, images_of, make_user, new_dataset, rows
 from tests.fixtures.waiting import wait_until
-from tests.integration.devserver.conftest import PASSWORD, InPlace, User, delete, images_of, make_user, new_dataset, rows
 
 STEP_SECONDS = 0.6
 
@@ -24,7 +24,7 @@ KILLED_CLIENT = """
 import os, signal, sys
 import omero.clients
 from pathlib import Path
-from tests.integration.devserver.conftest import InPlace
+from tests.fixtures.omero_client import InPlace
 host, port, user, password, source = sys.argv[1:]
 client = omero.client(host, int(port))
 client.createSession(user, password)

@@ -19,7 +19,7 @@ import tifffile
 from omero.gateway import BlitzGateway
 
 from tests.fixtures.omero import OmeroServer
-from tests.integration.devserver.conftest import PASSWORD, InPlace, User, new_dataset
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, new_dataset
 
 COMMAND = "import sys; from omero.cli import argv; sys.exit(argv(['omero', *sys.argv[1:]]))"
 

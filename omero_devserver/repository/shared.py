@@ -25,7 +25,7 @@ class SharedResources:
         found = omero.grid.RepositoryMap()
         found.descriptions = call.server.store.get(SERVER, "OriginalFile", [call.server.disk.root_id])
         managed = ManagedRepository(user=who.user)
-        proxy = call.server.service(call.session, MANAGED, managed, omero.grid.ManagedRepository)
+        proxy = call.service(MANAGED, managed, omero.grid.ManagedRepository)
         found.proxies = [omero.grid.RepositoryPrx.uncheckedCast(proxy)]
         return found
 

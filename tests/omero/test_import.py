@@ -16,8 +16,8 @@ import tifffile
 from omero.rtypes import rbool, rstring
 
 from tests.fixtures.omero import OmeroServer
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, delete, images_of, new_dataset, rows
 from tests.fixtures.waiting import wait_until
-from tests.integration.devserver.conftest import PASSWORD, InPlace, User, delete, images_of, new_dataset, rows
 
 LEFT_BY_A_FAILURE = "select f.name, f.size, f.hash from FilesetEntry e join e.originalFile f where e.fileset.id = :id"
 

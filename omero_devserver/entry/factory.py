@@ -12,7 +12,7 @@ import omero.all
 from omero.rtypes import rlong
 
 from omero_devserver.cmd.requests import submit
-from omero_devserver.services.catalogue import create, stateless
+from omero_devserver.entry.catalogue import create, stateless
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.access import SYSTEM_GROUP
 from omero_devserver.wire.faults import fault

@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import Glacier2
 import Ice
+import omero
+import omero.api
 
+from omero_devserver.entry.factory import ServiceFactory
 from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
+from omero_devserver.wire.servant import make
 
 if TYPE_CHECKING:
     from omero_devserver.wire.server import Server
@@ -60,8 +64,10 @@ class Router:
             Unknown group, or a user without one.
         """
         session = self._joined(user, password) or self._login(user, password, current.ctx)
-        client = Client(server=self._server, session=session, connection=current.con)
-        return Glacier2.SessionPrx.uncheckedCast(self._server.clients.add(client))
+        client = Client(session=session, connection=current.con)
+        factory = make(ServiceFactory(client), omero.api.ServiceFactory, server=self._server, session=session)
+        self._server.clients.add(client, factory)
+        return Glacier2.SessionPrx.uncheckedCast(self._server.adapter.createProxy(client.identity))
 
     def delay(self, user: str) -> float:
         """Say how long to wait, in seconds, before a refusal is sent to `user`."""

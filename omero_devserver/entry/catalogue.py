@@ -9,6 +9,7 @@ import omero
 import omero.all
 import omero.grid
 
+from omero_devserver.repository.shared import SharedResources
 from omero_devserver.services.admin import Admin
 from omero_devserver.services.configuration import Configuration
 from omero_devserver.services.containers import Containers
@@ -19,7 +20,6 @@ from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.services.raw_pixels import RawPixels
 from omero_devserver.services.rois import Rois
 from omero_devserver.services.session_service import SessionService
-from omero_devserver.services.shared import SharedResources
 from omero_devserver.services.types import Types
 from omero_devserver.services.update import Update
 from omero_devserver.wire.faults import fault
@@ -80,7 +80,7 @@ def stateless(call: Call, name: str) -> Any:
     if name not in STATELESS:
         raise fault(omero.ApiUsageException, f"No such service: {name}")
     module, short = (omero.grid if name.startswith("omero.grid.") else omero.api), name.rpartition(".")[2]
-    proxy = call.server.service(call.session, name, STATELESS[name](), getattr(module, short))
+    proxy = call.service(name, STATELESS[name](), getattr(module, short))
     return getattr(module, short + "Prx").uncheckedCast(proxy)
 
 
@@ -94,5 +94,5 @@ def create(call: Call, kind: str) -> Any:
     """
     if kind not in STATEFUL:
         raise call.server.journal.not_implemented(f"ServiceFactory.create{kind}")
-    proxy = call.server.stateful(call.session, STATEFUL[kind](), getattr(omero.api, kind))
+    proxy = call.stateful(STATEFUL[kind](), getattr(omero.api, kind))
     return getattr(omero.api, kind + "Prx").uncheckedCast(proxy)

@@ -16,8 +16,8 @@ from omero.gateway import BlitzGateway
 from omero.rtypes import rstring
 
 from tests.fixtures.omero import OmeroServer
+from tests.fixtures.omero_client import PASSWORD, User
 from tests.fixtures.waiting import wait_until
-from tests.integration.devserver.conftest import PASSWORD, User
 
 
 def principal(name: str, group: str | None) -> Any:

@@ -15,7 +15,7 @@ from omero.gateway import BlitzGateway
 from omero.model import ExperimenterGroupI
 
 from tests.fixtures.omero import OmeroServer, started
-from tests.integration.devserver.conftest import PASSWORD, User
+from tests.fixtures.omero_client import PASSWORD, User
 
 
 def test_a_gateway_logs_in_over_ssl_and_stays_there_or_leaves_it(devserver: OmeroServer, user: User) -> None:
