@@ -11,6 +11,7 @@ from omero.rtypes import rlong, rstring, unwrap
 
 from omero_devserver.store.caller import SERVER
 from omero_devserver.store.errors import NameTaken
+from omero_devserver.store.people import ROOT
 from omero_devserver.wire.access import ALL_GROUPS, SYSTEM_GROUP, USER_GROUP, require_group
 from omero_devserver.wire.faults import fault
 
@@ -124,6 +125,24 @@ class Admin:
         """Create an administrator."""
         return self._create(call, user, None, [SYSTEM_GROUP])
 
+    def createRestrictedSystemUser(self, call: Call, user: Any, privileges: Iterable[Any]) -> int:
+        """Create an administrator who holds only some privileges; returns his id."""
+        return self._create(call, user, None, [SYSTEM_GROUP], _known(call, privileges))
+
+    def createRestrictedSystemUserWithPassword(self, call: Call, user: Any, privileges: Iterable[Any], password: Any) -> int:
+        """Create an administrator who holds only some privileges; returns his id."""
+        return self._create(call, user, unwrap(password), [SYSTEM_GROUP], _known(call, privileges))
+
+    def setAdminPrivileges(self, call: Call, user: Any, privileges: Iterable[Any]) -> None:
+        """Give and take privileges of an administrator."""
+        _require(call, "ModifyUser")
+        wanted = _known(call, privileges)
+        people = call.server.store.people
+        if user.id.val == ROOT and wanted != people.every_privilege():
+            raise fault(omero.ApiUsageException, "cannot remove light administrator privileges from the root user")
+        _no_elevation(call, wanted - people.privileges(user.id.val))
+        people.set_privileges(user.id.val, wanted)
+
     def createExperimenter(self, call: Call, user: Any, default: Any, groups: Iterable[Any]) -> int:
         """Create a user without a password; returns his id."""
         return self._create(call, user, None, _ids(default, groups))
@@ -194,8 +213,12 @@ class Admin:
             raise fault(omero.ApiUsageException, f"No such experimenter: {name}")
         call.server.store.people.set_password(user, unwrap(password) or "")
 
-    def _create(self, call: Call, user: Any, password: str | None, groups: list[int]) -> int:
+    def _create(
+        self, call: Call, user: Any, password: str | None, groups: list[int], privileges: frozenset[str] | None = None
+    ) -> int:
         _require(call, "ModifyUser")
+        if SYSTEM_GROUP in groups:
+            _no_elevation(call, call.server.store.people.every_privilege() if privileges is None else privileges)
         with _names():
             return call.server.store.people.add_user(
                 user.omeName.val,
@@ -204,6 +227,7 @@ class Admin:
                 first_name=unwrap(user.firstName) or "",
                 last_name=unwrap(user.lastName) or "",
                 admin=SYSTEM_GROUP in groups,
+                privileges=privileges,
             )
 
     def _own(self, call: Call, group: Any, users: Iterable[Any], *, owner: bool) -> None:
@@ -253,6 +277,20 @@ def _require(call: Call, privilege: str, *, owner_of: int | None = None) -> None
     require_group(call.server.store, call.session, group=SYSTEM_GROUP, who=who)
     if privilege not in who.privileges:
         raise fault(omero.SecurityViolation, f"You do not have the privilege {privilege}")
+
+
+def _known(call: Call, privileges: Iterable[Any]) -> frozenset[str]:
+    values = [unwrap(privilege.value) for privilege in privileges]
+    for value in values:
+        if value not in call.server.store.people.every_privilege():
+            raise fault(omero.ApiUsageException, f"unknown light administrator privilege: {value}")
+    return frozenset(values)
+
+
+def _no_elevation(call: Call, gained: frozenset[str]) -> None:
+    # AdminImpl.assertNoPrivilegeElevation of OMERO's source.
+    if gained - call.caller.privileges:
+        raise fault(omero.SecurityViolation, "cannot give administrator privileges that current user does not have")
 
 
 def _ids(default: Any, groups: Iterable[Any] | None) -> list[int]:

@@ -93,7 +93,7 @@ class People:
         """
         if SYSTEM_GROUP not in self.memberships(user).member_of:
             return frozenset()
-        every = {str(row[0]) for row in self._rows.rows("SELECT c_value FROM t_AdminPrivilege")}
+        every = self.every_privilege()
         taken = self._rows.rows(
             "SELECT name FROM map_value"
             " WHERE root = 'Experimenter' AND object = ? AND field = 'config' AND lower(value) = 'false'",
@@ -101,10 +101,13 @@ class People:
         )
         return frozenset(every - {str(row[0]).removeprefix("AdminPrivilege:") for row in taken})
 
+    def every_privilege(self) -> frozenset[str]:
+        """Values of AdminPrivilege that a full administrator holds."""
+        return frozenset(str(row[0]) for row in self._rows.rows("SELECT c_value FROM t_AdminPrivilege"))
+
     def set_privileges(self, user: int, privileges: frozenset[str]) -> None:
         """Make an administrator a restricted one with these privileges, or a full one with all of them."""
-        every = {str(row[0]) for row in self._rows.rows("SELECT c_value FROM t_AdminPrivilege")}
-        settings = [(f"AdminPrivilege:{value}", "false") for value in sorted(every - privileges)]
+        settings = [(f"AdminPrivilege:{value}", "false") for value in sorted(self.every_privilege() - privileges)]
         self._rows.set_map("Experimenter", user, "config", settings)
 
     def check_password(self, name: str, password: str) -> bool:
@@ -144,8 +147,11 @@ class People:
         first_name: str,
         last_name: str,
         admin: bool = False,
+        privileges: frozenset[str] | None = None,
     ) -> int:
         """Make a user that is in `groups` (the first is its default), in group `user`, and, if `admin`, in `system`.
+
+        `privileges` are those of an administrator who does not get all of them.
 
         Raises
         ------
@@ -162,6 +168,8 @@ class People:
             for group in dict.fromkeys(wanted):
                 self.add_member(user, group)
             self.set_password(user, password)
+            if privileges is not None:
+                self.set_privileges(user, privileges)
             return user
 
     def add_member(self, user: int, group: int, *, owner: bool = False) -> None:
