@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop test check unit build clean
+.PHONY: help setup demo stop test check unit tested build clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -33,6 +33,9 @@ check: setup ## lint, format, types, who imports whom
 
 unit: setup ## the tests that need neither a database nor an OMERO
 	$(RUN) -m pytest tests/unit
+
+tested: setup ## what describes OMERO's behaviour, on the server of OMERO_HOST; writes docs/tested.md
+	$(RUN) -m pytest tests/omero --tested docs/tested.md
 
 build: setup ## the wheel and the source release, in dist/
 	$(RUN) -m build

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.laboratory",
     "tests.fixtures.samples",
     "tests.fixtures.services",
+    "tests.fixtures.tested",
 ]
 
 

@@ -74,6 +74,7 @@ def _settings(call: Call) -> dict[str, str]:
     server = call.server
     return CLIENT_DEFAULTS | {
         "omero.version": VERSION,
+        "omero.devserver.version": VERSION,  # a real server gives an administrator "" for a name that it does not know
         "omero.db.patch": "0",
         "omero.data.dir": str(server.options.data),
         "omero.sessions.timeout": str(DEFAULT_IDLE_MILLISECONDS),
