@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Logging in: names, passwords, groups, both ports; texts as recorded on a real server."""
+"""Logging in: names, passwords, groups, texts as recorded on a real server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from omero.gateway import BlitzGateway
 from omero.model import ExperimenterGroupI
 
-from tests.fixtures.omero import OmeroServer, started
+from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, User
 
 
@@ -25,16 +25,6 @@ def test_a_gateway_logs_in_over_ssl_and_stays_there_or_leaves_it(devserver: Omer
         assert gateway.getUser().getName() == user.name
         assert gateway.getGroupFromContext().getName() == user.group
         gateway.close()
-
-
-def test_a_client_logs_in_over_tcp(devserver: OmeroServer, user: User) -> None:
-    router = f"OMERO.Glacier2/router:tcp -p {devserver.tcp_port} -h {devserver.host}"
-    client = omero.client([f"--omero.host={devserver.host}", f"--Ice.Default.Router={router}"])
-    try:
-        session = client.createSession(user.name, PASSWORD)
-        assert session.getAdminService().getEventContext().userName == user.name
-    finally:
-        client.closeSession()
 
 
 def test_a_wrong_password_and_an_unknown_user_are_refused_in_the_recorded_words(devserver: OmeroServer, user: User) -> None:
@@ -108,14 +98,6 @@ def test_the_security_context_of_a_session_can_be_changed_to_a_group_of_mine(dev
         assert client.sf.getAdminService().getEventContext().groupName == user.other_group
         with pytest.raises(omero.SecurityViolation, match="is not a member of group 0"):
             client.sf.setSecurityContext(ExperimenterGroupI(0, False))
-
-
-def test_what_is_not_there_says_so_and_is_written_to_the_log(tmp_path: Any) -> None:
-    with started(tmp_path / "data") as server, server.client() as root:
-        with pytest.raises(omero.InternalException) as refused:
-            root.sf.getShareService().getOwnShares(True)
-        assert refused.value.message == "not implemented by the development server: IShare.getOwnShares"
-        assert server.missing() == ["IShare.getOwnShares"]
 
 
 def test_a_closed_service_is_not_there_any_more(client: Any) -> None:
