@@ -8,7 +8,7 @@ wait in a pool. Nesting is by thread: what runs inside a transaction reads and w
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,10 +25,11 @@ _BUSY_SECONDS = 30.0
 
 
 class Database:
-    """One SQLite file; open until `close`."""
+    """One SQLite file; open until `close`. `before_commit` may raise, and nothing is committed then."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, before_commit: Callable[[], None] | None = None) -> None:
         self._path = path
+        self._before_commit = before_commit
         self._write = threading.RLock()
         self._here = threading.local()
         self._pool: list[sqlite3.Connection] = []
@@ -75,6 +76,8 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
+                    if self._before_commit is not None:
+                        self._before_commit()
                     connection.commit()
                 finally:
                     connection.rollback()  # does nothing after a commit

@@ -25,7 +25,7 @@ from omero_devserver.store.save import Save
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -38,10 +38,17 @@ class Store:
     """OMERO objects in the file at `path`, made with its first rows if it does not exist.
 
     Safe for any number of threads. `root_password` is that of user root at the first start; later it is not looked at.
+    `before_commit` is called by every transaction just before its commit; if it raises, nothing is committed.
     """
 
-    def __init__(self, path: Path, *, root_password: str = "omero") -> None:  # noqa: S107  (OMERO's own default)
-        self._database = Database(path)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        root_password: str = "omero",  # noqa: S107  (OMERO's own default)
+        before_commit: Callable[[], None] | None = None,
+    ) -> None:
+        self._database = Database(path, before_commit=before_commit)
         self._rows = Rows(self._database)
         with self._database.writing() as connection:
             create_tables(connection)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from omero_devserver.wire.access import USER_GROUP, caller, require_group
 from omero_devserver.wire.faults import as_ice
+from omero_devserver.wire.moments import CALL_AFTER, CALL_BEFORE
 from omero_devserver.wire.signatures import Signature, operations, signature
 
 if TYPE_CHECKING:
@@ -145,7 +146,9 @@ def _run(servant: Any, where: str, operation: str, answer: Signature, arguments:
     if session is not None:
         server.sessions.use(session)
         first = Call(server=server, session=session, context=current.ctx, connection=current.con)
+    server.moments.reached(CALL_BEFORE, operation=where, session=session, connection=current.con)
     result = method(first, *arguments[:-1])
+    server.moments.reached(CALL_AFTER, operation=where, session=session, connection=current.con)
     if not answer.accepts(result):
         raise TypeError(f"{result!r} is no {answer.result}")
     return result

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import Ice
@@ -18,6 +19,7 @@ from omero_devserver.store.store import Store
 from omero_devserver.wire.certificate import certificate_in
 from omero_devserver.wire.clients import Clients
 from omero_devserver.wire.journal import Journal
+from omero_devserver.wire.moments import DATABASE_COMMIT, Moments
 from omero_devserver.wire.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -61,7 +63,12 @@ class Server:
         self.options = options
         options.data.mkdir(parents=True, exist_ok=True)
         self.journal = Journal()
-        self.store = Store(options.data / "omero.sqlite", root_password=options.root_password)
+        self.moments = Moments()
+        self.store = Store(
+            options.data / "omero.sqlite",
+            root_password=options.root_password,
+            before_commit=partial(self.moments.reached, DATABASE_COMMIT),
+        )
         self.disk = Disk(data=options.data, store=self.store)
         self.sessions = Sessions(self.store)
         self.clients = Clients(self.sessions)
@@ -79,6 +86,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening, wait for calls that are being answered, close the database."""
+        self.moments.close()
         self.communicator.destroy()
         for session in self.sessions.all():
             self.sessions.end(session)
