@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from functools import reduce
 from typing import TYPE_CHECKING
 
+from omero_devserver.files.murmur3 import murmur3_32, murmur3_128
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-# In the order in which a real server prefers them (recorded: facts 1). The two Murmur3 ones are not there.
-ALGORITHMS = ("SHA1-160", "MD5-128", "CRC-32", "Adler-32", "File-Size-64")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -29,8 +30,8 @@ def digest(path: Path, algorithm: str) -> str:
     Returns
     -------
     str
-        Hexadecimal, lower case. `File-Size-64` is the size as 8 bytes, little-endian (recorded: 33,024 gives
-        ``0081000000000000``).
+        Hexadecimal, lower case. Those that are numbers come with their lowest byte first, as OMERO's Java library writes
+        them (`ome.util.checksum`; recorded for `File-Size-64`: 33,024 gives ``0081000000000000``).
 
     Raises
     ------
@@ -41,15 +42,36 @@ def digest(path: Path, algorithm: str) -> str:
     """
     if algorithm == "File-Size-64":
         return path.stat().st_size.to_bytes(8, "little").hex()
-    if algorithm in _ROLLING:
-        rolling, value = _ROLLING[algorithm]
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                value = rolling(chunk, value)
-        return f"{value:08x}"
+    return _OF_BYTES[algorithm](_chunks(path)).hex()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, _HASHES[algorithm]).hexdigest()
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
-_ROLLING: dict[str, tuple[Callable[[bytes, int], int], int]] = {"CRC-32": (zlib.crc32, 0), "Adler-32": (zlib.adler32, 1)}
-_HASHES = {"SHA1-160": "sha1", "MD5-128": "md5"}
+def _hashed(name: str) -> Callable[[Iterable[bytes]], bytes]:
+    def compute(chunks: Iterable[bytes]) -> bytes:
+        hashed = hashlib.new(name, usedforsecurity=False)
+        for chunk in chunks:
+            hashed.update(chunk)
+        return hashed.digest()
+
+    return compute
+
+
+def _rolled(step: Callable[[bytes, int], int], start: int) -> Callable[[Iterable[bytes]], bytes]:
+    return lambda chunks: reduce(lambda value, chunk: step(chunk, value), chunks, start).to_bytes(4, "little")
+
+
+_OF_BYTES: dict[str, Callable[[Iterable[bytes]], bytes]] = {
+    "SHA1-160": _hashed("sha1"),
+    "MD5-128": _hashed("md5"),
+    "Murmur3-128": murmur3_128,
+    "Murmur3-32": murmur3_32,
+    "CRC-32": _rolled(zlib.crc32, 0),
+    "Adler-32": _rolled(zlib.adler32, 1),
+}
+# In the order in which a real server prefers them (recorded: facts 1).
+ALGORITHMS = (*_OF_BYTES, "File-Size-64")
