@@ -7,6 +7,7 @@ out proxies to it. Clients notice no difference.
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,18 @@ import omero.api
 from omero_devserver.entry.factory import ServiceFactory
 from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
+from omero_devserver.wire.moments import LOGIN
 from omero_devserver.wire.servant import make
 
 if TYPE_CHECKING:
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
 
+log = logging.getLogger(__name__)
+
 IDENTITY = "OMERO.Glacier2/router"
 SECONDS_AFTER_SECOND_FAILURE = 3  # recorded: the first wrong password answers at once, each further one takes 3 s
+INTERNAL_ERROR = "Internal error. Please contact your administrator:\n"  # as a real server, when its database has gone
 SESSION_TIMEOUT_SECONDS, ACM_TIMEOUT_SECONDS = 600, 60
 
 
@@ -68,6 +73,25 @@ class Router:
         factory = make(ServiceFactory(client), omero.api.ServiceFactory, server=self._server, session=session)
         self._server.clients.add(client, factory)
         return Glacier2.SessionPrx.uncheckedCast(self._server.adapter.createProxy(client.identity))
+
+    def answer_login(self, callback: Any, user: str, password: str, current: Any) -> None:
+        """Answer `createSession`: at once, or late when passwords of this user were wrong before."""
+        try:
+            self._server.moments.reached(LOGIN, connection=current.con)
+        except (Ice.UserException, Ice.LocalException) as refusal:
+            callback.ice_exception(refusal)
+            return
+        try:
+            callback.ice_response(self.createSession(user, password, current))
+        except Glacier2.PermissionDeniedException as refusal:
+            late = threading.Timer(self.delay(user), callback.ice_exception, [refusal])
+            late.daemon = True  # the end of the server waits for no refusal
+            late.start()
+        except (Ice.UserException, Ice.LocalException) as refusal:
+            callback.ice_exception(refusal)
+        except Exception as error:  # the edge: a client must get an exception that logins may raise
+            log.exception("fault in a login")
+            callback.ice_exception(Glacier2.PermissionDeniedException(f"{INTERNAL_ERROR}{error}"))
 
     def delay(self, user: str) -> float:
         """Say how long to wait, in seconds, before a refusal is sent to `user`."""
@@ -142,14 +166,7 @@ def servant(router: Router) -> Any:
         """Adapter between Ice and `Router`."""
 
         def createSession_async(self, callback: Any, user: str, password: str, current: Any) -> None:
-            try:
-                callback.ice_response(router.createSession(user, password, current))
-            except Glacier2.PermissionDeniedException as refusal:
-                late = threading.Timer(router.delay(user), callback.ice_exception, [refusal])
-                late.daemon = True  # the end of the server waits for no refusal
-                late.start()
-            except Glacier2.CannotCreateSessionException as refusal:
-                callback.ice_exception(refusal)
+            router.answer_login(callback, user, password, current)
 
         def createSessionFromSecureConnection_async(self, callback: Any, current: Any) -> None:
             callback.ice_exception(Glacier2.PermissionDeniedException("log in with name and password"))

@@ -63,6 +63,11 @@ class Clients:
         with self._lock:
             return next((client for client in self._all.values() if client.connection == connection), None)
 
+    def connections(self, session: str | None = None) -> list[Any]:
+        """List the connections of all clients, or of those that have joined the session of that uuid."""
+        with self._lock:
+            return [one.connection for one in self._all.values() if session is None or one.session.uuid == session]
+
     def factory(self, category: str) -> Any:
         """Find the servant of a service factory by the category of its identity; None if that client has gone."""
         return self._factories.get(category)
