@@ -25,6 +25,7 @@ from omero_devserver.repository import naming
 from omero_devserver.repository.journal import ImportLog
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
+from omero_devserver.wire.moments import DISK_WRITE
 
 if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
@@ -107,6 +108,7 @@ def make_folders(server: Server, who: Caller, path: str) -> None:
     done = ""
     for number, name in enumerate(part for part in path.split("/") if part):
         done = f"{done}/{name}".lstrip("/")
+        server.moments.reached(DISK_WRITE, path=server.disk.below_root(done))
         server.disk.below_root(done).mkdir(exist_ok=True)
         if server.disk.row_id(done) is None:
             owner = replace(SERVER, group=USER_GROUP) if number == 0 else replace(who, privileged=True)
@@ -119,6 +121,7 @@ def _new_folder(server: Server, who: Caller) -> str:
     while True:
         folder = naming.template_folder(user=user, user_id=who.user, time=now)
         place = server.disk.below_root(folder)
+        server.moments.reached(DISK_WRITE, path=place)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             place.mkdir()

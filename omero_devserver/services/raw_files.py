@@ -15,6 +15,7 @@ from omero_devserver.files import checksums
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
+from omero_devserver.wire.moments import DISK_WRITE
 from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class RawFiles(Stateful):
         path = self._located()
         left = memoryview(bytes(content))[:length]
         with _resource(path):
+            call.server.moments.reached(DISK_WRITE, path=path)
             self._changed = True
             while left:
                 written = os.pwrite(self._opened(), left, position)
