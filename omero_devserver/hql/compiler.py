@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 
 from omero_devserver.hql import functions, paths, tree
 from omero_devserver.hql.discriminators import discriminator_sql
-from omero_devserver.hql.errors import EmptyListError, HqlError, NotExecutableError, NullParameterError, ParameterTypeError
+from omero_devserver.hql.errors import (
+    EmptyListError,
+    HqlError,
+    NotExecutableError,
+    NullParameterError,
+    ParameterTypeError,
+    PositionalError,
+    TooManyValuesError,
+)
+from omero_devserver.hql.lexer import tokenize
 from omero_devserver.hql.values import Argument, Value, ValueKind
 from omero_devserver.model.schema import ENTITIES
 from omero_devserver.model.tables import table
@@ -59,6 +68,8 @@ class Compiler:
                 return self._literal(node)
             case tree.Parameter():
                 return self._parameter(node, None)
+            case tree.Positional():
+                raise PositionalError(count=sum(token.is_symbol("?") for token in tokenize(self.text)))
             case tree.Path():
                 return self._path(node)
             case tree.Star():
@@ -145,7 +156,7 @@ class Compiler:
         if argument.elements is None:
             return Value(sql=self._bind(argument.value), type=argument.type)
         if len(argument.elements) > _MOST_ELEMENTS:
-            raise ParameterTypeError(name=node.name, wanted=f"at most {_MOST_ELEMENTS} values", given=str(len(argument.elements)))
+            raise TooManyValuesError(name=node.name, most=_MOST_ELEMENTS)
         # One argument however many there are: no limit of SQLite's is met, and the statement stays the same.
         return Value(sql=f"(SELECT value FROM json_each({self._bind(json.dumps(argument.elements))}))", list=True)
 
@@ -247,8 +258,11 @@ class Compiler:
     def _index(self, node: tree.Call) -> Value:
         inner = self.value(node.arguments[0]) if len(node.arguments) == 1 else None
         alias = inner.alias if inner is not None else None
-        if alias is None or alias.field is None or not alias.field.ordered:
+        if alias is None or alias.field is None or alias.parent is None:
             raise HqlError(f"index() wants an element of a list [{self.text}]")
+        if not alias.field.ordered:
+            collection = f"{alias.parent.entity.full_name}.{alias.field.name}"
+            raise HqlError(f"Property index does not exist in collection {collection}")
         return Value(sql=f"{alias.table}.position", type="RInt")
 
     def _case(self, node: tree.Case) -> Value:

@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cursor: a place in a row of tokens."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from omero_devserver.hql.errors import HqlError
 from omero_devserver.hql.lexer import Token, TokenKind
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omero_devserver.hql import tree
+
 
 class Cursor:
-    """Looks at and takes tokens one by one; `text` is the query, for messages."""
+    """Looks at and takes tokens one by one.
 
-    def __init__(self, *, tokens: tuple[Token, ...], text: str) -> None:
-        self.text = text
+    text:     the query, for messages.
+    subquery: parses a query that stands inside an expression; queries hold expressions, and these queries.
+    """
+
+    def __init__(self, *, tokens: tuple[Token, ...], text: str, subquery: Callable[[Cursor], tree.Query]) -> None:
+        self.text, self.subquery = text, subquery
         self._tokens = tokens
         self._at = 0
 

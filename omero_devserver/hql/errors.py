@@ -4,8 +4,10 @@
 HqlError                 the query is wrong or not supported: omero.QueryException
 ├── DmlError             no query but an update or delete statement: omero.ApiUsageException
 ├── NullParameterError   a parameter without a value: omero.ApiUsageException
+├── PositionalError      a parameter without a name: omero.ApiUsageException
 ├── EmptyListError       an empty list where values are wanted: omero.ApiUsageException
 ├── ParameterTypeError   a parameter of another type than its column: omero.InternalException
+├── TooManyValuesError   a longer list than the database takes: omero.InternalException
 ├── UnsendableError      a value that has no RType: omero.ApiUsageException
 └── NotExecutableError   SQL that the database refuses: omero.ApiUsageException, or omero.ValidationException
 """
@@ -30,6 +32,13 @@ class NullParameterError(HqlError):
         self.name = name
 
 
+class PositionalError(HqlError):
+    """The query has parameters without names, and clients can give values to named ones only."""
+
+    def __init__(self, *, count: int) -> None:
+        super().__init__(f"Expected positional parameter count: {count}, actual parameters: []")
+
+
 class EmptyListError(HqlError):
     """A list without elements, which Hibernate turns into `in ()`."""
 
@@ -43,6 +52,13 @@ class ParameterTypeError(HqlError):
     def __init__(self, *, name: str, wanted: str, given: str) -> None:
         super().__init__(f"Parameter {name} is compared with {wanted} but given as {given}.")
         self.name, self.wanted, self.given = name, wanted, given
+
+
+class TooManyValuesError(HqlError):
+    """A list with more values than PostgreSQL's driver can bind."""
+
+    def __init__(self, *, name: str, most: int) -> None:
+        super().__init__(f"Parameter {name} has more than {most} values.")
 
 
 class UnsendableError(HqlError):

@@ -134,19 +134,13 @@ def _symbol(cursor: Cursor) -> tree.Expression:
         return tree.Negative(_primary(cursor))
     if cursor.take_symbol("+"):
         return _primary(cursor)
-    if cursor.peek.is_symbol("?"):
-        raise HqlError(f"positional parameters are not supported [{cursor.text}]")
+    if cursor.take_symbol("?"):
+        return tree.Positional()
     if not cursor.take_symbol("("):
         raise cursor.unexpected()
-    inner = _subquery(cursor) if cursor.peek.is_word("select", "from") else parse_condition(cursor)
+    inner = tree.Subquery(cursor.subquery(cursor)) if cursor.peek.is_word("select", "from") else parse_condition(cursor)
     cursor.need_symbol(")")
     return inner
-
-
-def _subquery(cursor: Cursor) -> tree.Subquery:
-    from omero_devserver.hql.parser import parse_query  # noqa: PLC0415  (queries hold expressions, and these queries)
-
-    return tree.Subquery(parse_query(cursor))
 
 
 def _number(text: str) -> int | float:

@@ -24,7 +24,7 @@ def parse(text: str) -> tree.Query:
     HqlError
         The text is no query, or has a part that is not supported.
     """
-    cursor = Cursor(tokens=tokenize(text), text=text)
+    cursor = Cursor(tokens=tokenize(text), text=text, subquery=parse_query)
     if cursor.peek.is_word("update", "delete", "insert"):
         raise DmlError(text=text)
     query = parse_query(cursor)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omero_devserver.hql.errors import HqlError, NotExecutableError, UnsendableError
+from omero_devserver.hql.errors import HqlError, NotExecutableError
 from omero_devserver.hql.scope import Alias, Scope, detail, field_of
 from omero_devserver.hql.values import Value, ValueKind
 from omero_devserver.model.schema import ENTITIES, Entity, Field, Kind, UnknownEntityError, find_class
@@ -155,12 +155,17 @@ class _Walk:
 
     def _details(self, rest: Sequence[str]) -> Value:
         if not rest:
-            raise UnsendableError(what=f"{self.at.entity.full_name}$Details")
+            return self._all_details()
         name = rest[0]
         if name == "permissions":
             return self._permissions(rest[1:])
         column, target = detail(name, self.at, self.scope.text)
         return self._reference(f"{self.at.table}.{column}", ENTITIES[target], f"details.{name}", rest[1:])
+
+    def _all_details(self) -> Value:
+        columns = [f"{self.at.table}.{DETAILS[name][0]}" for name in ("owner", "group", "creationEvent", "updateEvent")]
+        sql = f"printf('%d;%d;%d;%d;%d', {', '.join([self._permissions(()).sql, *columns])})"
+        return Value(sql=sql, kind=ValueKind.DETAILS, entity=self.at.entity)
 
     def _permissions(self, rest: Sequence[str]) -> Value:
         group = "id" if self.at.entity.name == "ExperimenterGroup" else DETAILS["group"][0]

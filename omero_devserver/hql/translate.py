@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from omero_devserver.hql import paths, tree
 from omero_devserver.hql.compiler import Compiler
 from omero_devserver.hql.errors import HqlError, NotExecutableError
+from omero_devserver.hql.names import with_full_names
 from omero_devserver.hql.parser import parse
 from omero_devserver.hql.scope import Alias, RowFilter, Scope
 from omero_devserver.hql.values import Argument, Value, ValueKind
@@ -51,6 +52,11 @@ class Statement:
     distinct: bool
 
     @property
+    def roots(self) -> bool:
+        """Whether its rows are objects of one entity, with what is fetched into them."""
+        return self.form is tree.Form.ROW and len(self.columns) == 1 and self.columns[0].value.kind is ValueKind.ENTITY
+
+    @property
     def fetches_collections(self) -> bool:
         """Whether a root comes in several rows because its collections are fetched; limits then count roots."""
         return any(fetch.alias.field is not None for fetch in self.fetches)
@@ -73,8 +79,8 @@ def translate(text: str, arguments: Mapping[str, Argument], row_filter: RowFilte
     HqlError
         The query or its parameters are wrong, or it uses something that is not supported.
     """
-    query = parse(text)
-    quoted = _with_full_names(text, query)
+    quoted = with_full_names(text)
+    query = parse(quoted)
     bound: dict[str, object] = {}
     scope = Scope(row_filter=row_filter, text=quoted)
     compiler = Compiler(scope=scope, arguments=arguments, bound=bound, subquery=_subquery)
@@ -241,16 +247,3 @@ def _check_distinct_order(value: Value, selected: list[Value]) -> None:
     plain = _COLUMN.fullmatch(value.sql) is not None and value.sql.split(".")[0] in tables
     if not plain and value.sql not in {v.sql for v in selected}:
         raise NotExecutableError(why="for SELECT DISTINCT, ORDER BY expressions must appear in select list", in_select=False)
-
-
-def _with_full_names(text: str, query: tree.Query) -> str:
-    """Name classes as Hibernate does in its messages."""
-    for source in query.sources:
-        name = ".".join(source.path.parts)
-        try:
-            entity = find_class(name)
-        except UnknownEntityError:
-            continue
-        if name == entity.name:
-            text = re.sub(rf"(?<![\w.]){name}(?![\w.])", entity.full_name, text)
-    return text

@@ -30,6 +30,11 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Positional:
+    """A parameter without a name, `?`; clients cannot give it a value."""
+
+
+@dataclass(frozen=True, slots=True)
 class Path:
     """An alias, a property or a class name, cut at the dots."""
 
@@ -194,6 +199,7 @@ class Subquery:
 Expression = (
     Literal
     | Parameter
+    | Positional
     | Path
     | Star
     | Negative

@@ -21,6 +21,7 @@ class ValueKind(StrEnum):
     TYPE = "type"  # `type(x)`: likewise
     CLASS_NAME = "class name"  # a class written in the query
     PERMISSIONS = "permissions"  # of a row: `sql` is its id
+    DETAILS = "details"  # of a row, as a whole: `sql` is their five columns as text
     UNIT = "unit"  # `sql` is the number, `unit_sql` the unit
     BYTES = "bytes"
     NAMED_VALUE = "named value"  # an element of a map, as a whole

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero
 import omero.sys
 
 from omero_devserver.model.schema import Kind, UnknownEntityError, entity_of, find_class
+from omero_devserver.services.text import full_text
 from omero_devserver.store.caller import SERVER
+from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -41,8 +44,12 @@ class Query:
 
     def findByString(self, call: Call, kind: str, field: str, value: str) -> Any:
         """Load the one object whose field has that text."""
-        return _unique(self.findAllByString(call, kind, field, value, True, None), "findByString")
+        name = entity(kind)
+        parameters = omero.sys.ParametersI().addString("value", value)
+        hql = f"select o from {name} o where o.{property_of(name, field)} = :value"
+        return _unique(call.server.store.objects(call.user, hql, parameters), "findByString")
 
+    @slow
     def findAllByString(
         self,
         call: Call,
@@ -52,18 +59,23 @@ class Query:
         case_sensitive: bool,
         filter_: Any,
     ) -> list[Any]:
-        """Load the objects whose field has that text; not case-sensitive also finds it as a part (recorded: facts 7)."""
-        parameters = omero.sys.ParametersI().addString("value", value if case_sensitive else f"%{value.lower()}%")
+        """Load the objects whose field has that text as a part (``QueryImpl.findAllByString`` in OMERO's source)."""
+        name = entity(kind)
+        path = f"o.{property_of(name, field)}"
+        parameters = omero.sys.ParametersI().addString("value", f"%{value if case_sensitive else value.lower()}%")
         parameters.theFilter = filter_
-        condition = f"o.{field} = :value" if case_sensitive else f"lower(o.{field}) like :value"
-        return call.server.store.objects(call.user, f"select o from {entity(kind)} o where {condition}", parameters)
+        hql = f"select o from {name} o where {path if case_sensitive else f'lower({path})'} like :value"
+        return call.server.store.objects(call.user, hql, parameters)
 
     def findByExample(self, call: Call, example: Any) -> Any:
         """Load the one object that has the fields of `example`."""
         return _unique(self.findAllByExample(call, example, None), "findByExample")
 
+    @slow
     def findAllByExample(self, call: Call, example: Any, filter_: Any) -> list[Any]:
         """Load the objects that have the scalar fields of `example`."""
+        if example is None:
+            raise fault(omero.ApiUsageException, "An example is wanted.")
         found = entity_of(example)
         parameters = omero.sys.ParametersI()
         parameters.theFilter = filter_
@@ -76,14 +88,31 @@ class Query:
         where = f" where {' and '.join(conditions)}" if conditions else ""
         return call.server.store.objects(call.user, f"select o from {found.name} o{where}", parameters)
 
+    @slow
+    def findAllByFullText(self, call: Call, kind: str, query: str, parameters: Any) -> list[Any]:
+        """Load the objects whose texts have the words of `query`, found as soon as they are saved."""
+        return full_text(call, entity(kind), query, parameters)
+
+    @slow
     def findByQuery(self, call: Call, hql: str, parameters: Any) -> Any:
         """Run HQL that gives one object or none."""
-        return _unique(call.server.store.objects(call.user, hql, parameters), hql)
+        try:
+            return _unique(call.server.store.objects(call.user, hql, parameters), hql)
+        except ValuesSelected as error:
+            text = (
+                f"Query named:\n\t{hql}\nhas returned an Object of type {error.kind} that cannot be cast to ome.model.IObject\n"
+                "Queries must return IObjects when using findByQuery."
+            )
+            raise fault(omero.ApiUsageException, text) from None
 
     @slow
     def findAllByQuery(self, call: Call, hql: str, parameters: Any) -> list[Any]:
         """Run HQL that gives objects."""
-        return call.server.store.objects(call.user, hql, parameters)
+        try:
+            return call.server.store.objects(call.user, hql, parameters)
+        except ValuesSelected:
+            # A real server sends the values in place of objects, and then this is what its client sees (recorded: facts 7).
+            raise Ice.UnknownLocalException("Ice::EncapsulationException: the query gives values, not objects") from None
 
     @slow
     def projection(self, call: Call, hql: str, parameters: Any) -> list[Any]:
@@ -110,6 +139,21 @@ def entity(kind: str) -> str:
     if not found.concrete:
         raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.")
     return found.name
+
+
+def property_of(kind: str, field: str) -> str:
+    """Check that a class has a property.
+
+    Raises
+    ------
+    omero.ApiUsageException
+        It has none of that name (recorded: facts 7).
+    """
+    found = find_class(kind)
+    if field not in found.fields and field != "id":
+        text = f"could not resolve property: {field} of: {found.full_name}"
+        raise fault(omero.ApiUsageException, f"{text}; nested exception is org.hibernate.QueryException: {text}")
+    return field
 
 
 def _unique(found: list[Any], query: str) -> Any:

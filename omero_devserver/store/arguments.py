@@ -6,12 +6,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import Ice
 import omero
 
 from omero_devserver.hql.errors import HqlError
 from omero_devserver.hql.values import Argument
-from omero_devserver.model.schema import SCALAR_TYPES
+from omero_devserver.model.schema import SCALAR_TYPES, entity_of
 from omero_devserver.store.refusals import api_usage
+
+_NO_CLASS = "ome.conditions.ApiUsageException"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +41,10 @@ def read_arguments(parameters: Any) -> dict[str, Argument]:
     ------
     omero.ApiUsageException
         A parameter is None.
+    Ice.UnknownException
+        A parameter is an object.
     HqlError
-        A parameter is of a kind that no query takes.
+        A parameter is of another kind that no query takes.
     """
     given = parameters.map if parameters is not None and parameters.map else {}
     return {name: _argument(name, value) for name, value in given.items()}
@@ -56,6 +61,10 @@ def read_page(parameters: Any) -> Page:
 def _argument(name: str, value: Any) -> Argument:
     if value is None:
         raise api_usage("Parameter argument may not be null.")
+    if isinstance(value, omero.RObject):
+        # A fault of the real server's own conversion, recorded; it does not say so by an exception of its own.
+        found = entity_of(value.val).full_name if value.val is not None else "null"
+        raise Ice.UnknownException(f"{_NO_CLASS}: Value object should be of type: omero.model.IObject and not: {found}")
     if isinstance(value, omero.RCollection):
         elements = [_scalar(name, element) for element in value.val or ()]
         return Argument(

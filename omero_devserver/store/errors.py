@@ -2,10 +2,15 @@
 """Errors of the store that are no exceptions of OMERO's own.
 
     StoreError
-    ├── GraphFailed    a Delete2 cannot be carried out; clients get it as a response, omero.cmd.GraphException
+    ├── GraphFailed    a graph request is refused; clients get it as a response, omero.cmd.GraphException
+    ├── BadOption      a child option of a graph request that says nothing, or two things at once
+    ├── BadTarget      a graph request names a class that it does not work on
+    ├── NotInGroup     the destination of a Chgrp2 is a group that the caller is not in
+    ├── NoGroupOwned   a Chown2 by somebody who owns no group
     ├── NoSuchUser     a name or id that is no Experimenter
     ├── NoSuchGroup    a name or id that is no ExperimenterGroup
-    └── NameTaken      a user or group of that name exists
+    ├── NameTaken      a user or group of that name exists
+    └── ValuesSelected objects are wanted of a query that gives values; what clients get depends on the operation
 
 Everything else that the store refuses is raised as OMERO's exception (omero.ValidationException and so on).
 """
@@ -21,6 +26,33 @@ class GraphFailed(StoreError):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+class BadOption(StoreError):
+    """A child option cannot be understood; the text is that of the real server."""
+
+
+class BadTarget(StoreError):
+    """A request does not work on rows of that class."""
+
+    def __init__(self, *, kind: str) -> None:
+        super().__init__(f"cannot target {kind}")
+        self.kind = kind
+
+
+class NotInGroup(StoreError):
+    """The caller may not move anything into that group."""
+
+    def __init__(self, *, group: int) -> None:
+        super().__init__("not a member of the chgrp destination group")
+        self.group = group
+
+
+class NoGroupOwned(StoreError):
+    """The caller leads no group, so that there is nobody whose data it could give away."""
+
+    def __init__(self) -> None:
+        super().__init__("not an owner of any group")
 
 
 class NoSuchUser(StoreError):
@@ -45,3 +77,11 @@ class NameTaken(StoreError):
     def __init__(self, *, name: str) -> None:
         super().__init__(f"The name '{name}' is in use.")
         self.name = name
+
+
+class ValuesSelected(StoreError):
+    """A query found rows, but of values, where objects are wanted."""
+
+    def __init__(self, *, kind: str) -> None:
+        super().__init__(f"The query gives values ({kind}), not objects.")
+        self.kind = kind

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections import defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import omero
@@ -13,26 +13,17 @@ import omero.model
 from omero.rtypes import rbool, rclass, rdouble, rlist, rmap, robject, rstring, rtype
 
 from omero_devserver.hql.discriminators import DISCRIMINATORS
-from omero_devserver.hql.errors import (
-    DmlError,
-    EmptyListError,
-    HqlError,
-    NotExecutableError,
-    NullParameterError,
-    ParameterTypeError,
-    UnsendableError,
-)
+from omero_devserver.hql.errors import HqlError, UnsendableError
 from omero_devserver.hql.translate import Column, Fetch, Statement, translate
 from omero_devserver.hql.tree import Form
 from omero_devserver.hql.values import ValueKind
 from omero_devserver.model.schema import ENTITIES
 from omero_devserver.store.arguments import Page, read_arguments, read_page
+from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.store.graph import WRAPPERS, Graph
-from omero_devserver.store.refusals import api_usage, invalid
+from omero_devserver.store.query_faults import refused_as_recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from omero_devserver.store.access import Access
     from omero_devserver.store.rows import Rows
 
@@ -52,35 +43,45 @@ class Query:
 
         A root comes once if its collections are fetched, and limits then count roots; joined without fetch, it comes once
         a row (both: real server, recorded).
+
+        Raises
+        ------
+        ValuesSelected
+            It found rows of something else.
         """
-        with _translated_errors(text), self._rows.reading():
+        with refused_as_recorded(text), self._rows.reading():
             statement = translate(text, read_arguments(parameters), self._access.row_filter)
-            if len(statement.columns) != 1 or statement.columns[0].value.kind is not ValueKind.ENTITY:
-                raise api_usage(f"The query selects values, not objects; call projection: {text}")
-            page = read_page(parameters)
-            in_memory = statement.fetches_collections
-            found = self._run(statement, None if in_memory else page)
-            ids = [row[0] for row in found]
-            if in_memory or statement.distinct:
-                ids = list(dict.fromkeys(ids))
-            if in_memory and not page.everything:
-                ids = ids[page.offset :] if page.limit is None else ids[page.offset : page.offset + page.limit]
-                kept = set(ids)
-                found = [row for row in found if row[0] in kept]
-            self._load(statement, found)
-            root = _root(statement.columns[0])
-            return [None if row_id is None else self._graph.get(root, row_id) for row_id in ids]
+            if statement.roots:
+                return self._roots(statement, read_page(parameters))
+            found = self._run(statement, read_page(parameters))
+            if found:
+                raise ValuesSelected(kind=type(found[0][0]).__name__ if len(statement.columns) == 1 else "rows")
+            return []
 
     def project(self, text: str, parameters: Any) -> list[list[Any]]:
         """Run a query and give each row as RTypes; a row of a single null is empty (real server, recorded)."""
-        with _translated_errors(text), self._rows.reading():
+        with refused_as_recorded(text), self._rows.reading():
             statement = translate(text, read_arguments(parameters), self._access.row_filter)
-            for column in statement.columns:
-                if column.value.kind is ValueKind.BYTES:
-                    raise UnsendableError(what="[B")
-            found = self._run(statement, read_page(parameters))
+            page = read_page(parameters)
+            if statement.roots:
+                return [[] if one is None else [robject(one)] for one in self._roots(statement, page)]
+            found = self._run(statement, page)
             self._load(statement, found)
             return [self._row(statement, row) for row in found]
+
+    def _roots(self, statement: Statement, page: Page) -> list[Any]:
+        in_memory = statement.fetches_collections
+        found = self._run(statement, None if in_memory else page)
+        ids = [row[0] for row in found]
+        if in_memory or statement.distinct:
+            ids = list(dict.fromkeys(ids))
+        if in_memory and not page.everything:
+            ids = ids[page.offset :] if page.limit is None else ids[page.offset : page.offset + page.limit]
+            kept = set(ids)
+            found = [row for row in found if row[0] in kept]
+        self._load(statement, found)
+        root = _root(statement.columns[0])
+        return [None if row_id is None else self._graph.get(root, row_id) for row_id in ids]
 
     def _run(self, statement: Statement, page: Page | None) -> list[sqlite3.Row]:
         sql = statement.sql + (page.sql() if page is not None else "")
@@ -150,6 +151,10 @@ class Query:
                 return rclass(ENTITIES[raw].full_name)
             case ValueKind.PERMISSIONS:
                 return _permissions(raw)
+            case ValueKind.DETAILS:
+                raise UnsendableError(what=_details(column, raw))
+            case ValueKind.BYTES:
+                raise UnsendableError(what=f"[B:[B@{zlib.crc32(raw):08x}")
             case ValueKind.UNIT:
                 return _unit(column.value.unit_type, raw, row[column.at + 1])
             case _:
@@ -161,6 +166,14 @@ def _root(column: Column) -> str:
     if entity is None:
         raise TypeError("A column of entities has no entity.")
     return entity.root
+
+
+def _details(column: Column, raw: str) -> str:
+    """Name the details of a row as the server's message does."""
+    permissions, user, group, created, updated = map(int, raw.split(";"))
+    inner = f"perm={omero.model.PermissionsI(permissions)};user={user};group={group};create={created};update={updated}"
+    name = column.value.entity.full_name if column.value.entity is not None else ""
+    return f"{name}$Details:Details:{{{inner}}}"
 
 
 def _permissions_of(obj: Any) -> Any:
@@ -178,28 +191,3 @@ def _permissions(perm1: int) -> Any:
 def _unit(unit_type: str, number: float, unit: str) -> Any:
     symbol = getattr(omero.model, f"{unit_type}I")(number, unit).getSymbol()
     return rmap({"value": rdouble(number), "unit": rstring(unit), "symbol": rstring(symbol)})
-
-
-@contextmanager
-def _translated_errors(text: str) -> Iterator[None]:
-    """Make errors of HQL the exceptions that a real server was recorded to raise."""
-    try:
-        yield
-    except (DmlError, EmptyListError) as error:
-        nested = (
-            "org.hibernate.hql.QueryExecutionRequestException"
-            if isinstance(error, DmlError)
-            else "org.hibernate.hql.ast.QuerySyntaxException"
-        )
-        raise api_usage(f"{error}; nested exception is {nested}: {error}") from error
-    except (NullParameterError, UnsendableError) as error:
-        raise api_usage(str(error)) from error
-    except NotExecutableError as error:
-        raise (api_usage if error.in_select else invalid)(str(error)) from error
-    except ParameterTypeError as error:
-        message = f" Wrapped Exception: (java.lang.ClassCastException):\n{error}"
-        raise omero.InternalException("", "ome.conditions.InternalException", message.strip()) from error
-    except HqlError as error:
-        raise omero.QueryException(
-            "", "org.hibernate.hql.ast.QuerySyntaxException", f"Illegal query:{text or ''}\n{error}"
-        ) from error

@@ -75,7 +75,6 @@ def test_words_of_the_language_may_name_things(alias: str) -> None:
         ("", "unexpected end of subtree"),
         ("select d.id from Dataset d; select 1", "unexpected char: ';'"),
         ("select d from Dataset d right join d.imageLinks l", "right joins are not supported"),
-        ("select d from Dataset d where d.id = ?", "positional parameters are not supported"),
         ("select new Thing(d.id) from Dataset d", "new thing"),
     ],
 )

@@ -234,8 +234,8 @@ def test_nulls_come_last_as_in_postgresql(lab: Lab, alice: Caller) -> None:
         ("select median(d.id) from Dataset d", omero.QueryException, "median is not supported"),
         ("select d.id, size(d.imageLinks) from Dataset d", omero.ApiUsageException, "could not execute query"),
         ("select d.id from Dataset d where size(d.imageLinks) > 3", omero.ValidationException, "could not execute query"),
-        ("select d.details from Dataset d", omero.ApiUsageException, "Unsupported conversion to rtype"),
-        ("select x.bytes from Mask x", omero.ApiUsageException, "Unsupported conversion to rtype"),
+        ("select d.id from Dataset d where d.id = ?", omero.ApiUsageException, "Expected positional parameter count: 1"),
+        ("select d from Dataset d orderby d.id", omero.QueryException, "unexpected token: orderby near line 1, column 46"),
         ("select d.name, count(l) from Dataset d join d.imageLinks l", omero.ApiUsageException, "GROUP BY"),
         ("select l.id from Dataset d join fetch d.imageLinks l", omero.QueryException, "owner of the fetched"),
         ("delete from Dataset", omero.ApiUsageException, "Not supported for DML"),
@@ -248,6 +248,24 @@ def test_what_is_wrong_is_refused_as_by_the_real_server(
     with pytest.raises(error) as raised:
         lab.store.project(alice, text, None)
     assert message in raised.value.message
+
+
+def test_a_value_that_cannot_be_sent_is_refused_once_there_is_a_row(lab: Lab, alice: Caller) -> None:
+    mask = m.MaskI()
+    mask.bytes = bytes([255])
+    roi = m.RoiI()
+    for text in ("select d.details from Dataset d", "select x.bytes from Mask x"):
+        assert lab.store.project(alice, text, None) == []
+    roi.addShape(mask)
+    lab.save(alice, roi)
+    dataset = lab.dataset(alice)
+    with pytest.raises(omero.ApiUsageException, match=r"Unsupported conversion to rtype from \[B:\[B@[0-9a-f]+"):
+        lab.store.project(alice, "select x.bytes from Mask x", None)
+    event = dataset.details.creationEvent.id.val
+    with pytest.raises(omero.ApiUsageException) as raised:
+        lab.store.project(alice, "select d.details from Dataset d", None)
+    inside = f"perm=rwr---;user={alice.user};group={alice.group};create={event};update={event}"
+    assert raised.value.message.endswith(f"Dataset$Details:Details:{{{inside}}}")
 
 
 @pytest.mark.parametrize("where", ["d.id = :x", "d.id in (:x)"])
