@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from omero_devserver.wire.sessions import Session
 
 NO_CONNECTION = "Internal error. Please contact your administrator:\nCannot acquire connection"
-RECORDED_SIZE = 10
-RECORDED_WAIT_SECONDS = 95.0
 WITHOUT_DATABASE = frozenset(
     f"Handle.{operation}" for operation in ("getStatus", "getResponse", "getRequest", "addCallback", "removeCallback", "close")
 )
@@ -56,7 +54,7 @@ class _Held:
 class Pool:
     """The connections of `server`: `size` of them, and who finds none waits for `wait_seconds`. Size 0: nobody gets one."""
 
-    def __init__(self, server: Server, *, size: int = RECORDED_SIZE, wait_seconds: float = RECORDED_WAIT_SECONDS) -> None:
+    def __init__(self, server: Server, *, size: int, wait_seconds: float) -> None:
         self._size, self._wait_seconds = size, wait_seconds
         self._held: list[_Held] = []
         self._waiting = 0

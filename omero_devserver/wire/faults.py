@@ -44,7 +44,9 @@ def as_ice(error: Exception, *, where: str) -> Any:
     ----------
     error : Exception
         Exceptions of Ice and OMERO pass, with their null texts filled: a null string in them ends the interpreter's
-        marshalling. Anything else is a fault of this server: logged with its traceback, sent as InternalException.
+        marshalling. What the operating system refused becomes ResourceError, as on a real server (it says so of folders it
+        cannot make: RepositoryDaoImpl). Anything else is a fault of this server: logged with its traceback, sent as
+        InternalException.
     where : str
         Interface and operation, for the message.
 
@@ -60,6 +62,9 @@ def as_ice(error: Exception, *, where: str) -> Any:
         return error
     if isinstance(error, (Ice.UserException, Ice.LocalException)):
         return error
+    if isinstance(error, OSError):
+        log.warning("in %s: %s", where, error)
+        return fault(omero.ResourceError, f"{error.filename} ({error.strerror})" if error.filename else str(error))
     trace = "".join(traceback.format_exception(error))
     log.error("fault in %s\n%s", where, trace)
     return omero.InternalException(trace, type(error).__name__, f"{where}: {error}")
