@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omero_devserver.wire.access import USER_GROUP, caller, require_group
 from omero_devserver.wire.faults import as_ice
 from omero_devserver.wire.moments import CALL_AFTER, CALL_BEFORE
-from omero_devserver.wire.signatures import Signature, operations, signature
+from omero_devserver.wire.signatures import Signature, asynchronous_twin, operations, signature
 
 if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_classes: dict[type, type] = {}
+_classes: dict[tuple[type, type], type] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +68,17 @@ class Call:
 
 
 def slow(method: Method) -> Method:
-    """Mark a method that may take long: it runs on a worker thread, so that no dispatch thread of Ice is held.
+    """Mark a method that may take long: it runs on a worker thread, so that no dispatch thread of Ice is held."""
+    method.threads = "workers"  # type: ignore[attr-defined]
+    return method
 
-    Only operations that answer asynchronously (AMD) can be marked; `make` refuses others.
+
+def waiting(method: Method) -> Method:
+    """Mark a method that waits for another program, which calls this server before it answers.
+
+    It runs on threads of its own: were it on a worker thread, the calls that it waits for might find none free.
     """
-    method.slow = True  # type: ignore[attr-defined]
+    method.threads = "waiters"  # type: ignore[attr-defined]
     return method
 
 
@@ -96,24 +102,27 @@ def make(implementation: object, interface: type, *, server: Server, session: Se
     Ice.Object
         To be given to an object adapter or a servant locator.
     """
-    if interface not in _classes:
-        methods = dict(_method(interface, operation) for operation in operations(interface))
-        _classes[interface] = type(interface.__name__ + "Servant", (interface,), methods)
-    made = _classes[interface]()
+    key = (interface, type(implementation))
+    if key not in _classes:
+        members: dict[str, Any] = {}
+        for operation in operations(interface):
+            members |= _members(interface, operation, type(implementation))
+        _classes[key] = type(interface.__name__ + "Servant", (interface,), members)
+    made = _classes[key]()
     made.implementation, made.server, made.session = implementation, server, session
     return made
 
 
-def _method(interface: type, operation: str) -> tuple[str, Callable[..., Any]]:
+def _members(interface: type, operation: str, implementation: type) -> dict[str, Any]:
     answer = signature(interface, operation)
+    threads = getattr(getattr(implementation, operation, None), "threads", None)
     where = f"{interface.__name__}.{operation}"
 
     def asynchronous(self: Any, callback: Any, *arguments: Any) -> None:
-        work = getattr(self.implementation, operation, None)
-        if getattr(work, "slow", False):
-            self.server.workers.submit(_answer, callback, self, where, operation, answer, arguments)
-        else:
+        if threads is None:
             _answer(callback, self, where, operation, answer, arguments)
+        else:
+            getattr(self.server, threads).submit(_answer, callback, self, where, operation, answer, arguments)
 
     def synchronous(self: Any, *arguments: Any) -> Any:
         try:
@@ -121,7 +130,11 @@ def _method(interface: type, operation: str) -> tuple[str, Callable[..., Any]]:
         except Exception as error:  # noqa: BLE001  the edge: whatever it is, Ice gets an exception that it can send
             raise as_ice(error, where=where) from None
 
-    return (operation + "_async", asynchronous) if answer.asynchronous else (operation, synchronous)
+    if answer.asynchronous:
+        return {f"{operation}_async": asynchronous}
+    if threads is not None:
+        return {f"{operation}_async": asynchronous, f"_op_{operation}": asynchronous_twin(interface, operation)}
+    return {operation: synchronous}
 
 
 def _answer(callback: Any, servant: Any, where: str, operation: str, answer: Signature, arguments: Any) -> None:

@@ -8,6 +8,7 @@ results. So they are read once from the generated modules: every line ``X._op_y 
 from __future__ import annotations
 
 import ast
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -30,10 +31,13 @@ class Signature:
 
     asynchronous: the servant's method is `NAME_async` and answers through a callback (Ice calls it AMD).
     result:       the name of the result's type in the generated code, None for void.
+    declaration:  the expression of the generated code that declares the operation, in `module`.
     """
 
     asynchronous: bool
     result: str | None
+    declaration: str
+    module: str
 
     def accepts(self, value: object) -> bool:
         """Tell whether `value` can be sent as the result; checks what is cheap: texts, numbers, RTypes."""
@@ -78,6 +82,31 @@ def signature(interface: type, operation: str) -> Signature:
     raise LookupError(f"{interface.__name__} has no operation {operation}")
 
 
+def asynchronous_twin(interface: type, operation: str) -> Any:
+    """Declare an operation again, as one that is answered through a callback.
+
+    Which of the two it is concerns only the servant, and is nowhere on the wire: a class derived from `interface` that has
+    the twin as `_op_NAME` is called as `NAME_async`.
+
+    Parameters
+    ----------
+    interface : type
+        A generated servant class.
+    operation : str
+        Name as in the Slice definition.
+
+    Returns
+    -------
+    IcePy.Operation
+        To be an attribute of the derived class.
+    """
+    found = signature(interface, operation)
+    declaration: Any = ast.parse(found.declaration, mode="eval")
+    declaration.body.args[_ASYNCHRONOUS].value = True
+    # The text is that of the installed generated code, which is executed at every import anyway.
+    return eval(compile(declaration, found.module, "eval"), vars(sys.modules[found.module]))  # noqa: S307
+
+
 def operations(interface: type) -> list[str]:
     """List the operations of a generated servant class, without those of every Ice object."""
     names = (name.removeprefix("_op_") for name in dir(interface) if name.startswith("_op_"))
@@ -103,15 +132,15 @@ def _of_module(path: Path) -> list[tuple[tuple[str, str, str], Signature]]:
         if not separator:
             continue
         interface, _, operation = name.partition("._op_")
-        call: Any = ast.parse(line.strip().partition(" = ")[2], mode="eval").body
-        found.append(((module, interface, operation), _signature(call.args)))
+        found.append(((module, interface, operation), _signature(line.strip().partition(" = ")[2], path.stem)))
     return found
 
 
-def _signature(arguments: list[Any]) -> Signature:
-    if arguments[_OUT_PARAMETERS].elts:
-        # None of OMERO's interfaces has one; an answer with several values would need another kind of servant.
-        return Signature(asynchronous=arguments[_ASYNCHRONOUS].value, result="several")
-    result = arguments[_RESULT]
+def _signature(declaration: str, module: str) -> Signature:
+    call: Any = ast.parse(declaration, mode="eval").body
+    result = call.args[_RESULT]
     kind = ast.unparse(result.elts[1]) if isinstance(result, ast.Tuple) and result.elts else None
-    return Signature(asynchronous=arguments[_ASYNCHRONOUS].value, result=kind)
+    if call.args[_OUT_PARAMETERS].elts:
+        # None of OMERO's interfaces has one; an answer with several values would need another kind of servant.
+        kind = "several"
+    return Signature(asynchronous=call.args[_ASYNCHRONOUS].value, result=kind, declaration=declaration, module=module)
