@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""TIFF: what images a file holds, and their planes, read by tifffile.
+"""TIFF: what images a file holds, and their planes, read by tifffile, where there is no Bio-Formats.
 
-TIFF and OME-TIFF are the only formats so far. A plain TIFF's pages are time points, as Bio-Formats takes them (recorded:
+TIFF and OME-TIFF are the only formats. A plain TIFF's pages are time points, as Bio-Formats takes them (recorded:
 a stack of eight pages became sizeT 8); pages of another shape or type begin another image.
 """
 
@@ -10,16 +10,17 @@ from __future__ import annotations
 import itertools
 import logging
 import math
-from contextlib import contextmanager
-from dataclasses import dataclass
+import threading
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import tifffile
 
+from omero_devserver.formats import omexml
+from omero_devserver.formats.values import Channel, Found, Picture, Unreadable
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,97 +33,74 @@ _SAME_NAME = {"int8", "int16", "int32", "uint8", "uint16", "uint32"}
 _AXES = "TCSZYX"
 
 
-class Unreadable(Exception):
-    """The file holds no image that can be read; the text is Bio-Formats' own where it was recorded."""
+class Files:
+    """A TIFF and what it names; implements `values.Opened`."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: Any = None
+        self._lock = threading.Lock()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Length:
-    """A physical size: `unit` is a symbol as in OME-XML, as "µm"."""
+    def found(self) -> Found:
+        """Tell what it holds; a type of pixels that OMERO does not have is unreadable."""
+        try:
+            file = self._opened()
+            kind = "OMETiff" if file.is_ome else "TiffDelegate"
+            return Found(
+                pictures=_pictures(file),
+                plates=(),
+                reader=f"loci.formats.in.{kind}Reader",
+                format=kind,
+                graphics=False,
+                main=self._path.name,
+                used=(str(self._path),),
+            )
+        except Unreadable:
+            raise
+        except Exception as error:  # a broken header makes tifffile raise anything, from KeyError to MemoryError
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
 
-    value: float
-    unit: str
+    def planes(self, series: int) -> Stack:
+        """Give the pixels of one image."""
+        return _stacks(self._opened(), self._lock)[series]
 
+    def close(self) -> None:
+        """Give the file back."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One image of a file.
-
-    name:        as the file has it, or None.
-    pixels_type: OMERO's name of the pixel type.
-    format:      OMERO's name of the file format.
-    channels:    a name or None for each.
-    sizes:       physical size of a voxel by axis, X, Y and Z; an axis that the file does not tell is left out.
-    """
-
-    name: str | None
-    size_x: int
-    size_y: int
-    size_z: int
-    size_c: int
-    size_t: int
-    pixels_type: str
-    significant_bits: int
-    format: str
-    channels: tuple[str | None, ...]
-    sizes: dict[str, Length]
+    def _opened(self) -> Any:
+        if self._file is None:
+            self._file = _open(self._path)
+        return self._file
 
 
 class Stack:
-    """The planes of one image, while its file is open; `array` is T, C, samples, Z, Y, X (samples of RGB count as channels)."""
+    """The pixels of one image; `array` is T, C, samples, Z, Y, X (samples of RGB count as channels); see `values.Planes`."""
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, lock: threading.Lock) -> None:
+        self._array, self._lock = array, lock
         shape: Sequence[int] = array.shape
         self.size_t, self.size_z, self.size_y, self.size_x = shape[0], shape[3], shape[4], shape[5]
         self.samples = shape[2]
         self.size_c = shape[1] * shape[2]
         self.dtype = np.dtype("uint8") if array.dtype == bool else array.dtype
+        self.levels = ((self.size_x, self.size_y),)
 
-    def plane(self, z: int, c: int, t: int) -> NDArray[Any]:
+    def plane(self, z: int, c: int, t: int, level: int = 0) -> NDArray[Any]:
         """Read one plane, shape (Y, X); one whose data are cut off is black, and no error (recorded: facts 1)."""
         try:
-            read = np.asarray(self._array[t, c // self.samples, c % self.samples, z])
+            with self._lock:
+                read = np.asarray(self._array[t, c // self.samples, c % self.samples, z])
         except Exception as error:  # noqa: BLE001  tifffile and its codecs raise whatever they stumble over
             log.warning("no data for plane z=%d c=%d t=%d: %s: %s", z, c, t, type(error).__name__, error)
             read = np.zeros((self.size_y, self.size_x), self.dtype)
         return read.astype(self.dtype, copy=False)
 
-    def extremes(self, c: int) -> tuple[float, float]:
-        """Find the least and the greatest value of a channel."""
-        planes = [self.plane(z, c, t) for z, t in itertools.product(range(self.size_z), range(self.size_t))]
-        return min(float(plane.min()) for plane in planes), max(float(plane.max()) for plane in planes)
-
-
-def pictures(path: Path) -> list[Picture]:
-    """Read the headers of a file.
-
-    Raises
-    ------
-    Unreadable
-        It is no TIFF, has no pages, is broken, or has pixels of a type that OMERO does not have.
-    """
-    try:
-        with _opened(path) as file:
-            return _pictures(file)
-    except Unreadable:
-        raise
-    except Exception as error:  # a broken header makes tifffile raise anything, from KeyError to MemoryError
-        raise Unreadable(f"{type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def stack(path: Path, series: int) -> Iterator[Stack]:
-    """Open the planes of one image of a file for a block; raises as `pictures`, and IndexError for a series not there."""
-    with _opened(path) as file:
-        yield _stacks(file)[series]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Description:
-    name: str | None
-    channels: tuple[str | None, ...]
-    sizes: dict[str, Length]
+    def tile(self, z: int, c: int, t: int, x: int, y: int, width: int, height: int, level: int = 0) -> NDArray[Any]:
+        """Read a rectangle of a plane, shape (height, width)."""
+        return self.plane(z, c, t, level)[y : y + height, x : x + width]
 
 
 class _Pages:
@@ -171,8 +149,7 @@ class _Series:
         return plane
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Any:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic not in _MAGIC:
@@ -182,35 +159,34 @@ def _opened(path: Path) -> Iterator[Any]:
         opened = tifffile.TiffFile(path)
     except (tifffile.TiffFileError, ValueError, OSError) as error:
         raise Unreadable("No IFDs found") from error
-    with opened:
-        if not len(opened.pages):
-            raise Unreadable("No IFDs found")
-        yield opened
+    if not len(opened.pages):
+        opened.close()
+        raise Unreadable("No IFDs found")
+    return opened
 
 
-def _pictures(file: Any) -> list[Picture]:
-    stacks = _stacks(file)
-    described: Sequence[_Description] = _describe(file.ome_metadata) if file.is_ome else ()
+def _pictures(file: Any) -> tuple[Picture, ...]:
+    stacks = _stacks(file, threading.Lock())
+    described: Sequence[Picture | None] = omexml.document(file.ome_metadata).pictures if file.is_ome else ()
     if len(described) != len(stacks):
-        described = [_Description(name=None, channels=(), sizes={})] * len(stacks)
-    kind = "OMETiff" if file.is_ome else "TIFF"
-    return [_picture(stack, text, kind) for stack, text in zip(stacks, described, strict=True)]
+        described = [None] * len(stacks)
+    return tuple(_picture(stack, text) for stack, text in zip(stacks, described, strict=True))
 
 
-def _stacks(file: Any) -> list[Stack]:
+def _stacks(file: Any, lock: threading.Lock) -> list[Stack]:
     if file.is_ome or file.is_imagej:
-        return [Stack(_Series(series)) for series in file.series]
+        return [Stack(_Series(series), lock) for series in file.series]
     groups = itertools.groupby(file.pages, key=lambda page: (page.shape, page.dtype, page.axes))
-    return [Stack(_Pages(list(pages))) for _, pages in groups]
+    return [Stack(_Pages(list(pages)), lock) for _, pages in groups]
 
 
-def _picture(stack: Stack, text: _Description, kind: str) -> Picture:
+def _picture(stack: Stack, text: Picture | None) -> Picture:
     name = stack.dtype.name
     if name not in _SAME_NAME and name not in _TYPES:
         raise Unreadable(f"Unsupported pixel type: {name}")
-    channels = text.channels if len(text.channels) == stack.size_c else (None,) * stack.size_c
+    told = text is not None and len(text.channels) == stack.size_c
     return Picture(
-        name=text.name,
+        name=text.name if text is not None else None,
         size_x=stack.size_x,
         size_y=stack.size_y,
         size_z=stack.size_z,
@@ -218,23 +194,7 @@ def _picture(stack: Stack, text: _Description, kind: str) -> Picture:
         size_t=stack.size_t,
         pixels_type=_TYPES.get(name, name),
         significant_bits=stack.dtype.itemsize * 8,
-        format=kind,
-        channels=channels,
-        sizes=text.sizes,
+        order=text.order if text is not None else "XYCZT",
+        channels=text.channels if text is not None and told else (Channel(),) * stack.size_c,
+        sizes=text.sizes if text is not None else {},
     )
-
-
-def _describe(xml: str) -> list[_Description]:
-    # Expat of every supported Python refuses documents that grow without bound.
-    root = ET.fromstring(xml)  # noqa: S314
-    described = []
-    for image in root.iterfind("{*}Image"):
-        for pixels in image.iterfind("{*}Pixels"):
-            sizes = {
-                axis: Length(value=float(value), unit=pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-                for axis in "XYZ"
-                if (value := pixels.get(f"PhysicalSize{axis}")) is not None
-            }
-            channels = tuple(channel.get("Name") for channel in pixels.iterfind("{*}Channel"))
-            described.append(_Description(name=image.get("Name"), channels=channels, sizes=sizes))
-    return described

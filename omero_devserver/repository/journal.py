@@ -14,7 +14,7 @@ import tifffile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from omero_devserver.formats.tiff import Picture
+    from omero_devserver.formats.values import Found
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class ImportLog:
         """Say what reads the files."""
         self.line(f"Python {sys.version.split()[0]}, tifffile {tifffile.__version__}, {platform.platform()}")
 
-    def images(self, found: list[Picture]) -> None:
+    def images(self, found: Found) -> None:
         """Say what was found in the files."""
-        for number, one in enumerate(found):
+        for number, one in enumerate(found.pictures):
             sizes = f"{one.size_x} x {one.size_y} x {one.size_z}, {one.size_c} channels, {one.size_t} time points"
-            self.line(f"image {number}: {one.name}, {sizes}, {one.pixels_type}, {one.format}")
+            self.line(f"image {number}: {one.name}, {sizes}, {one.pixels_type}, {found.format}")

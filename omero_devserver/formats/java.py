@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Java: the one virtual machine of this process, with Bio-Formats in it, started when the first file is read.
+
+Bio-Formats is a jar that does not come with this package (GPL-2, 45 MB). It is looked for where the environment variable
+OMERO_DEVSERVER_BIOFORMATS says, else below this Python's prefix. The machine starts in this process and cannot be stopped or
+started again before the process ends.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+VARIABLE = "OMERO_DEVSERVER_BIOFORMATS"
+PROBE_SECONDS = 60
+OPTIONS = (
+    "-Xmx512m",
+    "-Xrs",  # signals stay with Python
+    "-Djava.awt.headless=true",
+    # One import needs little: a small collector, and code that is compiled quickly rather than well, start in half the time.
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+)
+
+
+class NoJava(Exception):
+    """Bio-Formats cannot be used in this process; the text says what is missing."""
+
+
+def jar() -> Path:
+    """Give the place of Bio-Formats' jar, whether it is there or not."""
+    given = os.environ.get(VARIABLE)
+    return Path(given) if given else Path(sys.prefix) / "share/bioformats/bioformats_package.jar"
+
+
+def check() -> None:
+    """See whether everything seems to be there, without starting anything.
+
+    Raises
+    ------
+    NoJava
+        The jar, Java or JPype is missing.
+    """
+    if not jar().is_file():
+        raise NoJava(f"no Bio-Formats at {jar()}")
+    if importlib.util.find_spec("jpype") is None:
+        raise NoJava("JPype1 is not installed")
+    _library()
+
+
+@functools.cache
+def loci() -> Any:
+    """Start the machine, if it does not run yet, and give Bio-Formats' package `loci`.
+
+    Raises
+    ------
+    NoJava
+        Something is missing, or Java cannot run here; the same at each call.
+    """
+    check()
+    library = _library()
+    _probe(library)
+    import jpype
+    import jpype.config
+
+    # Waiting for Java's threads at exit can hang; there is nothing in them that has to be finished.
+    jpype.config.onexit = False
+    jpype.config.destroy_jvm = False
+    try:
+        if not jpype.isJVMStarted():
+            jpype.startJVM(str(library), *OPTIONS, classpath=[str(jar())], convertStrings=False)
+        package = jpype.JPackage("loci")
+        package.common.DebugTools.setRootLevel("ERROR")
+    except Exception as error:  # JPype raises what it and Java think of: OSError, TypeError, exceptions of Java
+        raise NoJava(f"Java does not start: {error}") from error
+    return package
+
+
+def _library() -> Path:
+    import jpype
+
+    try:
+        return Path(jpype.getDefaultJVMPath())
+    except jpype.JVMNotFoundException as error:
+        raise NoJava("no Java is installed") from error
+
+
+def _probe(library: Path) -> None:
+    """Start the same machine in a process of its own: one that cannot start would end the process that it is in."""
+    program = library.parents[2] / "bin/java"
+    if not program.is_file():
+        return
+    try:
+        subprocess.run(
+            [program, *OPTIONS, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NoJava(f"Java does not start: {error}") from error

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Images: unsaved images with pixels, channels, planes and instrument, from what a reader found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import omero.model
+from omero.model.enums import UnitsLength, UnitsTime
+from omero.rtypes import rdouble, rint, rlong, rstring, rtime
+
+from omero_devserver.formats import colors
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from omero_devserver.formats.values import Channel, Color, Found, Objective, Picture, Plane, Quantity
+    from omero_devserver.store.store import Store
+
+NAME_LENGTH = 255
+
+
+class Values:
+    """Makes values of OMERO's model out of plain ones."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def enumeration(self, kind: str, value: str | None, otherwise: str | None = None) -> Any:
+        """Refer to an enumeration's value; to `otherwise` if the database does not have it, and None without that."""
+        for wanted in (value, otherwise):
+            known = self._store.enumeration(kind, wanted) if wanted is not None else None
+            if known is not None:
+                return getattr(omero.model, kind + "I")(rlong(known), False)
+        return None
+
+
+def text(value: str | None) -> Any:
+    """Wrap a text that may be missing."""
+    return None if value is None else rstring(value)
+
+
+def whole(value: int | None) -> Any:
+    """Wrap a whole number that may be missing."""
+    return None if value is None else rint(value)
+
+
+def number(value: float | None) -> Any:
+    """Wrap a number that may be missing."""
+    return None if value is None else rdouble(value)
+
+
+def moment(value: datetime | None) -> Any:
+    """Wrap a time that may be missing."""
+    return None if value is None else rtime(int(value.timestamp() * 1000))
+
+
+def length(value: Quantity | None) -> Any:
+    """Make a length; None if it is missing or its unit is none that OMERO knows."""
+    return _quantity(value, omero.model.LengthI, UnitsLength)
+
+
+def time(value: Quantity | None) -> Any:
+    """Make a span of time; None as with a length."""
+    return _quantity(value, omero.model.TimeI, UnitsTime)
+
+
+def paint(target: Any, color: Color | None) -> None:
+    """Set the four parts of a colour; nothing without one."""
+    if color is not None:
+        target.red, target.green = rint(color.red), rint(color.green)
+        target.blue, target.alpha = rint(color.blue), rint(color.alpha)
+
+
+def name_of_image(found: Found, series: int, settings: Any) -> str:
+    """Name an image after the user's choice or the file, and if there are several after itself as well.
+
+    As a real server does (recorded: facts 1; ome.formats.model.PixelsProcessor in OMERO's source).
+    """
+    given = settings.userSpecifiedName.val.strip() if settings.userSpecifiedName is not None else ""
+    name = given or found.main
+    if len(found.pictures) > 1:
+        own = (found.pictures[series].name or "").strip()
+        name = f"{name} [{own or series}]"
+    return name if len(name) <= NAME_LENGTH else "…" + name[1 - NAME_LENGTH :]
+
+
+class Images:
+    """The images of one fileset, in the order of the series; those with the same instrument share it."""
+
+    def __init__(self, store: Store, found: Found, settings: Any) -> None:
+        self._values = Values(store)
+        self._found, self._settings = found, settings
+        self._instruments: dict[int | None, Any] = {}
+        self._objectives: dict[tuple[int | None, Objective], Any] = {}
+
+    def built(self) -> list[Any]:
+        """Build them all; each gets the user's annotations, and series 0 as long as the import is not further."""
+        return [self._image(series, picture) for series, picture in enumerate(self._found.pictures)]
+
+    def _image(self, series: int, picture: Picture) -> Any:
+        image = omero.model.ImageI()
+        image.name = rstring(name_of_image(self._found, series, self._settings))
+        description = self._settings.userSpecifiedDescription
+        image.description = description if description is not None else text(picture.description)
+        image.series = rint(0)
+        image.acquisitionDate = moment(picture.acquired)
+        image.format = self._values.enumeration("Format", self._found.format, "Unknown")
+        if picture.instrument is not None or picture.objective is not None:
+            image.instrument = self._instrument(picture.instrument)
+        if picture.objective is not None:
+            image.objectiveSettings = omero.model.ObjectiveSettingsI()
+            image.objectiveSettings.objective = self._objective(picture.instrument, picture.objective)
+        image.addPixels(self._pixels(picture))
+        for annotation in self._settings.userSpecifiedAnnotationList or []:
+            if annotation is not None:
+                image.linkAnnotation(annotation)
+        return image
+
+    def _pixels(self, picture: Picture) -> Any:
+        pixels = omero.model.PixelsI()
+        pixels.sizeX, pixels.sizeY, pixels.sizeZ = rint(picture.size_x), rint(picture.size_y), rint(picture.size_z)
+        pixels.sizeC, pixels.sizeT = rint(picture.size_c), rint(picture.size_t)
+        pixels.sha1, pixels.significantBits = rstring("Pending..."), whole(picture.significant_bits or None)
+        pixels.pixelsType = self._values.enumeration("PixelsType", picture.pixels_type)
+        pixels.dimensionOrder = self._values.enumeration("DimensionOrder", picture.order)
+        pixels.timeIncrement = time(picture.time_increment)
+        chosen = list(self._settings.userSpecifiedPixels or [])
+        for place, axis in enumerate("XYZ"):
+            size = length(picture.sizes.get(axis))
+            if size is None and len(chosen) == len("XYZ"):
+                size = omero.model.LengthI(chosen[place], UnitsLength.MICROMETER)
+            setattr(pixels, f"physicalSize{axis}", size)
+        for channel in colors.completed(picture.channels, graphics=self._found.graphics):
+            pixels.addChannel(self._channel(channel))
+        for plane in picture.planes:
+            if plane.tells_something():
+                pixels.addPlaneInfo(_plane_info(plane))
+        return pixels
+
+    def _channel(self, channel: Channel) -> Any:
+        made, logical = omero.model.ChannelI(), omero.model.LogicalChannelI()
+        made.logicalChannel = logical
+        paint(made, channel.color)
+        logical.name, logical.fluor, logical.ndFilter = text(channel.name), text(channel.fluor), number(channel.nd_filter)
+        logical.emissionWave, logical.excitationWave = length(channel.emission), length(channel.excitation)
+        logical.pinHoleSize = length(channel.pinhole)
+        logical.photometricInterpretation = self._values.enumeration("PhotometricInterpretation", "Monochrome")
+        logical.illumination = self._values.enumeration("Illumination", channel.illumination, channel.illumination and "Other")
+        logical.mode = self._values.enumeration("AcquisitionMode", channel.mode, channel.mode and "Other")
+        logical.contrastMethod = self._values.enumeration("ContrastMethod", channel.contrast, channel.contrast and "Other")
+        return made
+
+    def _instrument(self, which: int | None) -> Any:
+        if which not in self._instruments:
+            self._instruments[which] = omero.model.InstrumentI()
+        return self._instruments[which]
+
+    def _objective(self, which: int | None, told: Objective) -> Any:
+        known = self._objectives.get((which, told))
+        if known is not None:
+            return known
+        made = omero.model.ObjectiveI()
+        made.instrument = self._instrument(which)
+        made.manufacturer, made.model, made.serialNumber = text(told.manufacturer), text(told.model), text(told.serial_number)
+        made.nominalMagnification = number(told.magnification)
+        made.calibratedMagnification, made.lensNA = number(told.calibrated_magnification), number(told.numerical_aperture)
+        made.workingDistance = length(told.working_distance)
+        made.correction = self._values.enumeration("Correction", told.correction, "Other")
+        made.immersion = self._values.enumeration("Immersion", told.immersion, "Other")
+        self._objectives[which, told] = made
+        return made
+
+
+def _plane_info(plane: Plane) -> Any:
+    made = omero.model.PlaneInfoI()
+    made.theZ, made.theC, made.theT = rint(plane.z), rint(plane.c), rint(plane.t)
+    made.deltaT, made.exposureTime = time(plane.delta), time(plane.exposure)
+    made.positionX, made.positionY, made.positionZ = length(plane.x), length(plane.y), length(plane.height)
+    return made
+
+
+def _quantity(value: Quantity | None, kind: Any, units: Any) -> Any:
+    if value is None:
+        return None
+    unit = {kind.lookupSymbol(one): one for one in units._enumerators.values()}.get(value.unit)
+    return None if unit is None else kind(value.value, unit)
