@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
 _GETTER = re.compile(r"get(\w+)Service$")
+LONG_BITS = 64
 _CREATOR = re.compile(r"create(\w+)$")
 
 
@@ -82,15 +83,28 @@ class ServiceFactory:
         return [name for name in call.session.services if "@" in name]
 
     def keepAlive(self, call: Call, service: Any) -> bool:
-        """Count as a call; False where the user may not be in the session's group (recorded: facts 5)."""
-        try:
-            return call.caller is not None
-        except omero.SecurityViolation:
-            return False
+        """Count as a call; tells whether a stateful or stateless service is still there, False for none."""
+        return service is not None and service.ice_getIdentity().name in call.session.services
 
-    def keepAllAlive(self, call: Call, services: list[Any]) -> int:
-        """Count as a call; no bit of the answer is set: all services live."""
-        return 0
+    def keepAllAlive(self, call: Call, services: list[Any] | None) -> int:
+        """Count as a call; sets a bit for each service that is not there any more, all bits if there is none."""
+        if not services:
+            return -1
+        gone = [at for at, one in enumerate(services) if one is not None and not self.keepAlive(call, one)]
+        return _as_long(sum(1 << at for at in gone if at < LONG_BITS))
+
+    def setSecurityPassword(self, call: Call, password: str) -> None:
+        """Prove the password of the user, as some calls want of a client that joined a session."""
+        people, user = call.server.store.people, call.session.user
+        name = people.user_name(user) or ""
+        if not people.check_password(name, password):
+            raise fault(omero.SecurityViolation, f"Bad password for {name}")
+        self._client.password = True
+
+    def subscribe(self, call: Call, topic: str, subscriber: Any) -> None:
+        """Accept a topic that clients may listen to; this server sends nothing on it."""
+        if not topic.startswith("/public/"):
+            raise fault(omero.ApiUsageException, f'Currently only "/public/" topics allowed: {topic}')
 
     def getSecurityContexts(self, call: Call) -> list[Any]:
         """List the groups that the user is in."""
@@ -115,3 +129,7 @@ class ServiceFactory:
 
     def _stateless(self, call: Call, name: str) -> Any:
         return stateless(call, name)
+
+
+def _as_long(bits: int) -> int:
+    return bits - (1 << LONG_BITS) if bits >> (LONG_BITS - 1) else bits

@@ -21,6 +21,7 @@ from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
 from omero_devserver.wire.moments import LOGIN
 from omero_devserver.wire.servant import make
+from omero_devserver.wire.session import stamp
 
 if TYPE_CHECKING:
     from omero_devserver.wire.server import Server
@@ -68,8 +69,9 @@ class Router:
         omero.WrappedCreateSessionException
             Unknown group, or a user without one.
         """
-        session = self._joined(user, password) or self._login(user, password, current.ctx)
-        client = Client(session=session, connection=current.con)
+        joined = self._joined(user, password)
+        session = joined or self._login(user, password, current.ctx)
+        client = Client(session=session, connection=current.con, password=joined is None)
         factory = make(ServiceFactory(client), omero.api.ServiceFactory, server=self._server, session=session)
         self._server.clients.add(client, factory)
         return Glacier2.SessionPrx.uncheckedCast(self._server.adapter.createProxy(client.identity))
@@ -126,8 +128,6 @@ class Router:
         session = self._server.sessions.join(user)
         if session is None and password != user:
             session = self._server.sessions.join(password)
-        if session is not None:
-            self._server.sessions.hold(session)
         return session
 
     def _login(self, user: str, password: str, context: Any) -> Session:
@@ -156,7 +156,10 @@ class Router:
             " JOIN t_Experimenter e ON e.id = s.r_owner WHERE s.c_uuid = ?",
             user,
         )
-        return f"user={rows[0]['name']}, created={rows[0]['started']}, closed={rows[0]['closed']}" if rows else ""
+        if not rows:
+            return ""
+        name, started, closed = rows[0]["name"], stamp(rows[0]["started"] / 1000), rows[0]["closed"]
+        return f"user={name}, created={started}, closed={'null' if closed is None else stamp(closed / 1000)}"
 
 
 def servant(router: Router) -> Any:

@@ -18,6 +18,7 @@ class Caller:
     leader_of:  those of them that the user owns.
     privileges: values of AdminPrivilege that an administrator holds.
     session:    row id of the Session that events are recorded for.
+    sudoer:     row id of the Experimenter who acts for the user, if somebody does.
     event_type: value of EventType of those events.
     privileged: skips all checks: what the server itself does in the user's name, as a user may not link to a script
                 of root, but a job of the user may.
@@ -30,6 +31,7 @@ class Caller:
     leader_of: tuple[int, ...]
     privileges: frozenset[str]
     session: int | None
+    sudoer: int | None = None
     event_type: str = "User"
     privileged: bool = False
 

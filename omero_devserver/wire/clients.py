@@ -24,6 +24,7 @@ class Client:
     category: of the client's own objects; also names its service factory.
     detached: leave the session open when the client goes (`detachOnDestroy`).
     released: its reference on the session has been given back already.
+    password: it logged in with a password, or has proved it since (`setSecurityPassword`); some calls want that.
     callback: proxy of the client's `omero.api.ClientCallback`, through its own connection.
     """
 
@@ -32,6 +33,7 @@ class Client:
     category: str = field(default_factory=lambda: str(uuid.uuid4()))
     detached: bool = False
     released: bool = False
+    password: bool = False
     callback: Any = None
 
     @property
@@ -87,11 +89,9 @@ class Clients:
     def _session_ended(self, session: Session) -> None:
         with self._lock:
             gone = [client for client in self._all.values() if client.session is session]
-        overdue = session.overdue() is not None
         for client in gone:
             client.released = True
-            if not overdue:  # who was timed out is told so at every call; only a closed session is not there any more
-                self._forget(client)
+            self._forget(client)
             if client.callback is not None:
                 client.callback.begin_sessionClosed(lambda: None, lambda _error: None)
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import Ice
 import omero
@@ -20,22 +23,26 @@ from omero_devserver.wire.certificate import certificate_in
 from omero_devserver.wire.clients import Clients
 from omero_devserver.wire.journal import Journal
 from omero_devserver.wire.moments import DATABASE_COMMIT, Moments
-from omero_devserver.wire.sessions import Session, Sessions
+from omero_devserver.wire.sessions import SYNC_SECONDS, Session, Sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from omero_devserver.wire.certificate import Certificate
+
+Part = TypeVar("Part")
 
 log = logging.getLogger(__name__)
 
 DISPATCH_THREADS = 16
 WORKERS = 16  # slow calls that run at a time
+WAITERS = 128  # calls that wait for another program at a time, as for a script
 REQUESTS = 32  # submitted requests and imports that run at a time
 
 
-class PortInUse(Exception):
-    """Another program listens on a port that the server was told to use."""
+class CannotListen(Exception):
+    """The server cannot listen where it was told to; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +52,12 @@ class Options:
     data:                below it: database, certificate, files, managed repository.
     ssl_port, tcp_port:  0 for any free one.
     root_password:       of the user root, at the first start on this folder.
+    session_sync_seconds: how often sessions whose time is over are ended.
+    processors:          programs that run scripts and are started with the first script; others can be attached.
+    script_seconds:      how long a script may run (`omero.scripts.timeout`).
     step_seconds:        how long each of the five import steps takes at least, so that it can be interrupted there.
+    pool:                database connections, as of a real server, whose default is 10; None for no limit.
+    pool_wait_seconds:   how long those wait who find none.
     """
 
     data: Path
@@ -53,7 +65,12 @@ class Options:
     ssl_port: int = 0
     tcp_port: int = 0
     root_password: str = "omero"  # noqa: S105  (OMERO's own default)
+    session_sync_seconds: float = SYNC_SECONDS
+    processors: int = 1
+    script_seconds: float = 3600
     step_seconds: float = 0.02
+    pool: int | None = None
+    pool_wait_seconds: float = 95  # recorded: facts 1
 
 
 class Server:
@@ -70,11 +87,14 @@ class Server:
             before_commit=partial(self.moments.reached, DATABASE_COMMIT),
         )
         self.disk = Disk(data=options.data, store=self.store)
-        self.sessions = Sessions(self.store)
+        self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds)
         self.clients = Clients(self.sessions)
         self.sessions.on_end(_close_services)
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+        self.waiters = ThreadPoolExecutor(WAITERS, thread_name_prefix="waiter")
         self.requests = ThreadPoolExecutor(REQUESTS, thread_name_prefix="request")
+        self._parts: dict[object, Any] = {}
+        self._making = threading.RLock()  # a part may use another one when it is made
         self.communicator = _communicator(certificate_in(options.data / "certificate"))
         self.adapter = self._listen()
         self.ssl_port, self.tcp_port = self._ports()
@@ -84,13 +104,30 @@ class Server:
         self.adapter.add(servant, self.communicator.stringToIdentity(identity))
         self.adapter.activate()
 
+    def part(self, kind: Callable[[Server], Part]) -> Part:
+        """Give the one object that a package above keeps for the whole server.
+
+        Parameters
+        ----------
+        kind : class
+            Made as ``kind(server)`` at the first call. If it has a method `close`, that is called when the server ends, while
+            clients are still answered.
+        """
+        with self._making:
+            if kind not in self._parts:
+                self._parts[kind] = kind(self)
+            return cast("Part", self._parts[kind])
+
     def close(self) -> None:
         """Stop listening, wait for calls that are being answered, close the database."""
+        for part in list(self._parts.values()):
+            if hasattr(part, "close"):
+                part.close()
         self.moments.close()
         self.communicator.destroy()
-        for session in self.sessions.all():
-            self.sessions.end(session)
+        self.sessions.close()
         self.workers.shutdown(wait=True)
+        self.waiters.shutdown(wait=True)
         self.requests.shutdown(wait=True)
         self.store.close()
 
@@ -103,11 +140,11 @@ class Server:
         endpoints = f"ssl -h {host} -p {self.options.ssl_port}:tcp -h {host} -p {self.options.tcp_port}"
         try:
             adapter = self.communicator.createObjectAdapterWithEndpoints("Blitz", endpoints)
-        except Ice.SocketException as error:
+        except (Ice.SocketException, Ice.DNSException) as error:
             self.communicator.destroy()
             self.store.close()
             ports = " or ".join(str(port) for port in (self.options.ssl_port, self.options.tcp_port) if port)
-            raise PortInUse(f"Cannot listen on {host}, port {ports or 'any'}: another program uses it.") from error
+            raise CannotListen(f"Cannot listen on {host}, port {ports or 'any'}: {_reason(error)}.") from error
         adapter.addServantLocator(_Locator(self), "")
         return adapter
 
@@ -128,7 +165,7 @@ class _Locator(Ice.ServantLocator):  # type: ignore[misc]  # Ice carries no type
         factory = self._server.clients.factory(identity.category)
         if factory is not None:
             return factory
-        session = self._server.sessions.of_category(identity.category)
+        session = self._server.sessions.find(identity.category)
         return session.services.get(identity.name) if session is not None else None
 
     def finished(self, current: Any, servant: Any, cookie: Any) -> None:
@@ -138,13 +175,18 @@ class _Locator(Ice.ServantLocator):  # type: ignore[misc]  # Ice carries no type
         """Do nothing at the end."""
 
 
+def _reason(error: Any) -> str:
+    if isinstance(error, Ice.DNSException):
+        return "no such host"
+    return "another program uses it" if error.error == errno.EADDRINUSE else os.strerror(error.error)
+
+
 def _close_services(session: Session) -> None:
     for made in list(session.services.values()):
         release = getattr(made.implementation, "release", None)
         if release is not None:
             release()
-    if session.overdue() is None:
-        session.services.clear()
+    session.services.clear()
 
 
 def _communicator(certificate: Certificate) -> Any:
