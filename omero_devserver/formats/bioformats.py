@@ -160,7 +160,7 @@ def _levels(reader: Any) -> Iterator[tuple[int, int]]:
 def _translated() -> Iterator[None]:
     """Make an exception of Java one of ours, with its text."""
     java.loci()
-    import jpype
+    import jpype  # noqa: PLC0415  (may be missing)
 
     try:
         yield

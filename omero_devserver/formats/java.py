@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,8 @@ def check() -> None:
         raise NoJava(f"no Bio-Formats at {jar()}")
     if importlib.util.find_spec("jpype") is None:
         raise NoJava("JPype1 is not installed")
-    _library()
+    if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
+        raise NoJava("no Java is installed")
 
 
 @functools.cache
@@ -63,11 +65,15 @@ def loci() -> Any:
         Something is missing, or Java cannot run here; the same at each call.
     """
     check()
-    library = _library()
-    _probe(library)
-    import jpype
-    import jpype.config
+    # JPype may be missing, and takes 0.1 s.
+    import jpype  # noqa: PLC0415
+    import jpype.config  # noqa: PLC0415
 
+    try:
+        library = Path(jpype.getDefaultJVMPath())
+    except jpype.JVMNotFoundException as error:
+        raise NoJava("no Java is installed") from error
+    _probe(library)
     # Waiting for Java's threads at exit can hang; there is nothing in them that has to be finished.
     jpype.config.onexit = False
     jpype.config.destroy_jvm = False
@@ -79,15 +85,6 @@ def loci() -> Any:
     except Exception as error:  # JPype raises what it and Java think of: OSError, TypeError, exceptions of Java
         raise NoJava(f"Java does not start: {error}") from error
     return package
-
-
-def _library() -> Path:
-    import jpype
-
-    try:
-        return Path(jpype.getDefaultJVMPath())
-    except jpype.JVMNotFoundException as error:
-        raise NoJava("no Java is installed") from error
 
 
 def _probe(library: Path) -> None:

@@ -86,7 +86,7 @@ class Stack:
         self.samples = shape[2]
         self.size_c = shape[1] * shape[2]
         self.dtype = np.dtype("uint8") if array.dtype == bool else array.dtype
-        self.levels = ((self.size_x, self.size_y),)
+        self.levels: tuple[tuple[int, int], ...] = ((self.size_x, self.size_y),)
 
     def plane(self, z: int, c: int, t: int, level: int = 0) -> NDArray[Any]:
         """Read one plane, shape (Y, X); one whose data are cut off is black, and no error (recorded: facts 1)."""
