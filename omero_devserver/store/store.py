@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Store: everything that the server's services read and write, in one SQLite file.
 
-The one door to this package: services call `Store` and `Store.people`, nothing else in here.
+The one door to this package: services call `Store`, `Store.people` and `Store.graphs`, nothing else in here.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.model.tables import create_tables, table
 from omero_devserver.store.access import Access
 from omero_devserver.store.bootstrap import fill_empty
-from omero_devserver.store.caller import ALL_GROUPS
 from omero_devserver.store.database import Database
-from omero_devserver.store.delete import Delete
 from omero_devserver.store.graph import Graph
+from omero_devserver.store.graphs import Graphs
 from omero_devserver.store.people import People
 from omero_devserver.store.query import Query
 from omero_devserver.store.refusals import api_usage, missing, unreadable
@@ -54,6 +52,7 @@ class Store:
             create_tables(connection)
         fill_empty(self._rows, root_password=root_password)
         self.people = People(self._rows)
+        self.graphs = Graphs(self._rows)
 
     def close(self) -> None:
         """Give the file back; what was committed is on disk."""
@@ -146,8 +145,7 @@ class Store:
         UnknownEntityError
             A target's class is unknown.
         """
-        access = Access(replace(caller, group=ALL_GROUPS), self._rows)
-        return Delete(self._rows, access, options).run(targets, dry_run=dry_run)
+        return self.graphs.delete(caller, targets, dry_run=dry_run, options=options)
 
     def enumeration(self, entity: str, value: str) -> int | None:
         """Id of an enumeration's value."""
