@@ -64,8 +64,10 @@ class Access:
     def row_filter(self, table: str, entity: Entity) -> str:
         """Write the SQL condition under which the caller sees rows of an entity in a query; "" if always.
 
-        One group: rows of that group and of group `user`. All groups: those of all groups that the caller is in; an
-        administrator then sees everything. In private groups only the caller's own rows, unless it leads the group.
+        As ``OneGroupSecurityFilter`` and ``AllGroupsSecurityFilter`` in OMERO's source. One group: rows of that group and of
+        group `user`; in a private group only the caller's own, unless it leads the group or is an administrator. All groups:
+        the caller's own rows, those of groups that it leads, of groups it is in that are not private, and of groups that
+        the world may read; an administrator sees everything.
         """
         caller = self.caller
         if caller.privileged:
@@ -74,14 +76,13 @@ class Access:
             return "" if caller.admin else f"{table}.r_owner = {caller.user}"
         if entity.system or (caller.admin and caller.group < 0):
             return ""
-        groups = dict.fromkeys([*(caller.member_of if caller.group < 0 else (caller.group,)), USER_GROUP])
-        shared = [g for g in groups if self._sees_all_of(g)]
-        private = [g for g in groups if g not in shared]
-        condition = f"{table}.group_id IN ({', '.join(map(str, shared))})"
-        if private:
-            own = f"{table}.group_id IN ({', '.join(map(str, private))}) AND {table}.owner_id = {caller.user}"
-            condition = f"({condition} OR ({own}))"
-        return condition
+        own = f"{table}.owner_id = {caller.user}"
+        if caller.group < 0:
+            shared = [group for group in self._permissions if self._is_open(group)]
+            return f"({own} OR {table}.group_id IN ({', '.join(map(str, shared))}))"
+        if self._sees_all_of(caller.group):
+            return f"{table}.group_id IN ({caller.group}, {USER_GROUP})"
+        return f"({table}.group_id = {USER_GROUP} OR ({table}.group_id = {caller.group} AND {own}))"
 
     def can_read(self, entity: Entity, row: sqlite3.Row) -> bool:
         """Whether the caller may load a row by its id; other than in queries, groups `system` and `user` are open."""
@@ -114,6 +115,12 @@ class Access:
 
     def _sees_all_of(self, group: int) -> bool:
         return self.caller.admin or not self.is_private(group) or group in self.caller.leader_of
+
+    def _is_open(self, group: int) -> bool:
+        """Whether a look at all groups shows all rows of a group to the caller, who is no administrator."""
+        if _granted(self.permissions(group), _WORLD, _READ) or group in self.caller.leader_of:
+            return True
+        return group in self.caller.member_of and not self.is_private(group)
 
     def _as_owner(self, owner: int | None, group: int) -> Rights:
         if owner != self.caller.user or not (group in self.caller.member_of or self.caller.admin):

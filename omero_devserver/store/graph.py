@@ -2,7 +2,8 @@
 """Graph: rows made into omero.model objects that refer to each other.
 
 Within one graph a row is one object, whoever refers to it; what is not asked for comes unloaded, with its id only. The
-details' group is always loaded (real server, recorded); collections are not, unless somebody fills them.
+details' group is always loaded (real server, recorded); collections are not, unless somebody fills them or they come unasked
+(see `unasked`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from omero.rtypes import rbool, rdouble, rfloat, rint, rlong, rstring, rtime
 
 from omero_devserver.model.schema import ENTITIES, Kind, new
 from omero_devserver.model.tables import DETAILS
+from omero_devserver.store.unasked import collections, references
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,20 +56,24 @@ class Graph:
         with_details: load owner and creation event too, as after a save.
         """
         found = self._make(wanted)
-        extra: dict[str, set[int]] = defaultdict(set)
-        for _, row in found:
-            if row["group_id"] is not None:
-                extra["ExperimenterGroup"].add(row["group_id"])
-            if with_details and row["owner_id"] is not None:
-                extra["Experimenter"].add(row["owner_id"])
-            if with_details and row["creation_id"] is not None:
-                extra["Event"].add(row["creation_id"])
-        known = set(self._objects)
-        found += self._make({root: {i for i in ids if (root, i) not in known} for root, ids in extra.items()})
+        # After a save objects have what was saved with them, and nothing besides.
+        loaded = [] if with_details else collections(found, self._rows, self._access)
+        elements: dict[str, set[int]] = defaultdict(set)
+        for one in loaded:
+            elements[one.element_root].update(one.elements)
+        found += self._make(elements)
+        extra = references(found, self._access)
+        for _, row in found if with_details else ():
+            extra.setdefault("Experimenter", set()).add(row["owner_id"])
+            extra.setdefault("Event", set()).add(row["creation_id"])
+        found += self._make(extra)
         self._learn_classes(row for _, row in found)
         for root, row in found:
             self._fill(root, row)
         self._fill_maps(found)
+        for one in loaded:
+            every = [self.get(one.element_root, element) for element in one.elements]
+            self.set_collection(self.get(one.root, one.owner), one.field, [element for element in every if element is not None])
 
     def get(self, root: str, row_id: int) -> Any | None:
         """Give the loaded object of a row, if it was asked for and exists."""
@@ -96,12 +102,10 @@ class Graph:
             self._ask_classes({root: {row_id}})
         return self.reference(entity, row_id)
 
-    def _make(self, wanted: Mapping[str, Collection[int]]) -> list[tuple[str, sqlite3.Row]]:
+    def _make(self, wanted: Mapping[str, Collection[int | None]]) -> list[tuple[str, sqlite3.Row]]:
         found = []
         for root, ids in wanted.items():
-            for row in self._rows.rows_by_id(root, ids):
-                if (root, row["id"]) in self._objects:
-                    continue
+            for row in self._rows.rows_by_id(root, [i for i in ids if i is not None and (root, i) not in self._objects]):
                 self._objects[root, row["id"]] = new(ENTITIES[row["cls"]], row["id"])
                 found.append((root, row))
         return found

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero
 import omero.model as m
 import pytest
@@ -15,6 +17,8 @@ from omero.rtypes import rint, rlist, rlong, rstring, unwrap
 from omero_devserver.hql.translate import translate
 from omero_devserver.hql.values import Argument
 from omero_devserver.store.access import Access
+from omero_devserver.store.caller import ALL_GROUPS
+from omero_devserver.store.errors import ValuesSelected
 
 if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
@@ -305,3 +309,91 @@ def test_what_clients_look_up_is_found_by_indexes(lab: Lab, alice: Caller, text:
     statement = translate(text, {"x": Argument(type="RString", value="x")}, Access(alice, lab.store._rows).row_filter)
     plan = [row["detail"] for row in lab.store._rows.named(f"EXPLAIN QUERY PLAN {statement.sql}", statement.bound)]
     assert [step for step in plan if step.startswith("SCAN")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "seen"),
+    [
+        ("alice", "gpriv", {"alice in gpriv"}),
+        ("gown", "gpriv", {"alice in gpriv", "bob in gpriv"}),
+        ("root", "gpriv", {"alice in gpriv", "bob in gpriv"}),
+        ("bob", "gro", {"alice in gro"}),
+        ("alice", ALL_GROUPS, {"alice in gpriv", "alice in gro"}),
+        ("gown", ALL_GROUPS, {"alice in gpriv", "bob in gpriv", "alice in gro"}),
+        ("root", ALL_GROUPS, {"alice in gpriv", "bob in gpriv", "alice in gro", "carol in gother"}),
+        ("carol", ALL_GROUPS, {"carol in gother"}),
+    ],
+)
+def test_who_sees_which_rows(lab: Lab, name: str, context: str | int, seen: set[str]) -> None:
+    for owner, group in (("alice", "gpriv"), ("bob", "gpriv"), ("alice", "gro"), ("carol", "gother")):
+        lab.dataset(lab.caller(owner, group), f"{owner} in {group}")
+    caller = lab.caller(name, context)
+    assert {row[0].val for row in lab.store.project(caller, "select d.name from Dataset d", None)} == seen
+    subquery = "select count(e) from Experimenter e where e.id = 0 and exists (select d from Dataset d where d.name = :name)"
+    for dataset in ("alice in gpriv", "bob in gpriv", "alice in gro", "carol in gother"):
+        found = lab.store.project(caller, subquery, omero.sys.ParametersI().addString("name", dataset))
+        assert found[0][0].val == (dataset in seen), dataset
+
+
+def test_one_sees_ones_own_rows_of_a_group_that_one_has_left(lab: Lab) -> None:
+    alice = lab.caller("alice", "gro")
+    lab.dataset(alice)
+    lab.dataset(lab.caller("bob", "gro"), "of bob")
+    gone = replace(alice, group=ALL_GROUPS, member_of=(lab.group("grw"), 1))
+    assert [d.name.val for d in lab.store.objects(gone, "select d from Dataset d", None)] == ["data"]
+
+
+def test_owners_are_loaded_in_a_look_at_all_groups_only(lab: Lab, alice: Caller) -> None:
+    lab.dataset(alice)
+    one = lab.store.objects(alice, "select d from Dataset d", None)[0]
+    every = lab.store.objects(replace(alice, group=ALL_GROUPS), "select d from Dataset d", None)[0]
+    assert not one.details.owner.isLoaded()
+    assert every.details.owner.omeName.val == "alice"
+
+
+def test_the_plate_of_an_image_and_the_entries_of_a_file_come_unasked(lab: Lab, alice: Caller, image: Any) -> None:
+    fileset = lab.imported(alice, 1)
+    plate, well, sample = m.PlateI(), m.WellI(), m.WellSampleI()
+    plate.name = rstring("plate")
+    sample.image = m.ImageI(fileset.copyImages()[0].id.val, False)
+    well.addWellSample(sample)
+    plate.addWell(well)
+    lab.save(alice, plate)
+    found = lab.store.objects(alice, "select i from Image i", None)[0]
+    assert [one.well.id.val for one in found.copyWellSamples()] == [1]
+    files = {f.name.val: f for f in lab.store.objects(alice, "select f from OriginalFile f", None)}
+    assert [one.clientPath.val for one in files["a.fake"].copyFilesetEntries()] == ["data/a.fake"]
+    assert lab.store.get(alice, "Image", [found.id.val])[0].sizeOfWellSamples() == 1
+    # Saved again as it came, nothing is the matter.
+    assert lab.save(alice, found).id.val == found.id.val
+
+
+def test_the_region_of_a_shape_comes_unasked(lab: Lab, alice: Caller) -> None:
+    roi = m.RoiI()
+    roi.addShape(m.PointI())
+    lab.save(alice, roi)
+    assert lab.store.objects(alice, "select s from Shape s", None)[0].roi.isLoaded()
+
+
+@pytest.mark.parametrize("select", ["select d from", "from"])
+def test_a_projection_gives_a_root_with_a_fetched_collection_once(lab: Lab, alice: Caller, filled: Any, select: str) -> None:
+    lab.dataset(alice, "other")
+    text = f"{select} Dataset d left outer join fetch d.imageLinks order by d.id desc"
+    rows = lab.store.project(alice, text, None)
+    assert [row[0].val.name.val for row in rows] == ["other", "Data B"]
+    page = omero.sys.ParametersI().page(1, 1)
+    assert [row[0].val.sizeOfImageLinks() for row in lab.store.project(alice, text, page)] == [4]
+
+
+def test_an_object_is_no_parameter(lab: Lab, alice: Caller, given: Any) -> None:
+    dataset = omero.rtypes.robject(m.DatasetI(1, False))
+    with pytest.raises(Ice.UnknownException, match="and not: ome[.]model[.]containers[.]Dataset"):
+        lab.store.project(alice, "select l.id from DatasetImageLink l where l.parent = :d", given(d=dataset))
+
+
+def test_objects_of_a_query_that_gives_values_are_refused_once_there_is_a_row(lab: Lab, alice: Caller) -> None:
+    for text in ("select d.id from Dataset d", "select d, e from Dataset d, Experimenter e"):
+        assert lab.store.objects(alice, text, None) == []
+    lab.dataset(alice)
+    with pytest.raises(ValuesSelected):
+        lab.store.objects(alice, "select d.id from Dataset d", None)
