@@ -8,17 +8,22 @@ import fcntl
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from omero_devserver.wire.server import Server
+
 PASSWORD_VARIABLE = "OMERO_DEVSERVER_ROOT_PASSWORD"  # noqa: S105  a name, not a password
 HIGHEST_PORT = 65535
+LONGEST_SECONDS = 86_400
 
 DESCRIPTION = """\
 A development OMERO server on the real Ice protocol: unmodified omero-py clients, BlitzGateway, the omero command and
@@ -59,31 +64,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     # Imported late: `--help` and a refused folder need no Ice.
     from omero_devserver.entry.start import start  # noqa: PLC0415
-    from omero_devserver.wire.server import Options, PortInUse  # noqa: PLC0415
+    from omero_devserver.wire.server import CannotListen, Options  # noqa: PLC0415
 
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    chosen = {one.name: getattr(options, one.name) for one in fields(Options) if hasattr(options, one.name)}
     try:
-        server = start(
-            Options(
-                data=options.data.absolute(),
-                host=options.host,
-                ssl_port=options.ssl_port,
-                tcp_port=options.tcp_port,
-                root_password=options.root_password,
-                step_seconds=options.step_seconds,
-            )
-        )
-    except PortInUse as error:
+        server = start(Options(**{**chosen, "data": options.data.absolute()}))
+    except CannotListen as error:
         raise CannotStart(str(error)) from error
+    except (OSError, sqlite3.Error) as error:
+        raise CannotStart(f"Cannot use the data folder '{options.data}': {error}.") from error
     try:
-        sys.stdout.write(f"ready: ssl={server.ssl_port} tcp={server.tcp_port} managed_repository={server.disk.root}\n")
-        sys.stdout.flush()
-        ended.wait()
+        with _controlled(server) if options.control else nullcontext():
+            sys.stdout.write(f"ready: ssl={server.ssl_port} tcp={server.tcp_port} managed_repository={server.disk.root}\n")
+            sys.stdout.flush()
+            ended.wait()
     finally:
         server.close()
     return os.EX_OK
+
+
+@contextmanager
+def _controlled(server: Server) -> Iterator[None]:
+    from omero_devserver.disturb.control import CannotOpen, ControlSocket  # noqa: PLC0415
+    from omero_devserver.disturb.disturbances import Disturbances  # noqa: PLC0415
+
+    try:
+        control = ControlSocket(server.options.data, Disturbances(server))
+    except CannotOpen as error:
+        raise CannotStart(str(error)) from error
+    try:
+        yield
+    finally:
+        control.close()
 
 
 @contextmanager
@@ -110,6 +125,20 @@ def _port(text: str) -> int:
     return port
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few: choose 1 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to {LONGEST_SECONDS}")
+    return seconds
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m omero_devserver",
@@ -129,10 +158,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--step-seconds",
-        type=float,
+        type=_seconds,
         default=0.02,
         metavar="S",
         help="least time of each of the five import steps, to interrupt an import on purpose (default: %(default)s)",
+    )
+    add(
+        "--pool",
+        type=_count,
+        metavar="N",
+        help="have N database connections, as a real server, whose default is 10: with more imports at a time than that"
+        " nothing gets on (default: no limit)",
+    )
+    add(
+        "--pool-wait-seconds",
+        type=_seconds,
+        default=95,
+        metavar="S",
+        help="with --pool: how long who finds no connection waits until it is refused (default: %(default)s, as recorded)",
+    )
+    add(
+        "--control",
+        action="store_true",
+        help="take commands that disturb the server, from `python -m omero_devserver.disturb --data FOLDER …`",
     )
     add("--verbose", action="store_true", help="log more")
     return parser

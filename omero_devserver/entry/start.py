@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
+from omero_devserver.disturb.pool import Pool
 from omero_devserver.entry.router import IDENTITY, Router, servant
+from omero_devserver.formats import readers
 from omero_devserver.wire.server import Server
 
 if TYPE_CHECKING:
     from omero_devserver.wire.server import Options
+
+log = logging.getLogger(__name__)
 
 
 def start(options: Options) -> Server:
@@ -17,9 +22,14 @@ def start(options: Options) -> Server:
 
     Raises
     ------
-    PortInUse
-        Another program listens on a port that it was told to use.
+    CannotListen
+        Another program listens on a port that it was told to use, or the host is not this machine.
+    OSError, sqlite3.Error
+        The data folder cannot be used.
     """
     server = Server(options)
+    if options.pool is not None:
+        Pool(server, size=options.pool, wait_seconds=options.pool_wait_seconds)
+    log.info(readers.describe())
     server.open(servant(Router(server)), IDENTITY)
     return server

@@ -119,16 +119,17 @@ class Server:
             return cast("Part", self._parts[kind])
 
     def close(self) -> None:
-        """Stop listening, wait for calls that are being answered, close the database."""
+        """Stop listening, wait for calls that are being answered and for requests that run, close the database."""
+        self.moments.close()
         for part in list(self._parts.values()):
             if hasattr(part, "close"):
                 part.close()
-        self.moments.close()
-        self.communicator.destroy()
+        self.adapter.deactivate()
         self.sessions.close()
-        self.workers.shutdown(wait=True)
-        self.waiters.shutdown(wait=True)
-        self.requests.shutdown(wait=True)
+        for threads in (self.workers, self.waiters, self.requests):
+            threads.shutdown(wait=True)
+        # Only now: who calls a client's proxy after this ends the interpreter (IcePy 3.6).
+        self.communicator.destroy()
         self.store.close()
 
     def proxy(self, session: Session, name: str) -> Any:
