@@ -13,6 +13,7 @@ import omero
 from omero.rtypes import rlong, rstring
 
 from omero_devserver.store.caller import SERVER
+from omero_devserver.store.repositories import MANAGED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPOSITORY_UUID = "4f4d4552-4f2d-4445-5653-455256455231"
+REPOSITORY_UUID = MANAGED
 USER_GROUP = 1  # what belongs to everybody
 DIRECTORY = "Directory"
 LOG_MIMETYPE = "application/omero-log-file"

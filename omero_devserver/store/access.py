@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omero_devserver.store.people import PRIVATE, SYSTEM_GROUP, USER_GROUP
+from omero_devserver.store.people import GUEST, PRIVATE, ROOT, SYSTEM_GROUP, USER_GROUP
+from omero_devserver.store.repositories import file_privileges
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,6 +43,9 @@ class Rights:
 
 EVERYTHING = Rights(link=True, edit=True, delete=True, annotate=True, chgrp=True, chown=True)
 NOTHING = Rights(link=False, edit=False, delete=False, annotate=False, chgrp=False, chown=False)
+LINKING = Rights(link=True, edit=False, delete=False, annotate=True, chgrp=False, chown=False)
+#: What an administrator needs to change rows that belong to no group; nothing for the others.
+_MODIFYING = {"Experimenter": "ModifyUser", "ExperimenterGroup": "ModifyGroup", "GroupExperimenterMap": "ModifyGroupMembership"}
 
 
 class Access:
@@ -49,6 +53,8 @@ class Access:
 
     def __init__(self, caller: Caller, rows: Rows) -> None:
         self.caller = caller
+        self._rows = rows
+        self._known_users: frozenset[int] | None = None
         self._permissions = {
             row["id"]: int(row["permissions"]) for row in rows.rows("SELECT id, permissions FROM t_ExperimenterGroup")
         }
@@ -73,7 +79,7 @@ class Access:
         if caller.privileged:
             return ""
         if entity.name == "Session":
-            return "" if caller.admin else f"{table}.r_owner = {caller.user}"
+            return "" if self._reads_all_sessions() else f"coalesce({table}.r_sudoer, {table}.r_owner) = {caller.real_user}"
         if entity.system or (caller.admin and caller.group < 0):
             return ""
         own = f"{table}.owner_id = {caller.user}"
@@ -90,7 +96,8 @@ class Access:
         if caller.privileged:
             return True
         if entity.name == "Session":
-            return caller.admin or row["r_owner"] == caller.user
+            real_owner = row["r_owner"] if row["r_sudoer"] is None else row["r_sudoer"]
+            return self._reads_all_sessions() or real_owner == caller.real_user
         if entity.system or group is None or group in (SYSTEM_GROUP, USER_GROUP):
             return True
         if caller.group >= 0 and group != caller.group:
@@ -99,19 +106,58 @@ class Access:
             return _granted(self.permissions(group), _WORLD, _READ)
         return bool(row["owner_id"] == caller.user) or self._sees_all_of(group)
 
-    def rights(self, entity: Entity, owner: int | None, group: int | None) -> Rights:
-        """Tell what the caller may do to a row of that owner and group."""
+    def rights(self, entity: Entity, owner: int | None, group: int | None, *, repository: str | None = None) -> Rights:
+        """Tell what the caller may do to a row of that owner and group, a file also of that repository."""
         caller = self.caller
         if caller.privileged:
             return EVERYTHING
         if entity.system or group is None:
-            full = caller.admin and {"ModifyUser", "ModifyGroup"} <= caller.privileges
-            return EVERYTHING if full else NOTHING
-        return _together([self._as_owner(owner, group), self._as_member(group), self._as_leader(group), self._as_admin(group)])
+            return self._to_system_row(entity)
+        every = [
+            self._as_owner(owner, group),
+            self._as_member(group),
+            self._as_leader(group),
+            self._as_admin(entity, group, repository),
+        ]
+        if group in (SYSTEM_GROUP, USER_GROUP):
+            every.append(LINKING)
+        return _together(every)
 
     def rights_to(self, entity: Entity, row: sqlite3.Row) -> Rights:
         """Tell what the caller may do to a row."""
-        return self.rights(entity, row["owner_id"], row["group_id"])
+        repository = row["c_repo"] if entity.name == "OriginalFile" else None
+        return self.rights(entity, row["owner_id"], row["group_id"], repository=repository)
+
+    def may_create(self, entity: Entity) -> bool:
+        """Tell whether the caller may add rows of an entity that belongs to no group."""
+        caller = self.caller
+        return caller.privileged or (caller.admin and self._holds_for(entity))
+
+    def sees_names(self, user: int) -> bool:
+        """Tell whether the caller may know the names of a user, or gets ``<hidden>`` and no address.
+
+        Administrators and group owners know all, others those with whom they share a group that is not private
+        (recorded: facts 12; PropertyFilterInitializer of OMERO's source).
+        """
+        caller = self.caller
+        if caller.privileged or caller.admin or caller.leader_of or user in (ROOT, GUEST, caller.user):
+            return True
+        if self._known_users is None:
+            groups = [group for group in caller.member_of if group != USER_GROUP and not self.is_private(group)]
+            marks = ", ".join(map(str, groups))
+            found = self._rows.rows(f"SELECT DISTINCT r_child FROM t_GroupExperimenterMap WHERE r_parent IN ({marks})")
+            self._known_users = frozenset(row["r_child"] for row in found)
+        return user in self._known_users
+
+    def _reads_all_sessions(self) -> bool:
+        return "ReadSession" in self.caller.privileges
+
+    def _holds_for(self, entity: Entity) -> bool:
+        wanted = _MODIFYING.get(entity.name)
+        return wanted is None or wanted in self.caller.privileges
+
+    def _to_system_row(self, entity: Entity) -> Rights:
+        return EVERYTHING if self.caller.admin and self._holds_for(entity) else LINKING
 
     def _sees_all_of(self, group: int) -> bool:
         return self.caller.admin or not self.is_private(group) or group in self.caller.leader_of
@@ -141,16 +187,19 @@ class Access:
         shared = not self.is_private(group)
         return Rights(link=shared, edit=True, delete=True, annotate=shared, chgrp=False, chown=True)
 
-    def _as_admin(self, group: int) -> Rights:
+    def _as_admin(self, entity: Entity, group: int, repository: str | None) -> Rights:
         if not self.caller.admin:
             return NOTHING
         held = self.caller.privileges
-        write = "WriteOwned" in held
+        writing, deleting = ("WriteOwned", "DeleteOwned")
+        if entity.name == "OriginalFile":
+            writing, deleting = file_privileges(repository)
+        write = writing in held
         shared = write and not self.is_private(group)
         return Rights(
             link=shared,
             edit=write,
-            delete="DeleteOwned" in held,
+            delete=deleting in held,
             annotate=shared,
             chgrp="Chgrp" in held,
             chown="Chown" in held,

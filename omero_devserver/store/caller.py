@@ -35,6 +35,11 @@ class Caller:
     event_type: str = "User"
     privileged: bool = False
 
+    @property
+    def real_user(self) -> int:
+        """Row id of the Experimenter behind the call: who acts for the user, or the user itself."""
+        return self.user if self.sudoer is None else self.sudoer
+
 
 #: The server itself, for what it keeps for its own use.
 SERVER = Caller(
