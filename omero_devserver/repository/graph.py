@@ -7,8 +7,8 @@ How they are made follows a real server (recorded: facts 1; and ome.formats.mode
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import omero
 import omero.model
@@ -19,10 +19,13 @@ from omero_devserver.repository.images import Images
 from omero_devserver.repository.plates import plate
 
 if TYPE_CHECKING:
-    from omero_devserver.formats.values import Found
+    from collections.abc import Sequence
+
+    from omero_devserver.formats.values import Found, Plate
     from omero_devserver.store.caller import Caller
     from omero_devserver.store.store import Store
 
+_T = TypeVar("_T")
 _UNSAVED = 'because the return value of "omero.model.IObject.getId()" is null'
 
 
@@ -75,8 +78,8 @@ def save(store: Store, who: Caller, found: Found, *, fileset: int, settings: Any
     Returns
     -------
     Imported
-        The images have series 0 (the second step sets it). Without a plate their ids ascend with the series. Those of a
-        plate come in no useful order (recorded: facts 1), so that no client learns to rely on one here.
+        The images have series 0 (the second step sets it). Without a plate their ids ascend with the series. The ids of a
+        plate's images and wells come in no useful order (recorded: facts 1), so that no client learns to rely on one here.
 
     Raises
     ------
@@ -89,29 +92,39 @@ def save(store: Store, who: Caller, found: Found, *, fileset: int, settings: Any
     images = Images(store, found, settings).built()
     for image in images:
         image.fileset = omero.model.FilesetI(rlong(fileset), False)
-        if dataset is not None and not found.plates:
+        if dataset is not None:
             _link(omero.model.DatasetImageLinkI(), dataset, image, image.addDatasetImageLinkToBoth)
-    plates = [plate(told, found, images, settings) for told in found.plates]
+    plates = [plate(_mixed(told, fileset), found, images, settings) for told in found.plates]
     for made in plates if screen is not None else ():
         _link(omero.model.ScreenPlateLinkI(), screen, made, made.addScreenPlateLinkToBoth)
-    order = list(range(len(images)))
-    if plates:
-        random.Random(fileset).shuffle(order)  # noqa: S311  any order will do
-    saved = store.save(who, [*plates, *(images[number] for number in order)])
-    by_series = dict(zip(order, saved[len(plates) :], strict=True))
+    numbers = list(range(len(images)))
+    order = _shuffled(numbers, fileset) if plates else numbers
+    saved = store.save(who, [*(images[number] for number in order), *plates])
+    by_series = dict(zip(order, saved, strict=False))
     return Imported(
-        images=tuple(by_series[number].id.val for number in range(len(images))),
-        pixels=tuple(by_series[number].copyPixels()[0].id.val for number in range(len(images))),
-        plates=tuple(made.id.val for made in saved[: len(plates)]),
+        images=tuple(by_series[number].id.val for number in numbers),
+        pixels=tuple(by_series[number].copyPixels()[0].id.val for number in numbers),
+        plates=tuple(made.id.val for made in saved[len(images) :]),
     )
 
 
+def _mixed(told: Plate, seed: int) -> Plate:
+    return replace(told, wells=tuple(_shuffled(told.wells, seed)))
+
+
+def _shuffled(things: Sequence[_T], seed: int) -> list[_T]:
+    """Put things into an order that is the same at each run and never the one in which they are given."""
+    order = list(things)
+    random.Random(seed).shuffle(order)  # noqa: S311  any order will do
+    return order if order != list(things) else order[::-1]
+
+
 def _target(target: Any) -> tuple[Any, Any]:
-    """Give the Dataset or the Screen; images go into the one and plates into the other, and else nowhere (recorded: facts 1)."""
+    """Give the Dataset or the Screen; images go into the one and plates into the other; neither takes what is the other's."""
     if target is None:
         return None, None
     if not isinstance(target, omero.model.Dataset | omero.model.Screen):
-        raise UnusableTarget(f"Unable to handle target: {entity_of(target).full_name}")
+        raise UnusableTarget(f"Unable to handle target: omero.model.{type(target).__name__}@{id(target):x}")
     if target.id is None:
         raise UnusableTarget(f'Cannot invoke "omero.RLong.getValue()" {_UNSAVED}')
     if isinstance(target, omero.model.Dataset):
