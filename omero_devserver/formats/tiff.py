@@ -39,15 +39,17 @@ class Files:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: Any = None
+        self._described: tuple[Picture, ...] | None = None
         self._lock = threading.Lock()
 
     def found(self) -> Found:
         """Tell what it holds; a type of pixels that OMERO does not have is unreadable."""
         try:
             file = self._opened()
-            kind = "OMETiff" if file.is_ome else "TiffDelegate"
+            described = self._described
+            kind = "TiffDelegate" if described is None else "OMETiff"
             return Found(
-                pictures=_pictures(file),
+                pictures=_pictures(file, described),
                 plates=(),
                 reader=f"loci.formats.in.{kind}Reader",
                 format=kind,
@@ -57,12 +59,15 @@ class Files:
             )
         except Unreadable:
             raise
+        except OSError as error:
+            raise Unreadable(f"{self._path} ({error.strerror})") from error
         except Exception as error:  # a broken header makes tifffile raise anything, from KeyError to MemoryError
             raise Unreadable(f"{type(error).__name__}: {error}") from error
 
     def planes(self, series: int) -> Stack:
         """Give the pixels of one image."""
-        return _stacks(self._opened(), self._lock)[series]
+        file = self._opened()
+        return _stacks(file, self._lock, ome=self._described is not None)[series]
 
     def close(self) -> None:
         """Give the file back."""
@@ -73,6 +78,7 @@ class Files:
     def _opened(self) -> Any:
         if self._file is None:
             self._file = _open(self._path)
+            self._described = _described(self._file)
         return self._file
 
 
@@ -165,16 +171,25 @@ def _open(path: Path) -> Any:
     return opened
 
 
-def _pictures(file: Any) -> tuple[Picture, ...]:
-    stacks = _stacks(file, threading.Lock())
-    described: Sequence[Picture | None] = omexml.document(file.ome_metadata).pictures if file.is_ome else ()
-    if len(described) != len(stacks):
-        described = [None] * len(stacks)
-    return tuple(_picture(stack, text) for stack, text in zip(stacks, described, strict=True))
+def _described(file: Any) -> tuple[Picture, ...] | None:
+    """Read what an OME-TIFF says of its images; one whose text makes no sense is a plain TIFF, as it is for Bio-Formats."""
+    try:
+        return omexml.document(file.ome_metadata).pictures if file.is_ome else None
+    except Unreadable as error:
+        log.warning("%s is read as a plain TIFF: %s", file.filename, error)
+        return None
 
 
-def _stacks(file: Any, lock: threading.Lock) -> list[Stack]:
-    if file.is_ome or file.is_imagej:
+def _pictures(file: Any, described: tuple[Picture, ...] | None) -> tuple[Picture, ...]:
+    stacks = _stacks(file, threading.Lock(), ome=described is not None)
+    texts: Sequence[Picture | None] = described or ()
+    if len(texts) != len(stacks):
+        texts = [None] * len(stacks)
+    return tuple(_picture(stack, text) for stack, text in zip(stacks, texts, strict=True))
+
+
+def _stacks(file: Any, lock: threading.Lock, *, ome: bool) -> list[Stack]:
+    if ome or (file.is_imagej and not file.is_ome):
         return [Stack(_Series(series), lock) for series in file.series]
     groups = itertools.groupby(file.pages, key=lambda page: (page.shape, page.dtype, page.axes))
     return [Stack(_Pages(list(pages)), lock) for _, pages in groups]
