@@ -11,8 +11,10 @@ import errno
 import os
 import signal
 import sqlite3
+import threading
 import time
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import Glacier2
@@ -46,6 +48,8 @@ class Disturbances:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._removers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._planned: dict[str, list[tuple[Counted, Callable[[Passing], None]]]] = {}
 
     def fail(
         self,
@@ -143,18 +147,17 @@ class Disturbances:
 
     def clear(self) -> None:
         """Take back everything, and let go on who is held up."""
-        removers, self._removers = self._removers, []
+        with self._lock:
+            removers, self._removers, self._planned = self._removers, [], {}
         for remove in removers:
             remove()
 
     def _on(self, occasion: Occasion, happens: Callable[[Passing], None]) -> None:
-        counted = Counted(occasion=occasion)
-
-        def passed(passing: Passing) -> None:
-            if counted.is_now(passing.operation):
-                happens(passing)
-
-        self._removers.append(self._server.moments.at(occasion.moment, passed))
+        with self._lock:
+            if occasion.moment not in self._planned:
+                planned = self._planned[occasion.moment] = []
+                self._removers.append(self._server.moments.at(occasion.moment, partial(_passed, planned)))
+            self._planned[occasion.moment].append((Counted(occasion=occasion), happens))
 
     def _refuse_writes(self, number: int, words: str, places: tuple[str, ...]) -> None:
         chosen = {Place(one) for one in places} or set(Place)
@@ -171,6 +174,13 @@ class Disturbances:
         self._removers.append(self._server.moments.at(DISK_WRITE, file))
         if Place.DATABASE in chosen:
             self._removers.append(self._server.moments.at(DATABASE_COMMIT, commit))
+
+
+def _passed(planned: list[tuple[Counted, Callable[[Passing], None]]], passing: Passing) -> None:
+    # All of them count, also those that come after one that raises.
+    due = [happens for counted, happens in list(planned) if counted.is_now(passing.operation)]
+    for happens in due:
+        happens(passing)
 
 
 def _exception(name: str) -> type[Exception]:
