@@ -18,8 +18,11 @@ from omero_devserver.services.pixels import Pixels
 from omero_devserver.services.query import Query
 from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.services.raw_pixels import RawPixels
+from omero_devserver.services.rendering_engine import RenderingEngine
+from omero_devserver.services.rendering_settings import RenderingSettings
 from omero_devserver.services.rois import Rois
 from omero_devserver.services.session_service import SessionService
+from omero_devserver.services.thumbnails import Thumbnails
 from omero_devserver.services.types import Types
 from omero_devserver.services.update import Update
 from omero_devserver.wire.faults import fault
@@ -43,7 +46,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.IPixels": Pixels,
     "omero.api.IProjection": Absent,
     "omero.api.IQuery": Query,
-    "omero.api.IRenderingSettings": Absent,
+    "omero.api.IRenderingSettings": RenderingSettings,
     "omero.api.IRepositoryInfo": Absent,
     "omero.api.IRoi": Rois,
     "omero.api.IScript": Absent,
@@ -54,7 +57,12 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.IUpdate": Update,
     "omero.grid.SharedResources": SharedResources,
 }
-STATEFUL: dict[str, Callable[[], object]] = {"RawFileStore": RawFiles, "RawPixelsStore": RawPixels}
+STATEFUL: dict[str, Callable[[], object]] = {
+    "RawFileStore": RawFiles,
+    "RawPixelsStore": RawPixels,
+    "RenderingEngine": RenderingEngine,
+    "ThumbnailStore": Thumbnails,
+}
 
 
 def stateless(call: Call, name: str) -> Any:

@@ -74,6 +74,10 @@ class Disk:
         """Give the place of planes that were written by a client, not imported."""
         return self._data / "Pixels" / str(pixels_id)
 
+    def thumbnail(self, thumbnail_id: int) -> Path:
+        """Give the place of the picture that belongs to a Thumbnail row."""
+        return self._data / "Thumbnails" / str(thumbnail_id)
+
     def remove(self, files: Iterable[tuple[str | None, str | None, str | None]]) -> None:
         """Remove links, logs and copies of deleted rows: what the repository holds, never what a link points to.
 
