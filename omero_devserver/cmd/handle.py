@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.cmd
 
+from omero_devserver.cmd.responses import failure
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from omero_devserver.wire.servant import Call
+
+
+_CANCEL_SECONDS = 0.5  # as long a real server waits for what it has asked to end
 
 
 class Handle:
@@ -21,6 +26,8 @@ class Handle:
 
     Status as recorded (facts 1 and 10): (step, steps) goes from (0, 0) through (0, n) to (n - 1, n), and the response comes
     while the last step stays. The flags stay empty, or become CANCELLED and FAILURE.
+
+    What is cancelled before it begins never does. What runs is asked to end; a request that waits does, others go on.
     """
 
     name = ""
@@ -30,9 +37,10 @@ class Handle:
         self._response: Any = None
         self._callbacks: list[Any] = []
         self._lock = threading.Lock()
+        self._cancelled, self._ended = threading.Event(), threading.Event()
+        self._started = False
         self._status = omero.cmd.Status()
-        self._status.name = type(request).__name__
-        self._status.category = request.ice_id()
+        self._status.name = self._status.category = ""
         self._status.flags, self._status.parameters = [], {}
         self._status.stepStartTimes, self._status.stepStopTimes = [], []
         self._status.startTime = _now()
@@ -65,12 +73,31 @@ class Handle:
         return self._status
 
     def cancel(self, call: Call) -> bool:
-        """Refuse: what runs here cannot be stopped half-way."""
-        return False
+        """Call the request off; returns whether it ended for that."""
+        with self._lock:
+            if self._response is not None:
+                return False
+            self._cancelled.set()
+            waiting = not self._started
+        if waiting:
+            self.finish(failure(self._request, name="cancelled", message="cancelled by the client"))
+            return True
+        self._ended.wait(_CANCEL_SECONDS)
+        return isinstance(self._response, omero.cmd.ERR) and self._response.name == "cancelled"
 
     def close(self, call: Call) -> None:
         """Drop the handle; the request goes on."""
         call.session.services.pop(self.name, None)
+
+    def start(self) -> bool:
+        """Say that the request runs from now on; returns False if it was cancelled before."""
+        with self._lock:
+            self._started = not self._cancelled.is_set()
+            return self._started
+
+    def wait_for_cancel(self, seconds: float) -> bool:
+        """Wait for so long; returns True as soon as the client has called the request off."""
+        return self._cancelled.wait(seconds)
 
     def begin(self, steps: int) -> None:
         """Say how many steps there will be."""
@@ -91,9 +118,10 @@ class Handle:
         with self._lock:
             self._status.stopTime = _now()
             if isinstance(response, omero.cmd.ERR):
-                self._status.flags = [omero.cmd.State.CANCELLED, omero.cmd.State.FAILURE]
+                self._status.flags = [omero.cmd.State.FAILURE, omero.cmd.State.CANCELLED]
             self._response = response
             callbacks = list(self._callbacks)
+        self._ended.set()
         for one in callbacks:
             _send(one.begin_finished, response, self._status)
 

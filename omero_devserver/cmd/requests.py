@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Requests that a client submits: Delete2 and DoAll.
+"""Requests: how what a client submits is started, carried out in one transaction, and answered.
 
 Whatever happens, the answer is a response on the handle, never an exception (recorded: facts 10).
 """
 
 from __future__ import annotations
 
+import logging
 import traceback
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import omero.cmd
 
+# Each of these registers the answers to its requests.
+from omero_devserver.cmd import accounts, basic, changes, image_files, kin  # noqa: F401
 from omero_devserver.cmd.handle import Handle
-from omero_devserver.cmd.responses import failure, graph_failure
-from omero_devserver.model.schema import UnknownEntityError, find_class
-from omero_devserver.store.errors import GraphFailed
-from omero_devserver.store.graphrules import ChildOption
+from omero_devserver.cmd.responses import failure
+from omero_devserver.cmd.work import Work, failed, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,68 +26,18 @@ if TYPE_CHECKING:
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
 
-DELETE_STEPS = 6  # as a real server shows them
+log = logging.getLogger(__name__)
+
+#: Requests that wait: the one write lock is not for them.
+_WITHOUT_TRANSACTION = (omero.cmd.Timing,)
 
 
-class _Refused(Exception):
-    """A request of a DoAll failed; what came before it is rolled back."""
+class _TakenBack(Exception):
+    """A request failed, and what it had done is taken back; the answer is its response."""
 
     def __init__(self, response: Any) -> None:
         super().__init__(type(response).__name__)
         self.response = response
-
-
-@dataclass(slots=True, kw_only=True)
-class _Work:
-    """One submitted request: in whose name it runs, and which files are to go after the commit."""
-
-    server: Server
-    who: Caller
-    files: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
-
-    def answer(self, request: Any) -> Any:
-        """Carry a request out; raises GraphFailed and whatever the store raises."""
-        if isinstance(request, omero.cmd.DoAll):
-            return self._all(request)
-        if isinstance(request, omero.cmd.Delete2):
-            return self._delete(request)
-        where = f"Session.submit({type(request).__name__})"
-        self.server.journal.not_implemented(where)
-        return failure(request, name="not-implemented", message=f"not implemented by the development server: {where}")
-
-    def _delete(self, request: Any) -> Any:
-        targets = {find_class(kind).name: list(ids) for kind, ids in (request.targetObjects or {}).items()}
-        response = omero.cmd.Delete2Response()
-        options = [_child_option(one) for one in request.childOptions or []]
-        deletion = self.server.store.delete(self.who, targets, dry_run=bool(request.dryRun), options=options)
-        response.deletedObjects = {name: list(ids) for name, ids in deletion.objects.items()}
-        if not request.dryRun:
-            self.files.extend(deletion.files)
-        return response
-
-    def _all(self, request: Any) -> Any:
-        if not request.requests:
-            return failure(request, name="no-steps", message="no steps")
-        response = omero.cmd.DoAllRsp()
-        response.responses, response.status = [], []
-        for one in request.requests:
-            answer = self.answer(one)
-            if isinstance(answer, omero.cmd.ERR):
-                raise _Refused(answer)
-            response.responses.append(answer)
-            status = omero.cmd.Status()
-            status.flags, status.parameters, status.stepStartTimes, status.stepStopTimes = [], {}, [], []
-            response.status.append(status)
-        return response
-
-
-def _child_option(option: Any) -> ChildOption:
-    return ChildOption(
-        include=frozenset(option.includeType or ()),
-        exclude=frozenset(option.excludeType or ()),
-        include_ns=frozenset(option.includeNs or ()),
-        exclude_ns=frozenset(option.excludeNs or ()),
-    )
 
 
 def submit(call: Call, request: Any, *, who: Caller) -> Any:
@@ -98,7 +48,7 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
     call : Call
         Whose session will hold the handle, and be held by the running request.
     request : omero.cmd.Request
-        Delete2 or DoAll; any other is answered with an ERR `not-implemented`.
+        One of the classes that there is an answer to; any other is answered with an ERR `not-implemented`.
     who : Caller
         In whose name; graph requests run over all groups, whatever the client asked for.
 
@@ -108,12 +58,17 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
         Answers at once.
     """
     handle = Handle(request)
-    work = _Work(server=call.server, who=who)
+    work = Work(server=call.server, session=call.session, who=who, cancelled=handle.wait_for_cancel)
 
     def run() -> None:
-        handle.begin(DELETE_STEPS)
-        handle.step(DELETE_STEPS - 1)
-        handle.finish(_outcome(work, request))
+        steps = steps_of(request)
+        handle.begin(steps)
+        if handle.start():
+            handle.step(0)
+            response = _outcome(work, request)
+            for number in range(1, steps):
+                handle.step(number)
+            handle.finish(response)
 
     proxy = call.stateful(handle, omero.cmd.Handle)
     start(call.server, call.session, run)
@@ -148,18 +103,22 @@ def start(server: Server, session: Session, run: Callable[[], None], *, after_se
     server.requests.submit(held)
 
 
-def _outcome(work: _Work, request: Any) -> Any:
+def _taken_back_if_failed(response: Any) -> Any:
+    if failed(response):
+        raise _TakenBack(response)
+    return response
+
+
+def _outcome(work: Work, request: Any) -> Any:
     try:
+        if isinstance(request, _WITHOUT_TRANSACTION):
+            return work.answer(request)
         with work.server.store.transaction():
-            response = work.answer(request)
-    except GraphFailed as refusal:
-        return graph_failure(request, message=refusal.message)
-    except _Refused as refused:
-        return refused.response
-    except UnknownEntityError as error:
-        # A real server stumbles over an unknown class in the same place (recorded: facts 10).
-        return failure(request, name="graph-fail", message="java.lang.NullPointerException", trace=str(error))
-    except Exception as error:  # noqa: BLE001  the edge: the client must get an answer, whatever went wrong
+            response = _taken_back_if_failed(work.answer(request))
+    except _TakenBack as taken_back:
+        return taken_back.response
+    except Exception as error:
+        log.exception("fault in %s", type(request).__name__)
         return failure(request, name="steps-cancel", message=str(error), trace=traceback.format_exc())
     work.server.disk.remove(work.files)
     return response

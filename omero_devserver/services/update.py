@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import omero
 
 from omero_devserver.model.schema import entity_of
-from omero_devserver.store.errors import GraphFailed
+from omero_devserver.store.errors import BadTarget, GraphFailed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -59,6 +59,8 @@ class Update:
             if "not permitted" in refusal.message:
                 raise fault(omero.SecurityViolation, f"Deleting {name} not allowed.") from refusal
             raise fault(omero.ValidationException, refusal.message) from refusal
+        except BadTarget as error:
+            raise fault(omero.SecurityViolation, f"Deleting {found.full_name}:Id_{one.id.val} not allowed.") from error
         call.server.disk.remove(deletion.files)
 
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from omero_devserver.model.schema import find_class
+from omero_devserver.model.schema import ENTITIES, find_class
+from omero_devserver.model.tables import table
 from omero_devserver.store.access import Access
 from omero_devserver.store.caller import ALL_GROUPS
 from omero_devserver.store.chmod import Chmod
 from omero_devserver.store.delete import Delete
 from omero_devserver.store.errors import BadTarget
 from omero_devserver.store.gather import by_class
-from omero_devserver.store.graphrules import may_be_target
+from omero_devserver.store.graphrules import TARGETS, may_be_target
 from omero_devserver.store.kinship import Kinship
 from omero_devserver.store.transfer import Give, Move
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from omero_devserver.store.delete import Deletion
     from omero_devserver.store.gather import Gathering
     from omero_devserver.store.graphrules import ChildOption
+    from omero_devserver.store.kinship import Family
     from omero_devserver.store.rows import Rows
     from omero_devserver.store.transfer import Transferred
 
@@ -124,6 +126,34 @@ class Graphs:
         """Find what contains the targets, at any distance: ids of the wanted kinds by full class name."""
         check_targets("FindParents", targets)
         return Kinship(self._rows, self._access(caller)).parents(targets, kinds, stop_before=stop_before)
+
+    def descendants(self, caller: Caller, targets: Targets) -> Family:
+        """Find everything that the targets contain, at any depth, the targets and links included, by root and id."""
+        check_targets("DiskUsage2", targets)
+        return Kinship(self._rows, self._access(caller)).descendants(targets)
+
+    def readable(self, caller: Caller, kind: str) -> list[int]:
+        """Ids of all rows of a class that the caller sees."""
+        entity = find_class(kind)
+        condition = self._access(caller).row_filter("t", entity)
+        where = f" WHERE {condition}" if condition else ""
+        found = self._rows.rows(f"SELECT t.id, t.cls FROM {table(entity)} t{where}")
+        return [row["id"] for row in found if row["cls"] in entity.subs]
+
+    def owned_by(self, caller: Caller, user: int) -> dict[str, list[int]]:
+        """Ids of what a user owns and the caller may give away, by class; parts of other things come along by themselves."""
+        owned: dict[str, list[int]] = {}
+        for name in sorted(TARGETS[Change.GIVE] & ENTITIES.keys()):
+            entity = ENTITIES[name]
+            if entity.link:
+                continue
+            found = self._rows.rows(f"SELECT id, cls, group_id FROM {table(entity)} WHERE owner_id = ?", user)
+            ids = [
+                row["id"] for row in found if row["cls"] in entity.subs and (caller.admin or row["group_id"] in caller.leader_of)
+            ]
+            if ids:
+                owned[name] = ids
+        return owned
 
     def _access(self, caller: Caller) -> Access:
         return Access(replace(caller, group=ALL_GROUPS), self._rows)

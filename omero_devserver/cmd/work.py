@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Work: what the answer to a request needs, and how answers are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import omero.cmd
+
+from omero_devserver.cmd.responses import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omero_devserver.store.caller import Caller
+    from omero_devserver.wire.server import Server
+    from omero_devserver.wire.sessions import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One submitted request.
+
+    who:       in whose name it runs; graph requests look at all groups.
+    cancelled: asks whether the client has called it off.
+    files:     which files are to be removed after the commit: repository, path and name.
+    """
+
+    server: Server
+    session: Session
+    who: Caller
+    cancelled: Callable[[float], bool]
+    files: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+
+    def answer(self, request: Any) -> Any:
+        """Carry a request out.
+
+        Returns
+        -------
+        omero.cmd.Response
+            An ``omero.cmd.ERR`` if it was refused; what it did until then is for the caller to take back.
+        """
+        kind = _KINDS.get(type(request))
+        if kind is None:
+            where = f"Session.submit({type(request).__name__})"
+            self.server.journal.not_implemented(where)
+            message = f"not implemented by the development server: {where}"
+            return failure(request, name="not-implemented", message=message)
+        return kind.answer(self, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How requests of one class are answered, and how many steps each shows."""
+
+    answer: Callable[[Work, Any], Any]
+    steps: Callable[[Any], int]
+
+
+_KINDS: dict[type, Kind] = {}
+
+
+def answers(
+    request: type, *, steps: int | Callable[[Any], int] = 1
+) -> Callable[[Callable[[Work, Any], Any]], Callable[[Work, Any], Any]]:
+    """Make a function the answer to requests of a class."""
+    counted = (lambda _request: steps) if isinstance(steps, int) else steps
+
+    def register(answer: Callable[[Work, Any], Any]) -> Callable[[Work, Any], Any]:
+        _KINDS[request] = Kind(answer, counted)
+        return answer
+
+    return register
+
+
+def steps_of(request: Any) -> int:
+    """Tell how many steps a real server takes for a request."""
+    kind = _KINDS.get(type(request))
+    return 1 if kind is None else kind.steps(request)
+
+
+def known_requests() -> list[type]:
+    """List the classes of requests that are answered."""
+    return list(_KINDS)
+
+
+def failed(response: Any) -> bool:
+    """Whether a response says that nothing was done."""
+    return isinstance(response, omero.cmd.ERR)
