@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from omero_devserver.services.admin import event_context
+from omero_devserver.services.event_context import event_context
 
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call

@@ -10,6 +10,7 @@
     ├── NoSuchUser     a name or id that is no Experimenter
     ├── NoSuchGroup    a name or id that is no ExperimenterGroup
     ├── NameTaken      a user or group of that name exists
+    ├── StillReferred  a user or group cannot go, because there are rows of it
     └── ValuesSelected objects are wanted of a query that gives values; what clients get depends on the operation
 
 Everything else that the store refuses is raised as OMERO's exception (omero.ValidationException and so on).
@@ -77,6 +78,14 @@ class NameTaken(StoreError):
     def __init__(self, *, name: str) -> None:
         super().__init__(f"The name '{name}' is in use.")
         self.name = name
+
+
+class StillReferred(StoreError):
+    """A row cannot be deleted, because others refer to it."""
+
+    def __init__(self, *, entity: str, row_id: int) -> None:
+        super().__init__(f"Other rows refer to {entity} {row_id}.")
+        self.entity, self.row_id = entity, row_id
 
 
 class ValuesSelected(StoreError):

@@ -7,14 +7,16 @@ group `user` comes last.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omero_devserver.store.errors import NameTaken, NoSuchGroup, NoSuchUser
+from omero_devserver.store.errors import NameTaken, NoSuchGroup, NoSuchUser, StillReferred
 from omero_devserver.store.passwords import hash_password, password_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from omero_devserver.store.rows import Rows
 
@@ -34,6 +36,29 @@ class Memberships:
 
     member_of: tuple[int, ...]
     leader_of: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """What is known of a user beside its groups: `name` is the one to log in with."""
+
+    name: str
+    first_name: str
+    last_name: str
+    middle_name: str | None = None
+    email: str | None = None
+    institution: str | None = None
+
+    def columns(self) -> dict[str, object]:
+        """Give the columns of its row."""
+        return {
+            "c_omeName": self.name,
+            "c_firstName": self.first_name,
+            "c_lastName": self.last_name,
+            "c_middleName": self.middle_name,
+            "c_email": self.email,
+            "c_institution": self.institution,
+        }
 
 
 class People:
@@ -111,16 +136,19 @@ class People:
         self._rows.set_map("Experimenter", user, "config", settings)
 
     def check_password(self, name: str, password: str) -> bool:
-        """Whether a user of that name exists and has that password."""
+        """Whether a user of that name exists and has that password; nobody logs in without one."""
         found = self._rows.rows(
             "SELECT hash FROM password JOIN t_Experimenter u ON u.id = password.user WHERE u.c_omeName = ?", name
         )
         return bool(found) and password_matches(password, found[0]["hash"])
 
-    def set_password(self, user: int, password: str) -> None:
-        """Give a user another password."""
+    def set_password(self, user: int, password: str | None) -> None:
+        """Give a user another password; with None or a blank one he cannot log in any more."""
         with self._rows.transaction():
             self._require_user(user)
+            if password is None or not password.strip():
+                self._rows.execute("DELETE FROM password WHERE user = ?", user)
+                return
             self._rows.execute("INSERT OR REPLACE INTO password (user, hash) VALUES (?, ?)", user, hash_password(password))
 
     def add_group(self, name: str, permissions: int = PRIVATE, description: str | None = None) -> int:
@@ -138,20 +166,40 @@ class People:
                 "ExperimenterGroup", c_name=name, permissions=permissions, c_description=description, c_ldap=0
             )
 
-    def add_user(
-        self,
-        name: str,
-        password: str,
-        groups: Sequence[int],
-        *,
-        first_name: str,
-        last_name: str,
-        admin: bool = False,
-        privileges: frozenset[str] | None = None,
-    ) -> int:
-        """Make a user that is in `groups` (the first is its default), in group `user`, and, if `admin`, in `system`.
+    def change_group(self, group: int, *, name: str, description: str | None) -> None:
+        """Give a group another name and description; raises NoSuchGroup and NameTaken."""
+        with self._rows.transaction():
+            self.permissions(group)
+            if self.group_id(name) not in (None, group):
+                raise NameTaken(name=name)
+            self._rows.update("ExperimenterGroup", group, c_name=name, c_description=description)
 
-        `privileges` are those of an administrator who does not get all of them.
+    def delete_group(self, group: int) -> None:
+        """Delete a group with its memberships; raises NoSuchGroup, and StillReferred if there is data in it."""
+        with self._unless_referred("ExperimenterGroup", group):
+            self.permissions(group)
+            self._rows.execute("DELETE FROM t_GroupExperimenterMap WHERE r_parent = ?", group)
+
+    def add_user(
+        self, person: Person, password: str | None, groups: Sequence[int], *, privileges: frozenset[str] | None = None
+    ) -> int:
+        """Make a user.
+
+        Parameters
+        ----------
+        person : Person
+            Who it is.
+        password : str or None
+            None for one who cannot log in yet.
+        groups : sequence of int
+            Its groups, the default one first. Without group `user` it is not active, in group `system` an administrator.
+        privileges : frozenset of str or None
+            Those of an administrator who does not get all of them.
+
+        Returns
+        -------
+        int
+            Its id.
 
         Raises
         ------
@@ -161,16 +209,30 @@ class People:
             One of the groups does not exist.
         """
         with self._rows.transaction():
-            if self.user_id(name) is not None:
-                raise NameTaken(name=name)
-            user = self._rows.insert("Experimenter", c_omeName=name, c_firstName=first_name, c_lastName=last_name, c_ldap=0)
-            wanted = [*groups, *([SYSTEM_GROUP] if admin else []), USER_GROUP]
-            for group in dict.fromkeys(wanted):
+            if self.user_id(person.name) is not None:
+                raise NameTaken(name=person.name)
+            user = self._rows.insert("Experimenter", c_ldap=0, **person.columns())
+            for group in dict.fromkeys(groups):
                 self.add_member(user, group)
             self.set_password(user, password)
             if privileges is not None:
                 self.set_privileges(user, privileges)
             return user
+
+    def change_user(self, user: int, person: Person) -> None:
+        """Write a user's name and address anew; raises NoSuchUser and NameTaken."""
+        with self._rows.transaction():
+            self._require_user(user)
+            if self.user_id(person.name) not in (None, user):
+                raise NameTaken(name=person.name)
+            self._rows.update("Experimenter", user, **person.columns())
+
+    def delete_user(self, user: int) -> None:
+        """Delete a user with its memberships; raises NoSuchUser, and StillReferred if there is data or a session of it."""
+        with self._unless_referred("Experimenter", user):
+            self._require_user(user)
+            self._rows.execute("DELETE FROM password WHERE user = ?", user)
+            self._rows.execute("DELETE FROM t_GroupExperimenterMap WHERE r_child = ?", user)
 
     def add_member(self, user: int, group: int, *, owner: bool = False) -> None:
         """Put a user into a group, after the groups it is in; one that is in it stays as it is, but for `owner`."""
@@ -212,6 +274,17 @@ class People:
                 user,
                 group,
             )
+
+    @contextmanager
+    def _unless_referred(self, entity: str, row_id: int) -> Iterator[None]:
+        """Delete a row after what a block deletes, all or nothing."""
+        try:
+            with self._rows.transaction():
+                yield
+                self._rows.set_map(entity, row_id, "config", [])
+                self._rows.execute(f"DELETE FROM t_{entity} WHERE id = ?", row_id)
+        except sqlite3.IntegrityError as error:  # at the commit: the tables check references there
+            raise StillReferred(entity=entity, row_id=row_id) from error
 
     def _require_user(self, user: int) -> None:
         if self.user_name(user) is None:

@@ -13,7 +13,7 @@ import pytest
 from omero.rtypes import rint, rlist, rlong, rstring
 
 from omero_devserver.store.caller import Caller
-from omero_devserver.store.people import PRIVATE, READ_ANNOTATE, READ_ONLY, READ_WRITE
+from omero_devserver.store.people import PRIVATE, READ_ANNOTATE, READ_ONLY, READ_WRITE, SYSTEM_GROUP, USER_GROUP, Person
 from omero_devserver.store.store import Store
 
 if TYPE_CHECKING:
@@ -139,12 +139,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     groups = {name: people.add_group(name, permissions) for name, permissions in GROUPS.items()}
     shared = [groups[name] for name in ("gro", "gpriv", "gra", "grw")]
     for name, of in {"alice": shared, "bob": shared, "gown": shared, "carol": [groups["gother"]]}.items():
-        user = people.add_user(name, name, of, first_name=name, last_name="Test")
+        user = people.add_user(Person(name=name, first_name=name, last_name="Test"), name, [*of, USER_GROUP])
         for group in of if name == "gown" else []:
             people.set_owner(user, group, True)
     for name, privileges in ADMINS.items():
-        admin = people.add_user(name, name, [], first_name=name, last_name="Test", admin=True)
-        people.set_privileges(admin, privileges)
+        admin = Person(name=name, first_name=name, last_name="Test")
+        people.add_user(admin, name, [SYSTEM_GROUP, USER_GROUP], privileges=privileges)
     store.close()
     return path
 

@@ -16,7 +16,7 @@ from omero.rtypes import rstring
 from omero_devserver.model.schema import ENTITIES, find_class
 from omero_devserver.store.caller import SERVER
 from omero_devserver.store.errors import NameTaken, NoSuchGroup
-from omero_devserver.store.people import READ_ONLY
+from omero_devserver.store.people import READ_ONLY, Person
 from omero_devserver.store.store import Store
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def test_a_class_is_found_by_all_its_names(name: str) -> None:
 def test_members_and_their_default_group(store: Store) -> None:
     people = store.people
     first, second = people.add_group("first", READ_ONLY), people.add_group("second", READ_ONLY)
-    user = people.add_user("u", "secret", [first], first_name="U", last_name="User")
+    person = Person(name="u", first_name="U", last_name="User")
+    user = people.add_user(person, "secret", [first, 1])
     assert people.memberships(user).member_of == (first, 1)
     people.add_member(user, second, owner=True)
     assert people.memberships(user).member_of == (first, second, 1)
@@ -61,7 +62,7 @@ def test_members_and_their_default_group(store: Store) -> None:
     with pytest.raises(NameTaken):
         people.add_group("first")
     with pytest.raises(NameTaken):
-        people.add_user("u", "x", [first], first_name="U", last_name="User")
+        people.add_user(person, "x", [first])
 
 
 def test_passwords_are_kept_as_hashes(store: Store) -> None:
