@@ -68,6 +68,11 @@ def missing_for_compiling() -> list[str]:
     return missing + [package for package, name in wanted.items() if not _compiler_finds(name)]
 
 
+def missing_for_java() -> list[str]:
+    """Name what is missing to run Java; only a run-time without graphics is needed."""
+    return [] if os.environ.get("JAVA_HOME") or shutil.which("java") else ["default-jre-headless"]
+
+
 def provide(packages: list[str], *, log: Path) -> None:
     """Install packages if we are root on a Debian; else say what to run.
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import debian, ice
+from provision import bioformats, debian, ice
 from provision.command import SetUpFailed, answers, run
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Environment:
         os.chdir(self.root)
         run([*pip, "install", *packages], doing="Python packages: downloading and installing", log=log, env=env)
         run([self.python, "-c", "import omero.cli, omero_adi_plugin"], doing="Python packages: trying them", log=log, env=env)
+        bioformats.provide(self.venv, pip=pip, pip_env=env, scratch=self.scratch)
         wanted.write(self.stamp)
 
     def _make_empty(self, *, env: dict[str, str], log: Path) -> None:
@@ -156,7 +157,7 @@ class Environment:
 
     def _sweep(self) -> None:
         """Remove what a set-up that was killed has left."""
-        for pattern in ("ice-*", "probe-*"):
+        for pattern in ("ice-*", "probe-*", "jar-*"):
             for folder in self.scratch.glob(pattern):
                 shutil.rmtree(folder)
 
