@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
 )
+
+
+#: Threads may need the machine for the first time at the same moment.
+_starting = threading.Lock()
 
 
 class NoJava(Exception):
@@ -55,15 +60,20 @@ def check() -> None:
         raise NoJava("no Java is installed")
 
 
-@functools.cache
 def loci() -> Any:
     """Start the machine, if it does not run yet, and give Bio-Formats' package `loci`.
 
     Raises
     ------
     NoJava
-        Something is missing, or Java cannot run here; the same at each call.
+        Something is missing, or Java cannot run here.
     """
+    with _starting:
+        return _started()
+
+
+@functools.cache
+def _started() -> Any:
     check()
     # JPype may be missing, and takes 0.1 s.
     import jpype  # noqa: PLC0415

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from omero_devserver.formats import bioformats, java, tiff
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ MAXIMUM_PLANE = 3192 * 3192
 class Statistics:
     """What the values of a picture's pixels are.
 
-    extremes: the least and the greatest value of each channel.
+    extremes: the least and the greatest value of each channel; values that are not numbers do not count.
     sha1:     of all planes, big-endian, by time, channel and z.
     """
 
@@ -80,9 +82,12 @@ def statistics(pixels: Planes) -> Statistics | None:
         for c in range(pixels.size_c):
             for z in range(pixels.size_z):
                 plane = pixels.plane(z, c, t)
-                least[c], greatest[c] = min(least[c], float(plane.min())), max(greatest[c], float(plane.max()))
+                values = np.real(plane)
+                least[c] = min(least[c], float(np.fmin.reduce(values, axis=None)))
+                greatest[c] = max(greatest[c], float(np.fmax.reduce(values, axis=None)))
                 digest.update(plane.astype(plane.dtype.newbyteorder(">"), copy=False).tobytes())
-    return Statistics(extremes=tuple(zip(least, greatest, strict=True)), sha1=digest.hexdigest())
+    extremes = tuple((low, high) if low <= high else (0.0, 0.0) for low, high in zip(least, greatest, strict=True))
+    return Statistics(extremes=extremes, sha1=digest.hexdigest())
 
 
 @functools.cache
