@@ -15,6 +15,9 @@ from omero_devserver.model.tables import DETAILS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Properties of an Experimenter that not everybody may read, and what is told instead; "" is null.
+USER_NAMES = {"omeName": "<hidden>", "firstName": "<hidden>", "lastName": "<hidden>", "middleName": "", "email": ""}
+
 
 def resolve(scope: Scope, parts: Sequence[str]) -> Value:
     """Translate a path to a value: a column, an entity, a class name.
@@ -120,6 +123,11 @@ class _Walk:
     def _property(self, field: Field, rest: Sequence[str]) -> Value:
         column = f"{self.at.table}.c_{field.name}"
         match field.kind:
+            case Kind.SCALAR if self.at.entity.name == "Experimenter" and field.name in USER_NAMES:
+                hidden = USER_NAMES[field.name]
+                user = f"{self.at.table}.id"
+                name = Value(sql=column, type=field.type, kind=ValueKind.USER_NAME, second_sql=user, hidden=hidden)
+                return self._end(rest, name)
             case Kind.SCALAR:
                 return self._end(rest, Value(sql=column, type=field.type))
             case Kind.BYTES:
@@ -177,7 +185,7 @@ class _Walk:
     def _unit(self, field: Field, rest: Sequence[str]) -> Value:
         number, unit = f"{self.at.table}.c_{field.name}", f"{self.at.table}.u_{field.name}"
         if not rest:
-            return Value(sql=number, kind=ValueKind.UNIT, unit_sql=unit, unit_type=field.type)
+            return Value(sql=number, kind=ValueKind.UNIT, second_sql=unit, unit_type=field.type)
         part = self._one_of(rest[0], "value", "unit")
         return self._end(rest[1:], Value(sql=number, type="RDouble") if part == "value" else Value(sql=unit, type="RString"))
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omero_devserver.hql import paths, tree
@@ -24,7 +24,7 @@ _COLUMN = re.compile(r"\ba\d+\.\w+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One expression of the select clause; `at` is the index of its SQL column (a unit has the next one as well)."""
+    """One expression of the select clause; `at` is the index of its SQL column (units and users' names have the next one too)."""
 
     value: Value
     name: str
@@ -86,11 +86,11 @@ def translate(text: str, arguments: Mapping[str, Argument], row_filter: RowFilte
     compiler = Compiler(scope=scope, arguments=arguments, bound=bound, subquery=_subquery)
     _add_sources(query, compiler)
     items = _select_items(query, scope)
-    columns = _columns(items, compiler)
-    fetches = _fetches(scope, columns)
     distinct = query.select is not None and query.select.distinct
+    columns = _columns(items, compiler, distinct=distinct)
+    fetches = _fetches(scope, columns)
     tail = _tail(query, compiler, [column.value for column in columns], distinct=distinct)
-    selected = [sql for c in columns for sql in (c.value.sql, *([c.value.unit_sql] if c.value.unit_sql else []))]
+    selected = [sql for c in columns for sql in (c.value.sql, *([c.value.second_sql] if c.value.second_sql else []))]
     for fetch in fetches:
         selected += [
             f"{fetch.alias.table}.{'position' if fetch.alias.is_map else 'id'}",
@@ -113,8 +113,8 @@ def _subquery(query: tree.Query, outer: Compiler) -> Value:
     items = _select_items(query, scope)
     if len(items) != 1:
         raise HqlError(f"a subquery selects one value [{outer.text}]")
-    value = _columns(items, compiler)[0].value
     distinct = query.select is not None and query.select.distinct
+    value = _columns(items, compiler, distinct=distinct)[0].value
     tail = _tail(query, compiler, [value], distinct=distinct)
     sql = f"(SELECT {'DISTINCT ' if distinct else ''}{value.sql} FROM {scope.sql()}{tail})"
     return Value(sql=sql, type="RLong" if value.kind is ValueKind.ENTITY else value.type, kind=ValueKind.SCALAR)
@@ -159,7 +159,7 @@ def _select_items(query: tree.Query, scope: Scope) -> list[tuple[tree.Expression
     return [(item.expression, item.alias) for item in kept]
 
 
-def _columns(items: list[tuple[tree.Expression | Alias, str]], compiler: Compiler) -> list[Column]:
+def _columns(items: list[tuple[tree.Expression | Alias, str]], compiler: Compiler, *, distinct: bool) -> list[Column]:
     columns: list[Column] = []
     at = 0
     for node, name in items:
@@ -169,6 +169,8 @@ def _columns(items: list[tuple[tree.Expression | Alias, str]], compiler: Compile
             value = _size(node.arguments[0], compiler, alone=len(items) == 1)
         else:
             value = compiler.value(node)
+        if distinct and value.kind is ValueKind.USER_NAME:  # the user's id would make two of one name
+            value = replace(value, kind=ValueKind.SCALAR, second_sql="")
         if value.kind is ValueKind.NAMED_VALUE:
             raise NotExecutableError(why="the element of a map has no id")
         if value.list or value.kind is ValueKind.CLASS_NAME:
@@ -176,7 +178,7 @@ def _columns(items: list[tuple[tree.Expression | Alias, str]], compiler: Compile
         columns.append(Column(value=value, name=name, at=at))
         if name:
             compiler.selected[name] = value
-        at += 2 if value.unit_sql else 1
+        at += 2 if value.second_sql else 1
     return columns
 
 
@@ -192,7 +194,7 @@ def _size(node: tree.Expression, compiler: Compiler, *, alone: bool) -> Value:
 
 
 def _fetches(scope: Scope, columns: list[Column]) -> list[Fetch]:
-    at = sum(2 if column.value.unit_sql else 1 for column in columns)
+    at = sum(2 if column.value.second_sql else 1 for column in columns)
     owners = {column.value.alias.table for column in columns if column.value.alias and column.value.kind is ValueKind.ENTITY}
     fetches = []
     for alias in scope.fetched:

@@ -22,7 +22,8 @@ class ValueKind(StrEnum):
     CLASS_NAME = "class name"  # a class written in the query
     PERMISSIONS = "permissions"  # of a row: `sql` is its id
     DETAILS = "details"  # of a row, as a whole: `sql` is their five columns as text
-    UNIT = "unit"  # `sql` is the number, `unit_sql` the unit
+    UNIT = "unit"  # `sql` is the number, `second_sql` the unit
+    USER_NAME = "user name"  # names and address of a user: `second_sql` is the user's id
     BYTES = "bytes"
     NAMED_VALUE = "named value"  # an element of a map, as a whole
     NULL = "null"
@@ -35,6 +36,7 @@ class Value:
     type:  RType of a scalar where it is known, else "".
     list:  the expression is a parameter with several values, `sql` a subselect of them.
     alias: the alias whose row an entity is, if it is one of the from clause.
+    hidden: of a user's name: what is told to those who may not know it; "" is null.
     """
 
     sql: str
@@ -42,7 +44,8 @@ class Value:
     kind: ValueKind = ValueKind.SCALAR
     entity: Entity | None = None
     alias: Alias | None = None
-    unit_sql: str = ""
+    second_sql: str = ""
+    hidden: str = ""
     unit_type: str = ""
     list: bool = False
     aggregate: bool = False

@@ -10,7 +10,7 @@ import omero
 import omero.sys
 
 from omero_devserver.model.schema import Kind, UnknownEntityError, entity_of, find_class
-from omero_devserver.services.text import full_text
+from omero_devserver.services import text
 from omero_devserver.store.caller import SERVER
 from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.wire.faults import fault
@@ -91,7 +91,12 @@ class Query:
     @slow
     def findAllByFullText(self, call: Call, kind: str, query: str, parameters: Any) -> list[Any]:
         """Load the objects whose texts have the words of `query`, found as soon as they are saved."""
-        return full_text(call, entity(kind), query, parameters)
+        name = entity(kind)
+        part = parameters.theFilter if parameters is not None else None
+        offset = part.offset.val if part is not None and part.offset is not None else 0
+        limit = part.limit.val if part is not None and part.limit is not None else None
+        ids = text.matching(call, name, query)[max(0, offset) :]
+        return text.load(call, name, ids if limit is None else ids[:limit])
 
     @slow
     def findByQuery(self, call: Call, hql: str, parameters: Any) -> Any:
@@ -99,11 +104,11 @@ class Query:
         try:
             return _unique(call.server.store.objects(call.user, hql, parameters), hql)
         except ValuesSelected as error:
-            text = (
+            message = (
                 f"Query named:\n\t{hql}\nhas returned an Object of type {error.kind} that cannot be cast to ome.model.IObject\n"
                 "Queries must return IObjects when using findByQuery."
             )
-            raise fault(omero.ApiUsageException, text) from None
+            raise fault(omero.ApiUsageException, message) from None
 
     @slow
     def findAllByQuery(self, call: Call, hql: str, parameters: Any) -> list[Any]:
@@ -151,14 +156,14 @@ def property_of(kind: str, field: str) -> str:
     """
     found = find_class(kind)
     if field not in found.fields and field != "id":
-        text = f"could not resolve property: {field} of: {found.full_name}"
-        raise fault(omero.ApiUsageException, f"{text}; nested exception is org.hibernate.QueryException: {text}")
+        message = f"could not resolve property: {field} of: {found.full_name}"
+        raise fault(omero.ApiUsageException, f"{message}; nested exception is org.hibernate.QueryException: {message}")
     return field
 
 
 def _unique(found: list[Any], query: str) -> Any:
     distinct = {(type(one).__name__, one.id.val): one for one in found}
     if len(distinct) > 1:
-        text = f"Query named:\n\t{query}\nhas returned more than one Object\nfindBy methods must return a single value."
-        raise fault(omero.ApiUsageException, text)
+        message = f"Query named:\n\t{query}\nhas returned more than one Object\nfindBy methods must return a single value."
+        raise fault(omero.ApiUsageException, message)
     return found[0] if found else None

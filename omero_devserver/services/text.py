@@ -30,8 +30,8 @@ _TERM = re.compile(r"([+-]?)(?:\w+:)?(?:\"([^\"]*)\"|(\S+))")
 _CHUNK = 10_000
 
 
-def full_text(call: Call, kind: str, query: str, parameters: Any = None, *, only: Sequence[str] = ()) -> list[Any]:
-    """Find objects by their texts.
+def matching(call: Call, kind: str, query: str, *, only: Sequence[str] = ()) -> list[int]:
+    """Find the ids of objects by their texts, in ascending order.
 
     Parameters
     ----------
@@ -41,29 +41,24 @@ def full_text(call: Call, kind: str, query: str, parameters: Any = None, *, only
         Entity, as `Image`.
     query : str
         Words in Lucene's language.
-    parameters : omero.sys.Parameters, optional
-        Only their page is looked at.
     only : sequence of str
         Fields of the object to search in, and `annotation`; nothing means all.
-
-    Returns
-    -------
-    list of IObject
-        By id.
     """
     terms = _terms(query or "")
     if not any(term.wanted for term in terms):
         return []
     texts = _texts(call, kind, {name.split(".")[0] for name in only})
-    ids = sorted(identifier for identifier, words in texts.items() if _matches(terms, words))
-    page = parameters.theFilter if parameters is not None else None
-    offset = page.offset.val if page is not None and page.offset is not None else 0
-    limit = page.limit.val if page is not None and page.limit is not None else None
-    ids = ids[offset:] if limit is None else ids[offset : offset + limit]
+    return sorted(identifier for identifier, words in texts.items() if _matches(terms, words))
+
+
+def load(call: Call, kind: str, ids: Sequence[int], *, condition: str = "", **values: Any) -> list[Any]:
+    """Load objects by id, in ascending order; those for which an HQL condition on `o` does not hold are left out."""
     found: list[Any] = []
+    where = f"o.id in (:ids){f' and {condition}' if condition else ''}"
     for start in range(0, len(ids), _CHUNK):
-        part = omero.sys.ParametersI().addIds(ids[start : start + _CHUNK])
-        found += call.server.store.objects(call.user, f"select o from {kind} o where o.id in (:ids) order by o.id", part)
+        parameters = omero.sys.ParametersI().addIds(ids[start : start + _CHUNK])
+        parameters.map.update(values)
+        found += call.server.store.objects(call.user, f"select o from {kind} o where {where} order by o.id", parameters)
     return found
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import omero.model
 from omero.rtypes import rbool, rdouble, rfloat, rint, rlong, rstring, rtime
 
+from omero_devserver.hql.paths import USER_NAMES
 from omero_devserver.model.schema import ENTITIES, Kind, new
 from omero_devserver.model.tables import DETAILS
 from omero_devserver.store.unasked import collections, references
@@ -139,6 +140,9 @@ class Graph:
         for attribute, column, unit_column, unit in _units(row["cls"]):
             value = row[column]
             setattr(obj, attribute, None if value is None else unit(value, row[unit_column]))
+        if root == "Experimenter" and not self._access.sees_names(row["id"]):
+            for name, hidden in USER_NAMES.items():
+                setattr(obj, f"_{name}", rstring(hidden) if hidden else None)
         obj._details = self._details(row)
 
     def _details(self, row: sqlite3.Row) -> Any:

@@ -134,7 +134,7 @@ class Query:
             case Form.ROW:
                 return [] if len(values) == 1 and values[0] is None else values
 
-    def _value(self, column: Column, row: sqlite3.Row) -> Any:  # noqa: PLR0911  (one line a kind of value)
+    def _value(self, column: Column, row: sqlite3.Row) -> Any:  # noqa: C901, PLR0911  (one line a kind of value)
         raw = row[column.at]
         if raw is None:
             return None
@@ -155,6 +155,8 @@ class Query:
                 raise UnsendableError(what=_details(column, raw))
             case ValueKind.BYTES:
                 raise UnsendableError(what=f"[B:[B@{zlib.crc32(raw):08x}")
+            case ValueKind.USER_NAME if not self._access.sees_names(row[column.at + 1]):
+                return rstring(column.value.hidden) if column.value.hidden else None
             case ValueKind.UNIT:
                 return _unit(column.value.unit_type, raw, row[column.at + 1])
             case _:
