@@ -21,6 +21,7 @@ from omero_devserver.services.raw_pixels import RawPixels
 from omero_devserver.services.rendering_engine import RenderingEngine
 from omero_devserver.services.rendering_settings import RenderingSettings
 from omero_devserver.services.rois import Rois
+from omero_devserver.services.search import Search
 from omero_devserver.services.session_service import SessionService
 from omero_devserver.services.thumbnails import Thumbnails
 from omero_devserver.services.types import Types
@@ -60,6 +61,7 @@ STATELESS: dict[str, Callable[[], object]] = {
 STATEFUL: dict[str, Callable[[], object]] = {
     "RawFileStore": RawFiles,
     "RawPixelsStore": RawPixels,
+    "Search": Search,
     "RenderingEngine": RenderingEngine,
     "ThumbnailStore": Thumbnails,
 }
