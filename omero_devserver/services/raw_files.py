@@ -103,12 +103,11 @@ class RawFiles(Stateful):
                 left, position = left[written:], position + written
 
     def truncate(self, call: Call, length: int) -> bool:
-        """Cut the file to a length in bytes; False if it was not longer."""
+        """Cut the file to a length in bytes; False if it was shorter. One that has not been written comes into being, empty."""
         if not self._writable:
             raise fault(omero.SecurityViolation, "File not writeable!")
-        path = self._located()
-        with _resource(path):
-            if path.stat().st_size < length:
+        with _resource(self._located()):
+            if os.fstat(self._opened()).st_size < length:
                 return False
             os.ftruncate(self._opened(), length)
         self._changed = True
