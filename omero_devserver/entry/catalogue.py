@@ -10,6 +10,8 @@ import omero.all
 import omero.grid
 
 from omero_devserver.repository.shared import SharedResources
+from omero_devserver.scripts.job_handle import JobHandle
+from omero_devserver.scripts.service import Scripts
 from omero_devserver.services.admin import Admin
 from omero_devserver.services.configuration import Configuration
 from omero_devserver.services.containers import Containers
@@ -50,7 +52,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.IRenderingSettings": RenderingSettings,
     "omero.api.IRepositoryInfo": Absent,
     "omero.api.IRoi": Rois,
-    "omero.api.IScript": Absent,
+    "omero.api.IScript": Scripts,
     "omero.api.ISession": SessionService,
     "omero.api.IShare": Absent,
     "omero.api.ITimeline": Absent,
@@ -59,6 +61,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.grid.SharedResources": SharedResources,
 }
 STATEFUL: dict[str, Callable[[], object]] = {
+    "JobHandle": JobHandle,
     "RawFileStore": RawFiles,
     "RawPixelsStore": RawPixels,
     "Search": Search,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omero_devserver.disturb.pool import Pool
 from omero_devserver.entry.router import IDENTITY, Router, servant
 from omero_devserver.formats import readers
+from omero_devserver.scripts.folder import ScriptFolder
 from omero_devserver.wire.server import Server
 
 if TYPE_CHECKING:
@@ -31,5 +32,6 @@ def start(options: Options) -> Server:
     if options.pool is not None:
         Pool(server, size=options.pool, wait_seconds=options.pool_wait_seconds)
     log.info(readers.describe())
+    server.part(ScriptFolder)  # so that queries find the official scripts from the start
     server.open(servant(Router(server)), IDENTITY)
     return server

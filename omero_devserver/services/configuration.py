@@ -78,7 +78,7 @@ def _settings(call: Call) -> dict[str, str]:
         "omero.db.patch": "0",
         "omero.data.dir": str(server.options.data),
         "omero.sessions.timeout": str(DEFAULT_IDLE_MILLISECONDS),
-        "omero.scripts.timeout": "3600000",
+        "omero.scripts.timeout": str(int(server.options.script_seconds * 1000)),
         "omero.fs.repo.path": "%user%_%userId%//%year%-%month%/%day%/%time%",
         # BlitzGateway leaves SSL after the login by default, and asks where to.
         "omero.router.insecure": f"OMERO.Glacier2/router:tcp -p {server.tcp_port} -h @omero.host@",

@@ -160,6 +160,10 @@ class Store:
         """Change columns of a row as they are, without checks."""
         self._rows.update(entity, row_id, **columns)
 
+    def discard(self, entity: str, row_id: int) -> None:
+        """Remove a row as it is, without checks: what refers to it is the caller's concern."""
+        self._rows.execute(f"DELETE FROM {table(find_class(entity))} WHERE id = ?", row_id)
+
     def rows(self, sql: str, *arguments: object) -> list[sqlite3.Row]:
         """Run a statement that reads, without checks."""
         return self._rows.rows(sql, *arguments)
