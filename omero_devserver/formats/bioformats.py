@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from omero.rtypes import rbool, rdouble, rlong, rstring
 
 from omero_devserver.formats import java, omexml
 from omero_devserver.formats.values import Found, Unreadable
@@ -65,6 +66,12 @@ class Files:
             if not 0 <= series < reader.getSeriesCount():
                 raise IndexError(series)
             return Stack(self, series, reader)
+
+    def original_metadata(self, series: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give what the files say of themselves, as RTypes by Bio-Formats' names: of all, and of one picture."""
+        with self.reader() as reader:
+            reader.setSeries(series)
+            return _pairs(reader.getGlobalMetadata()), _pairs(reader.getSeriesMetadata())
 
     def close(self) -> None:
         """Give the files back."""
@@ -188,3 +195,20 @@ def _idle_ones_closed(files: Files) -> None:
 def _forget(files: Files) -> None:
     with _open_lock:
         _open.pop(files, None)
+
+
+def _pairs(table: Any) -> dict[str, Any]:
+    """Turn a Java table into RTypes; numbers stay numbers, anything else is its text."""
+    pairs: dict[str, Any] = {}
+    for entry in table.entrySet() if table is not None else ():
+        value = entry.getValue()
+        match value:
+            case bool():
+                pairs[str(entry.getKey())] = rbool(value)
+            case int():
+                pairs[str(entry.getKey())] = rlong(int(value))
+            case float():
+                pairs[str(entry.getKey())] = rdouble(float(value))
+            case _:
+                pairs[str(entry.getKey())] = rstring(str(value))
+    return pairs

@@ -52,6 +52,7 @@ class Update:
     def deleteObject(self, call: Call, one: Any) -> None:
         """Delete an object and its links."""
         found = entity_of(one)
+        call.server.store.get(call.user, found.name, [one.id.val])
         try:
             deletion = call.server.store.delete(call.user, {found.name: [one.id.val]})
         except GraphFailed as refusal:

@@ -48,7 +48,7 @@ class Linking:
         if not self._access.can_read(target, row):
             raise refusals.unreadable(target, row["id"])
         if group is None:
-            self._refuse_without_group(entity, row_id, target, row)
+            raise refusals.security(f"Group is ------. Cannot link to object: {refusals.named(target, row['id'])}")
         if there in (SYSTEM_GROUP, USER_GROUP) and there != group:
             return  # open to links from everywhere
         if there != group:
@@ -60,11 +60,6 @@ class Linking:
         if not (rights.annotate if annotating else rights.link):
             permissions = omero.model.PermissionsI(self._access.permissions(there))
             raise refusals.security(f"Group is {permissions}. Cannot link to object: {refusals.named(target, row['id'])}")
-
-    def _refuse_without_group(self, entity: Entity, row_id: int, target: Entity, row: sqlite3.Row) -> None:
-        if self._caller.admin:
-            raise self._mixed(entity, row_id, self._caller.group, target, row)
-        raise refusals.security(f"Group is ------. Cannot link to object: {refusals.named(target, row['id'])}")
 
     def _mixed(
         self, entity: Entity, row_id: int, group: int | None, target: Entity, row: sqlite3.Row

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import omero
 
+from omero_devserver.model.schema import Kind
+
 if TYPE_CHECKING:
     from omero_devserver.model.schema import Entity
 
+#: Rows that stay as they were made: changes are ignored without a word (real server, recorded for ExternalInfo).
+IMMUTABLE = frozenset({"ExternalInfo", "Event", "EventLog"})
+#: Names that PostgreSQL wants in quotes.
+_RESERVED = frozenset({"column", "row"})
 _NO_CONTEXT = (
     "No valid permissions available! DUMMY permissions are not intended for copying. "
     "Make sure that you have not passed omero.group=-1 for a save without context"
@@ -46,6 +52,32 @@ def not_null(entity: Entity, field: str) -> omero.ValidationException:
     """Say that a field wants a value."""
     text = f"not-null property references a null or transient value: {entity.full_name}.{field}"
     return invalid(f"{text}; nested exception is org.hibernate.PropertyValueException: {text}")
+
+
+def not_inserted(entity: Entity, *, constraint: str = "") -> omero.ValidationException:
+    """Say that the database did not take a row: for a constraint, or else for a value that does not fit.
+
+    The text holds the statement as Hibernate writes it: columns by the names of their fields, the details among them.
+    """
+    text = f"could not insert: [{entity.full_name}]"
+    sql = f"insert into {entity.name.lower()} ({', '.join(_columns(entity))}) values ({', '.join('?' * len(_columns(entity)))})"
+    cause = "ConstraintViolationException" if constraint else "DataException"
+    broken = f"constraint [{constraint}]; " if constraint else ""
+    return invalid(f"{text}; SQL [{sql}]; {broken}nested exception is org.hibernate.exception.{cause}: {text}")
+
+
+def _columns(entity: Entity) -> list[str]:
+    immutable = entity.name in IMMUTABLE
+    names: list[str] = []
+    for name in sorted([*(f.name for f in entity.fields.values() if f.kind not in (Kind.SEQ, Kind.MAP)), "details"]):
+        if name == "details":
+            names += ["creation_id", "external_id", "group_id", "owner_id", "permissions"]
+            names += [] if immutable else ["update_id"]
+        elif entity.fields[name].kind is Kind.UNIT:
+            names += [f"{name}Unit", name]
+        else:
+            names.append(f'"{name}"' if name in _RESERVED else name)
+    return [*names, *([] if immutable else ["version"]), "id"]
 
 
 def security(message: str) -> omero.SecurityViolation:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 #: Columns that the real database fills when a client leaves them out.
 _DEFAULTS: Mapping[tuple[str, str], object] = {("Image", "series"): 0}
-#: Rows that stay as they were made: changes are ignored without a word (real server, recorded for ExternalInfo).
-_IMMUTABLE = frozenset({"ExternalInfo", "Event", "EventLog"})
 _LIMITED_LENGTHS = {("ExternalInfo", "lsid"): 255}
 
 
@@ -52,7 +50,7 @@ class Save:
             raise refusals.api_usage("Argument to save cannot be null.")
         with self._rows.transaction():
             keys = [self._save(obj) for obj in objects]
-            return self._saved_graph(objects, keys)
+            return self._saved_graph(keys)
 
     def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:
         """Save one object with all it refers to.
@@ -74,9 +72,10 @@ class Save:
         return self._insert(obj, entity, back)
 
     def _existing(self, entity: Entity, row_id: int | None) -> Key:
-        if row_id is None or self._rows.row(entity, row_id) is None:
+        row = None if row_id is None else self._rows.row(entity, row_id)
+        if row is None:
             raise refusals.missing(entity, -1 if row_id is None else row_id)
-        return entity.root, row_id
+        return entity.root, row["id"]
 
     def _enumeration(self, entity: Entity, obj: Any) -> Key | None:
         if obj._value is None:
@@ -99,9 +98,9 @@ class Save:
         if back is not None and values.get(f"r_{back[0]}") is None:
             values[f"r_{back[0]}"] = back[1][1]
         self._require_values(entity, values)
-        self._check_links(entity, key, values, {}, group)
-        if not entity.system and group is None:
-            raise refusals.no_context()
+        group = self._groups[key] = self._check_links(entity, key, values, {}, group)
+        if not entity.system:
+            self._may_create(entity, row_id, group)
         values["external_id"] = self._external_info(obj)
         if not entity.system:
             owner = self._owner_of_new(obj, entity, row_id)
@@ -128,7 +127,7 @@ class Save:
             values["external_id"] = self._external_info(obj)
         changes = {column: value for column, value in values.items() if row[column] != value}
         maps = self._maps_differ(obj, entity, row_id)
-        if (changes or maps) and entity.name not in _IMMUTABLE:
+        if (changes or maps) and entity.name not in refusals.IMMUTABLE:
             self._may_change(obj, entity, row)
             self._check_links(entity, key, changes, dict(row), row["group_id"])
             if not entity.system:
@@ -164,10 +163,9 @@ class Save:
         if value is None:
             return _DEFAULTS.get((entity.name, f.name))
         if isinstance(value, str):
-            if "\0" in value:
-                raise refusals.invalid(f"could not insert: [{entity.full_name}]; invalid byte sequence for encoding UTF8: 0x00")
-            if len(value) > _LIMITED_LENGTHS.get((entity.name, f.name), len(value)):
-                raise refusals.invalid(f"could not insert: [{entity.full_name}]; value too long for {f.name}")
+            limit = _LIMITED_LENGTHS.get((entity.name, f.name), len(value))
+            if "\0" in value or len(value) > limit:
+                raise refusals.not_inserted(entity)
         return int(value) if isinstance(value, bool) else value
 
     def _require_values(self, entity: Entity, values: Mapping[str, object]) -> None:
@@ -209,10 +207,7 @@ class Save:
         try:
             write()
         except sqlite3.IntegrityError as error:
-            raise refusals.invalid(
-                f"could not insert: [{entity.full_name}]; nested exception is "
-                f"org.hibernate.exception.ConstraintViolationException; constraint [{_constraint(entity, str(error))}]"
-            ) from error
+            raise refusals.not_inserted(entity, constraint=_constraint(entity, str(error))) from error
 
     def _new_id(self, entity: Entity) -> int:
         if entity.root not in self._next_ids:
@@ -236,11 +231,15 @@ class Save:
                 f"You are not authorized to set the ExperimenterGroup for {refusals.named(entity, row_id)} to {target}"
             )
         group = given if given is not None else caller.group
-        if group < 0:
-            return None
-        if group not in caller.member_of and not (caller.admin and "WriteOwned" in caller.privileges):
-            raise refusals.security(f"You are not authorized to create {refusals.named(entity, row_id)}")
-        return group
+        return None if group < 0 else group
+
+    def _may_create(self, entity: Entity, row_id: int, group: int | None) -> None:
+        caller = self._caller
+        if group is None:
+            raise refusals.no_context()
+        if caller.privileged or group in caller.member_of or (caller.admin and "WriteOwned" in caller.privileges):
+            return
+        raise refusals.security(f"You are not authorized to create {refusals.named(entity, row_id)}")
 
     def _owner_of_new(self, obj: Any, entity: Entity, row_id: int) -> int:
         caller = self._caller
@@ -266,7 +265,8 @@ class Save:
 
     def _may_change(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:
         caller = self._caller
-        group, value = row["group_id"], row["c_value"] if entity.enumeration else ""
+        group = row["group_id"]
+        value = obj._value.val if entity.enumeration and obj._value is not None else ""
         if not caller.privileged and not entity.system and group is not None:
             if caller.group < 0:
                 raise refusals.no_context()
@@ -282,8 +282,11 @@ class Save:
 
     def _check_links(
         self, entity: Entity, key: Key, values: Mapping[str, object], before: Mapping[str, object], group: int | None
-    ) -> None:
-        """Check each reference to a row that was there before this save."""
+    ) -> int | None:
+        """Check each reference to a row that was there before this save.
+
+        Returns the group of the row: with ``omero.group=-1`` what an administrator makes goes where the first of them is.
+        """
         for f in sorted(entity.fields.values(), key=lambda f: f.name):
             if f.kind is not Kind.REF:
                 continue
@@ -296,7 +299,10 @@ class Save:
             row = self._rows.row(ENTITIES[f.type], target_id)
             if row is None:
                 raise refusals.missing(ENTITIES[f.type], target_id)
+            if group is None and self._caller.admin:
+                group = row["group_id"]
             self._linking.check(entity=entity, row_id=key[1], group=group, target=ENTITIES[row["cls"]], row=row)
+        return group
 
     def _current_event(self, group: int | None) -> int:
         if self._event is None:
@@ -314,10 +320,10 @@ class Save:
 
     # What is given back
 
-    def _saved_graph(self, objects: Sequence[Any], keys: Sequence[Key]) -> list[Any]:
+    def _saved_graph(self, keys: Sequence[Key]) -> list[Any]:
         graph = Graph(self._rows, self._access)
         wanted: dict[str, set[int]] = {}
-        for root, row_id in self._seen.values():
+        for root, row_id in (*self._seen.values(), *keys):
             wanted.setdefault(root, set()).add(row_id)
         graph.load(wanted, with_details=True)
         for obj in self._objects:
@@ -327,10 +333,7 @@ class Save:
                     elements = [e for e in getattr(obj, f"_{f.name}Seq") if e is not None]
                     known = [self._element(graph, e) for e in elements]
                     graph.set_collection(saved, f.name, known)
-        return [
-            graph.get(*key) or graph.reference_of_unknown_class(entity_of(obj).name, key[1])
-            for obj, key in zip(objects, keys, strict=True)
-        ]
+        return [graph.get(*key) for key in keys]
 
     def _element(self, graph: Graph, element: Any) -> Any:
         if id(element) in self._seen:

@@ -244,7 +244,7 @@ def test_system_types_are_not_for_users(lab: Lab, alice: Caller) -> None:
         lab.save(alice, new)
     known = lab.store.get(alice, "PixelsType", [1])[0]
     known.value = rstring("changed")
-    with pytest.raises(omero.SecurityViolation, match=r"Updating ome\.model\.enums\.PixelsType:bit:Id_1 not allowed"):
+    with pytest.raises(omero.SecurityViolation, match=r"Updating ome\.model\.enums\.PixelsType:changed:Id_1 not allowed"):
         lab.save(alice, known)
 
 
