@@ -88,7 +88,7 @@ class Save:
         key = (entity.root, row_id)
         self._seen[id(obj)] = key
         self._new.add(key)
-        if entity.system and not (self._caller.admin or self._caller.privileged):
+        if entity.system and not self._access.may_create(entity):
             value = obj._value.val if entity.enumeration and obj._value is not None else ""
             what = refusals.named(entity, row_id, value)
             raise refusals.security(f"{what} is a System-type, and may be created only through privileged APIs.")
