@@ -6,6 +6,8 @@ import signal
 pytest_plugins = [
     "tests.fixtures.omero",
     "tests.fixtures.omero_people",
+    "tests.fixtures.omero_pixels",
+    "tests.fixtures.omero_scripts",
     "tests.fixtures.postgres",
     "tests.fixtures.queueing",
     "tests.fixtures.former",

@@ -36,7 +36,7 @@ DEFAULT_WAIT_SECONDS = 5  # for a processor, of IScript.runScript
 LONGEST_WAIT_SECONDS = 180
 START_SECONDS = 30  # within which a processor of the server's own has attached itself
 ANSWER_SECONDS = 10  # within which a processor says whether it takes a job
-GRACE_SECONDS = 0.5  # between the end of that call and the answer, which is a call of its own
+GRACE_SECONDS = 0.2  # between the end of that call and the answer, which is a call of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 OWN = {"omero_adi_plugin", "omero_devserver"}
 # Modules of Ice: omero-py brings it, and pins its release; a second opinion of ours would only get in the way.
 ICE = {"Ice", "IcePy", "Glacier2"}
+# They put modules into omero-py's package `omero`, which makes them look as if they were imported.
+ADDING_TO_OMERO = {"omero-adi-plugin", "omero-scripts"}
 # Needed without being imported by name.
 UNSEEN = {
     "zombie-imp",  # gives Ice.py the module `imp` on Python 3.12 and later
@@ -52,7 +54,7 @@ def distributions(names: set[str]) -> set[str]:
     unknown = {name for name in names if name not in known}
     assert unknown == set(), "imported, but not installed"
     found = {normal(distribution) for name in names for distribution in known[name]}
-    return found - {"omero-adi-plugin"}
+    return found - ADDING_TO_OMERO
 
 
 BASE = declared("options", "install_requires")
