@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import Ice
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
     from omero_devserver.store.caller import Caller
 
     from .conftest import Lab
-
-LINES = (Path(__file__).parent / "data" / "hql-strings-seen.txt").read_text().splitlines()
-SEEN = [line[7:].strip() for line in LINES if line.strip() and not line.startswith("#")]
-TEXTS = {"ns", "name", "value", "key", "tagvalue", "mt", "ratingns"}
 
 
 @pytest.fixture
@@ -50,27 +45,6 @@ def filled(lab: Lab, alice: Caller) -> Any:
         link.parent, link.child = image, annotation
         lab.save(alice, link)
     return dataset
-
-
-def seen_parameters(text: str, given: Any) -> Any:
-    values: dict[str, Any] = {}
-    for name in re.findall(r":(\w+)", text):
-        if re.search(rf"in\s*\(\s*:{name}\b", text):
-            values[name] = [1, 2]
-        elif name in TEXTS:
-            values[name] = "x"
-        else:
-            values[name] = rint(1) if name in ("row", "column") else 1
-    return given(**values)
-
-
-def test_the_file_of_seen_strings_is_whole() -> None:
-    assert len(SEEN) == 109
-
-
-@pytest.mark.parametrize("text", SEEN)
-def test_every_query_that_clients_were_seen_to_send_runs(lab: Lab, alice: Caller, filled: Any, given: Any, text: str) -> None:
-    lab.store.project(alice, text, seen_parameters(text, given))
 
 
 def test_a_root_comes_once_with_a_fetched_collection_and_again_with_a_plain_join(lab: Lab, alice: Caller, filled: Any) -> None:
@@ -387,7 +361,7 @@ def test_a_projection_gives_a_root_with_a_fetched_collection_once(lab: Lab, alic
 
 def test_an_object_is_no_parameter(lab: Lab, alice: Caller, given: Any) -> None:
     dataset = omero.rtypes.robject(m.DatasetI(1, False))
-    with pytest.raises(Ice.UnknownException, match="and not: ome[.]model[.]containers[.]Dataset"):
+    with pytest.raises(Ice.UnknownException, match=r"and not: ome\.model\.containers\.Dataset"):
         lab.store.project(alice, "select l.id from DatasetImageLink l where l.parent = :d", given(d=dataset))
 
 
