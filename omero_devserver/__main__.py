@@ -125,6 +125,16 @@ def _port(text: str) -> int:
     return port
 
 
+class _Operations(argparse.Action):
+    """As `--help`: prints and ends, whatever else is missing."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from omero_devserver.entry.operations import described  # noqa: PLC0415  as above
+
+        sys.stdout.write(described())
+        parser.exit()
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -157,11 +167,30 @@ def _parser() -> argparse.ArgumentParser:
         help=f"password of the user root, at the first start on a folder (default: ${PASSWORD_VARIABLE}, or omero)",
     )
     add(
+        "--read-only",
+        action="store_true",
+        help="answer, and refuse whatever would change something, like a server with omero.cluster.read_only=true",
+    )
+    add(
         "--step-seconds",
         type=_seconds,
         default=0.02,
         metavar="S",
         help="least time of each of the five import steps, to interrupt an import on purpose (default: %(default)s)",
+    )
+    add(
+        "--processors",
+        type=int,
+        default=1,
+        metavar="N",
+        help="programs that run scripts, started with the first script; 0 for none (default: %(default)s)",
+    )
+    add(
+        "--script-seconds",
+        type=_seconds,
+        default=3600,
+        metavar="S",
+        help="how long a script may run, omero.scripts.timeout of a real server (default: %(default)s)",
     )
     add(
         "--pool",
@@ -182,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take commands that disturb the server, from `python -m omero_devserver.disturb --data FOLDER …`",
     )
+    add("--operations", action=_Operations, nargs=0, help="print which of OMERO's operations are there, in Markdown, and end")
     add("--verbose", action="store_true", help="log more")
     return parser
 

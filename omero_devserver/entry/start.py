@@ -33,5 +33,7 @@ def start(options: Options) -> Server:
         Pool(server, size=options.pool, wait_seconds=options.pool_wait_seconds)
     log.info(readers.describe())
     server.part(ScriptFolder)  # so that queries find the official scripts from the start
+    if options.read_only:
+        server.store.refuse_writes()
     server.open(servant(Router(server)), IDENTITY)
     return server

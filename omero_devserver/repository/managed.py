@@ -37,6 +37,7 @@ class ManagedRepository:
 
     def importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
         """Register a fileset, with its files, jobs and annotations in one commit; returns the proxy of its process."""
+        call.server.store.check_writable()  # before anything is on the disk
         algorithm = _algorithm(fileset, settings)
         registered = register(call, fileset, settings=settings, algorithm=algorithm)
         return self._process(call, registered, settings)
@@ -108,6 +109,7 @@ class ManagedRepository:
     def makeDir(self, call: Call, path: str, parents: bool) -> None:
         """Make a folder in the caller's own tree, with those above it if `parents`."""
         who = call.user
+        call.server.store.check_writable()
         self._place(call, path)
         parent, _, name = path.strip("/").rpartition("/")
         own = f"{call.server.store.people.user_name(who.user)}_{who.user}"

@@ -82,6 +82,12 @@ def _settings(call: Call) -> dict[str, str]:
         "omero.fs.repo.path": "%user%_%userId%//%year%-%month%/%day%/%time%",
         # BlitzGateway leaves SSL after the login by default, and asks where to.
         "omero.router.insecure": f"OMERO.Glacier2/router:tcp -p {server.tcp_port} -h @omero.host@",
+        "omero.cluster.read_only": str(server.options.read_only).lower(),
+        "omero.cluster.read_only.db": "false",
+        "omero.cluster.read_only.repo": "false",
+        # What a real server finds out at its start (ReadOnlyConfigInit of OMERO's source).
+        "omero.cluster.read_only.runtime.db": str(server.options.read_only).lower(),
+        "omero.cluster.read_only.runtime.repo": str(server.options.read_only).lower(),
         "omero.pixeldata.max_plane_width": "3192",
         "omero.pixeldata.max_plane_height": "3192",
         "omero.policy.binary_access": "+read,+write,+image,+plate",

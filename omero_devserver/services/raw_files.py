@@ -63,7 +63,7 @@ class RawFiles(Stateful):
         self._file_id, self._who = file_id, who
         managed = call.server.disk.location(file)
         self._path = managed or call.server.disk.attachment(file_id)
-        self._writable = managed is None and (file.details.owner.id.val == who.user or who.admin)
+        self._writable = managed is None and file.details.permissions.canEdit()
         self._algorithm = DEFAULT_ALGORITHM
         if self._path.exists() or managed is not None:
             self._open()

@@ -111,6 +111,8 @@ class Access:
         caller = self.caller
         if caller.privileged:
             return EVERYTHING
+        if self._rows.read_only:
+            return NOTHING
         if entity.system or group is None:
             return self._to_system_row(entity)
         every = [

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from omero_devserver.store import refusals
+
 _SETTINGS = (
     "PRAGMA journal_mode = WAL",
     # A commit survives the end of the process at any moment; the last ones may be lost if the machine itself stops.
@@ -25,7 +27,10 @@ _BUSY_SECONDS = 30.0
 
 
 class Database:
-    """One SQLite file; open until `close`. `before_commit` may raise, and nothing is committed then."""
+    """One SQLite file; open until `close`. `before_commit` may raise, and nothing is committed then.
+
+    read_only: whether writes are refused.
+    """
 
     def __init__(self, path: Path, *, before_commit: Callable[[], None] | None = None) -> None:
         self._path = path
@@ -35,6 +40,12 @@ class Database:
         self._pool: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
         self._closed = False
+        self.read_only = False
+
+    def refuse_writes(self) -> None:
+        """Write nothing any more: what would change something raises omero.ApiUsageException; reading goes on."""
+        with self._write:
+            self.read_only = True
 
     def close(self) -> None:
         """Close the idle connections, and each other one as soon as it is given back."""
@@ -73,12 +84,18 @@ class Database:
                     yield outer
                 return
             with self._borrowed(writable=True) as connection:
-                connection.execute("BEGIN IMMEDIATE")
+                # What only might write, like a request to say what it would delete, may go on until it does.
+                connection.execute(f"PRAGMA query_only = {'ON' if self.read_only else 'OFF'}")
+                connection.execute("BEGIN" if self.read_only else "BEGIN IMMEDIATE")
                 try:
                     yield connection
                     if self._before_commit is not None:
                         self._before_commit()
                     connection.commit()
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode == sqlite3.SQLITE_READONLY and self.read_only:
+                        raise refusals.read_only() from error
+                    raise
                 finally:
                     connection.rollback()  # does nothing after a commit
 

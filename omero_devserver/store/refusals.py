@@ -32,6 +32,11 @@ def api_usage(message: str) -> omero.ApiUsageException:
     return omero.ApiUsageException("", "ome.conditions.ApiUsageException", message)
 
 
+def read_only() -> omero.ApiUsageException:
+    """Refuse to write on a server that only reads (EventHandler of OMERO's source)."""
+    return api_usage("This instance is read-only")
+
+
 def no_context() -> omero.ApiUsageException:
     """Refuse a save with ``omero.group=-1``."""
     return api_usage(_NO_CONTEXT)

@@ -26,6 +26,11 @@ class Rows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused."""
+        return self._database.read_only
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all of a block at its end, or nothing; see `Database.writing`."""

@@ -17,7 +17,7 @@ from omero_devserver.store.graph import Graph
 from omero_devserver.store.graphs import Graphs
 from omero_devserver.store.people import People
 from omero_devserver.store.query import Query
-from omero_devserver.store.refusals import api_usage, missing, unreadable
+from omero_devserver.store.refusals import api_usage, missing, read_only, unreadable
 from omero_devserver.store.rows import Rows
 from omero_devserver.store.save import Save
 
@@ -53,6 +53,15 @@ class Store:
         fill_empty(self._rows, root_password=root_password)
         self.people = People(self._rows)
         self.graphs = Graphs(self._rows)
+
+    def refuse_writes(self) -> None:
+        """Be read-only from now on; see `Database.refuse_writes`."""
+        self._database.refuse_writes()
+
+    def check_writable(self) -> None:
+        """Do nothing but raise omero.ApiUsageException, if the store is read-only."""
+        if self._rows.read_only:
+            raise read_only()
 
     def close(self) -> None:
         """Give the file back; what was committed is on disk."""
@@ -121,8 +130,9 @@ class Store:
         omero.OptimisticLockException
             Somebody else has saved the object since it was read.
         omero.ApiUsageException
-            There is no object, or no group to save into.
+            There is no object, or no group to save into; or the store is read-only.
         """
+        self.check_writable()
         with self._rows.transaction():
             return Save(self._rows, Access(caller, self._rows)).save(objects)
 

@@ -52,6 +52,7 @@ class Options:
     data:                below it: database, certificate, files, managed repository.
     ssl_port, tcp_port:  0 for any free one.
     root_password:       of the user root, at the first start on this folder.
+    read_only:           refuse all writes, like a real server with omero.cluster.read_only=true.
     session_sync_seconds: how often sessions whose time is over are ended.
     processors:          programs that run scripts and are started with the first script; others can be attached.
     script_seconds:      how long a script may run (`omero.scripts.timeout`).
@@ -65,6 +66,7 @@ class Options:
     ssl_port: int = 0
     tcp_port: int = 0
     root_password: str = "omero"  # noqa: S105  (OMERO's own default)
+    read_only: bool = False
     session_sync_seconds: float = SYNC_SECONDS
     processors: int = 1
     script_seconds: float = 3600
@@ -87,7 +89,7 @@ class Server:
             before_commit=partial(self.moments.reached, DATABASE_COMMIT),
         )
         self.disk = Disk(data=options.data, store=self.store)
-        self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds)
+        self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds, read_only=options.read_only)
         self.clients = Clients(self.sessions)
         self.sessions.on_end(_close_services)
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
