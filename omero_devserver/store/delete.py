@@ -19,6 +19,8 @@ from omero_devserver.store.graphrules import UNCHECKED, Tie
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from omero_devserver.store.access import Access
+    from omero_devserver.store.graphrules import ChildOption
     from omero_devserver.store.rows import Rows
 
 #: Annotations that go with what they are on if they belong to the same user; others go whoever wrote them.
@@ -54,6 +56,12 @@ class Delete(Gathering):
 
     verb = "delete"
 
+    def __init__(
+        self, rows: Rows, access: Access, options: Sequence[ChildOption] = (), *, stop_at: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(rows, access, options, stop_at=stop_at)
+        self._verdicts: dict[tuple[str, int | None, int | None], bool] = {}
+
     def run(self, targets: Mapping[str, Sequence[int]], *, dry_run: bool) -> Deletion:
         """Delete, or say what would be deleted.
 
@@ -73,7 +81,13 @@ class Delete(Gathering):
             raise GraphFailed(f"not permitted to delete {item.full_name}")
 
     def _deletable(self, item: Item) -> bool:
-        return self._access.rights(item.entity, item.owner, item.group).delete
+        if item.entity.name == "OriginalFile":
+            row = self._rows.row(item.entity, item.id)
+            return row is not None and self._access.rights_to(item.entity, row).delete
+        key = (item.entity.name, item.owner, item.group)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._access.rights(item.entity, item.owner, item.group).delete
+        return self._verdicts[key]
 
     def _takes_part(self, part: Item, whole: Item) -> bool:
         return True
@@ -183,7 +197,8 @@ def _write(
         )
     everything = {root: list(gone) for root, gone in chosen.items()}
     everything["ExternalInfo"] = [*everything.get("ExternalInfo", []), *external]
-    for root, ids in everything.items():
+    # Parts were found after what they belong to. To delete them before it spares the database to look for them.
+    for root, ids in reversed(everything.items()):
         marks = json.dumps(ids)
         rows.execute(f"DELETE FROM t_{root} WHERE id IN (SELECT value FROM json_each(?))", marks)
         rows.execute("DELETE FROM map_value WHERE object IN (SELECT value FROM json_each(?)) AND root = ?", marks, root)
