@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REPOSITORY_UUID = MANAGED
+DATA_UUID = "4f4d4552-4f2d-4445-5653-455256455233"  # of the data folder, which a real server calls a repository as well
 USER_GROUP = 1  # what belongs to everybody
 DIRECTORY = "Directory"
 LOG_MIMETYPE = "application/omero-log-file"
@@ -40,12 +41,8 @@ class Disk:
         self._store = store
         self.root = self._data / "ManagedRepository"
         self.root.mkdir(parents=True, exist_ok=True)
-        rows = store.rows("SELECT id FROM t_OriginalFile WHERE c_hash = ? AND c_mimetype = 'Repository'", REPOSITORY_UUID)
-        if rows:
-            self.root_id = int(rows[0]["id"])
-            store.update("OriginalFile", self.root_id, c_path=f"{self._data}/")
-        else:
-            self.root_id = self._describe_root()
+        self.root_id = self._describe(self.root, REPOSITORY_UUID)
+        self._describe(self._data, DATA_UUID)
 
     def below_root(self, path: str) -> Path:
         """Give the place of a repository path, as ``alice_2/2026-11/24/…/a.tif``, without looking whether it is there.
@@ -82,14 +79,14 @@ class Disk:
         """Remove links, logs and copies of deleted rows: what the repository holds, never what a link points to.
 
         Called after the deletion has been committed; a file that is not there any more is no error, and one that cannot be
-        removed is only logged: its row has gone already.
+        removed is only logged: its row has gone already. A folder goes as well, with nothing in it.
         """
-        for repository, path, name in files:
-            if repository != REPOSITORY_UUID or name is None:
-                continue
-            place = self.below_root((path or "") + name)
+        places = [self.below_root((path or "") + name) for uuid, path, name in files if uuid == REPOSITORY_UUID and name]
+        for place in sorted(places, key=lambda place: len(place.parts), reverse=True):
             try:
-                if place.is_symlink() or not place.is_dir():
+                if place.is_dir() and not place.is_symlink():
+                    place.rmdir()
+                else:
                     place.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("cannot remove %s: %s", place, error)
@@ -118,8 +115,17 @@ class Disk:
             file.hasher = omero.model.ChecksumAlgorithmI(rlong(known), False)
         return file
 
-    def _describe_root(self) -> int:
+    def _describe(self, folder: Path, uuid: str) -> int:
+        """Have the row that describes a repository, with the folder that it has now; returns its id."""
+        above = f"{folder.parent}/".replace("//", "/")
+        rows = self._store.rows(
+            "SELECT id, c_path, c_name FROM t_OriginalFile WHERE c_hash = ? AND c_mimetype = 'Repository'", uuid
+        )
+        if rows:
+            if (rows[0]["c_path"], rows[0]["c_name"]) != (above, folder.name):
+                self._store.update("OriginalFile", rows[0]["id"], c_path=above, c_name=folder.name)
+            return int(rows[0]["id"])
         file = omero.model.OriginalFileI()
-        file.name, file.path = rstring("ManagedRepository"), rstring(f"{self._data}/")
-        file.mimetype, file.hash = rstring("Repository"), rstring(REPOSITORY_UUID)
+        file.name, file.path = rstring(folder.name), rstring(above)
+        file.mimetype, file.hash = rstring("Repository"), rstring(uuid)
         return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)

@@ -3,45 +3,60 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero
+import omero.cmd
 import omero.grid
-from omero.rtypes import rlong, rmap, rstring
+from omero.rtypes import rlong, rstring
 
-from omero_devserver.files.checksums import ALGORITHMS
+from omero_devserver.cmd.requests import submit
+from omero_devserver.files.checksums import ALGORITHMS, digest
+from omero_devserver.files.disk import REPOSITORY_UUID
+from omero_devserver.repository.folders import folders_of
 from omero_devserver.repository.process import ImportProcess
-from omero_devserver.repository.template import Registered, make_folders, register
-from omero_devserver.services.raw_files import RawFiles
-from omero_devserver.store.caller import SERVER
+from omero_devserver.repository.registration import register
+from omero_devserver.repository.template import FolderTaken
+from omero_devserver.repository.tree import Tree
+from omero_devserver.services.raw_files import DEFAULT_ALGORITHM
+from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.faults import fault
+from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
+    from omero_devserver.files.disk import Disk
+    from omero_devserver.repository.naming import Parts
     from omero_devserver.wire.servant import Call
 
-REPOSITORY_ALGORITHM = "SHA1-160"
 
+class ManagedRepository(Tree):
+    """Operations of ``omero.grid.ManagedRepository``."""
 
-class ManagedRepository:
-    """Operations of ``omero.grid.ManagedRepository``. `user` is the one of the session."""
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(uuid=REPOSITORY_UUID, root=disk.root, row=disk.root_id)
 
-    def __init__(self, *, user: int) -> None:
-        self._user = user
-
-    def root(self, call: Call) -> Any:
-        """Give the file row of the repository itself: its path and name are the folder on the server's disk."""
-        return call.server.store.get(SERVER, "OriginalFile", [call.server.disk.root_id])[0]
-
+    @slow
     def importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
-        """Register a fileset, with its files, jobs and annotations in one commit; returns the proxy of its process."""
-        call.server.store.check_writable()  # before anything is on the disk
-        algorithm = _algorithm(fileset, settings)
-        registered = register(call, fileset, settings=settings, algorithm=algorithm)
-        return self._process(call, registered, settings)
+        """Register a fileset, with its files, jobs and annotations in one commit; returns the proxy of its process.
 
+        Raises what `registration.register` raises.
+        """
+        self._need_session(call)
+        call.server.store.check_writable()  # before anything is on the disk
+        try:
+            _ = call.caller
+        except omero.SecurityViolation as error:  # untranslated, as a real server sends it (recorded: facts 1)
+            raise Ice.UnknownException(f"ome.conditions.SecurityViolation: {error.message}") from error
+        registered = register(call, fileset, settings)
+        self._need_client(call)  # with all rows there already, as on a real server
+        process = ImportProcess(registered=registered, settings=settings)
+        return omero.grid.ImportProcessPrx.uncheckedCast(call.stateful(process, omero.grid.ImportProcess))
+
+    @slow
     def importPaths(self, call: Call, paths: Sequence[str]) -> Any:
         """Register a fileset of plain paths, with the repository's own settings."""
         fileset = omero.model.FilesetI()
@@ -52,16 +67,16 @@ class ManagedRepository:
         fileset.linkJob(omero.model.UploadJobI())
         settings = omero.grid.ImportSettings()
         settings.checksumAlgorithm = omero.model.ChecksumAlgorithmI()
-        settings.checksumAlgorithm.value = rstring(REPOSITORY_ALGORITHM)
+        settings.checksumAlgorithm.value = rstring(ALGORITHMS[0])
         return self.importFileset(call, fileset, settings)
 
+    @slow
     def listImports(self, call: Call) -> list[Any]:
-        """List the import processes of this session; a closed one stays in the list (recorded: facts 1)."""
-        return [
-            omero.grid.ImportProcessPrx.uncheckedCast(call.server.proxy(call.session, name))
-            for name, one in list(call.session.services.items())
-            if isinstance(one.implementation, ImportProcess)
-        ]
+        """List the import processes, open or closed, in the caller's groups whose filesets the caller may change.
+
+        A process is listed until its session ends (recorded: facts 1).
+        """
+        return [proxy for proxy, process in _processes(call) if _may_change(call, process)]
 
     def listChecksumAlgorithms(self, call: Call) -> list[Any]:
         """List the algorithms of this server, the best first."""
@@ -73,90 +88,127 @@ class ManagedRepository:
         names = {one.value.val for one in supported}
         return next((one for one in self.listChecksumAlgorithms(call) if one.value.val in names), None)
 
-    def fileExists(self, call: Call, path: str) -> bool:
-        """Tell whether a path is on disk and registered."""
-        return self._place(call, path).exists() and call.server.disk.row_id(path) is not None
+    @slow
+    def verifyChecksums(self, call: Call, ids: Sequence[int]) -> list[int]:
+        """List those of some files whose content does not match their checksum any more; others' files are left out."""
+        return [file.id.val for file in self._with_checksums(call, ids) if not self._matches(call, file)]
 
-    def file(self, call: Call, path: str, mode: str) -> Any:
-        """Open a registered file for reading; writing goes through an import."""
-        file_id = call.server.disk.row_id(path)
-        if mode != "r":
-            raise call.server.journal.not_implemented("ManagedRepository.file for writing")
-        if file_id is None:
-            raise fault(omero.ResourceError, f"no such file: {path}")
-        return self._reader(call, file_id)
+    @slow
+    def setChecksumAlgorithm(self, call: Call, algorithm: Any, ids: Sequence[int]) -> list[int]:
+        """Take the checksums of some files with another algorithm; lists those that changed."""
+        wanted = algorithm.value.val
+        if wanted not in ALGORITHMS:
+            raise Ice.UnknownException(f"unknown checksum algorithm: {wanted}")
+        changed = []
+        for file in self._with_checksums(call, ids, every=True):
+            if file.hasher is not None and file.hasher.value.val == wanted and file.hash is not None:
+                continue
+            if not self._matches(call, file):
+                raise fault(omero.ServerError, f"hash mismatch on file ID {file.id.val}")
+            file.hash = rstring(self._digest(call, file, wanted))
+            kind = call.server.store.enumeration("ChecksumAlgorithm", wanted)
+            file.hasher = omero.model.ChecksumAlgorithmI(rlong(kind), False)
+            call.server.store.save(replace(call.user, group=file.details.group.id.val), [file])
+            changed.append(file.id.val)
+        return changed
 
-    def fileById(self, call: Call, file_id: int) -> Any:
-        """Open a registered file for reading."""
-        return self._reader(call, file_id)
-
-    def list(self, call: Call, path: str) -> list[str]:
-        """List the paths in a folder."""
-        place = self._place(call, path)
-        if not place.is_dir():
-            raise fault(omero.ValidationException, f"{path} does not exist")
-        return [f"{path.rstrip('/')}/{name}" for name in sorted(one.name for one in place.iterdir())]
-
-    def listFiles(self, call: Call, path: str) -> Any:
-        """List the file rows in a folder that the caller may read."""
-        ids = [call.server.disk.row_id(one) for one in self.list(call, path)]
-        return call.server.store.get(call.user, "OriginalFile", [one for one in ids if one is not None])
-
-    def treeList(self, call: Call, path: str) -> Any:
-        """Describe a folder and everything in it: id, mimetype and size by path."""
-        return rmap({path: self._described(call, path)})
-
+    @slow
     def makeDir(self, call: Call, path: str, parents: bool) -> None:
-        """Make a folder in the caller's own tree, with those above it if `parents`."""
-        who = call.user
+        """Make a folder in the caller's own tree, with those above it if `parents`; see `UserFolders.make`."""
+        parts = self._checked(call, path)
         call.server.store.check_writable()
-        self._place(call, path)
-        parent, _, name = path.strip("/").rpartition("/")
-        own = f"{call.server.store.people.user_name(who.user)}_{who.user}"
-        if path.strip("/").partition("/")[0] != own or not parent:
-            text = f'cannot create directory "{name}" with template path\'s root-owned "{parent}"'
-            raise fault(omero.ValidationException, text)
-        if not parents and not self._place(call, parent).is_dir():
-            raise fault(omero.SecurityViolation, f"Cannot find parent directory: {parent}")
-        with call.server.store.transaction():
-            make_folders(call.server, who, path)
-
-    def _described(self, call: Call, path: str) -> Any:
-        place, file_id = self._place(call, path), call.server.disk.row_id(path)
-        rows = call.server.store.rows("SELECT c_mimetype, c_size FROM t_OriginalFile WHERE id = ?", file_id or -1)
-        values = {"id": rlong(file_id or -1), "size": rlong((rows[0]["c_size"] if rows else 0) or 0)}
-        if rows and rows[0]["c_mimetype"]:
-            values["mimetype"] = rstring(rows[0]["c_mimetype"])
-        if place.is_dir():
-            values["files"] = rmap({one: self._described(call, one) for one in self.list(call, path)})
-        return rmap(values)
-
-    def _reader(self, call: Call, file_id: int) -> Any:
-        who = call.user
-        file = call.server.store.get(who, "OriginalFile", [file_id])[0]
-        store = RawFiles(file_id=file_id, path=call.server.disk.location(file), who=who)
-        proxy = call.stateful(store, omero.api.RawFileStore)
-        return omero.api.RawFileStorePrx.uncheckedCast(proxy)
-
-    def _process(self, call: Call, registered: Registered, settings: Any) -> Any:
-        process = ImportProcess(registered=registered, settings=settings)
-        proxy = call.stateful(process, omero.grid.ImportProcess)
-        return omero.grid.ImportProcessPrx.uncheckedCast(proxy)
-
-    def _place(self, call: Call, path: str) -> Path:
         try:
-            return call.server.disk.below_root(path)
-        except ValueError as error:
-            raise fault(omero.ValidationException, str(error)) from error
+            folders_of(call.server, call.session, call.user).make(parts, parents=parents)
+        except FolderTaken as error:
+            raise fault(omero.ResourceError, f"Path exists on disk: {error}") from error
+
+    @slow
+    def register(self, call: Call, path: str, mimetype: Any) -> Any:
+        """Give the row of a path, and make it if there is none."""
+        parts = self._checked(call, path)
+        if not parts:
+            raise fault(omero.SecurityViolation, "Can't re-register the repository")
+        row = self._row(call, parts)
+        if row is None:
+            row = self._registered(call, parts, None if mimetype is None else mimetype.val)
+        return call.server.store.get(call.user, "OriginalFile", [row])[0]
+
+    @slow
+    def file(self, call: Call, path: str, mode: str) -> Any:
+        """Open a file, for reading with mode ``r``; for writing with any other, and then a new one gets its row."""
+        if mode == "r":
+            return super().file(call, path, mode)
+        parts = self._checked(call, path)
+        row = self._row(call, parts)
+        if row is None:
+            if self._place(parts).exists():
+                raise self._unregistered(parts)
+            row = self._registered(call, parts, None)
+        elif not call.server.store.get(call.user, "OriginalFile", [row])[0].details.permissions.canEdit():
+            raise fault(omero.SecurityViolation, "requiresWrite is true but cannot modify")
+        return self._opened(call, row, parts, writable=True)
+
+    @slow
+    def deletePaths(self, call: Call, paths: Sequence[str], recursively: bool, force: bool) -> Any:
+        """Delete files and folders, with everything in them; returns the handle of the Delete2 that does it."""
+        ids: list[int] = []
+        for path in paths:
+            self._collect(call, self._checked(call, path), ids)
+        request = omero.cmd.Delete2(targetObjects={"OriginalFile": ids})
+        return submit(call, request, who=replace(call.user, group=ALL_GROUPS))
+
+    def _collect(self, call: Call, parts: Parts, ids: list[int]) -> None:
+        row = self._row(call, parts)
+        if row is None:
+            return
+        for one in self._rows_in(call, parts):
+            self._collect(call, (*parts, one["c_name"]), ids)
+        ids.append(row)
+
+    def _registered(self, call: Call, parts: Parts, mimetype: str | None) -> int:
+        folders_of(call.server, call.session, call.user).may_add_to(parts[:-1])
+        file = call.server.disk.new_file("/".join(parts), mimetype=mimetype, algorithm=DEFAULT_ALGORITHM)
+        place = self._place(parts)
+        if place.is_file():
+            file.size, file.hash = rlong(place.stat().st_size), rstring(digest(place, DEFAULT_ALGORITHM))
+        return int(call.server.store.save(call.user, [file])[0].id.val)
+
+    def _with_checksums(self, call: Call, ids: Sequence[int], *, every: bool = False) -> Iterator[Any]:
+        """Load those of some files that are in this repository, and (unless `every`) have a checksum."""
+        self._need_session(call)
+        query = "select f from OriginalFile f left outer join fetch f.hasher where f.id in (:ids) and f.repo = :repo"
+        for at in range(0, len(ids), 500):
+            parameters = omero.sys.ParametersI().addIds(ids[at : at + 500]).addString("repo", REPOSITORY_UUID)
+            for file in call.server.store.objects(replace(call.user, group=ALL_GROUPS), query, parameters):
+                if every or (file.hash is not None and file.hasher is not None):
+                    yield file
+
+    def _matches(self, call: Call, file: Any) -> bool:
+        if file.hash is None or file.hasher is None:
+            return True
+        known: str = file.hash.val
+        return self._digest(call, file, file.hasher.value.val).lower() == known.lower()
+
+    def _digest(self, call: Call, file: Any, algorithm: str) -> str:
+        try:
+            return digest(self._place(self._checked(call, file.path.val + file.name.val)), algorithm)
+        except OSError as error:
+            raise Ice.UnknownException(f"java.lang.RuntimeException: {error}") from error
 
 
-def _algorithm(fileset: Any, settings: Any) -> str:
-    if fileset is None or fileset.sizeOfUsedFiles() < 1:
-        raise fault(omero.ApiUsageException, "No paths provided")
-    chosen = settings.checksumAlgorithm if settings is not None else None
-    if chosen is None or chosen.value is None:
-        raise fault(omero.ApiUsageException, "must specify checksum algorithm")
-    name: str = chosen.value.val
-    if name not in ALGORITHMS:
-        raise fault(omero.ValidationException, f"unknown checksum algorithm: {name}")
-    return name
+def _processes(call: Call) -> list[tuple[Any, ImportProcess]]:
+    return [
+        (omero.grid.ImportProcessPrx.uncheckedCast(call.server.proxy(session, name)), one.implementation)
+        for session in call.server.sessions.all()
+        for name, one in list(session.services.items())
+        if isinstance(one.implementation, ImportProcess)
+    ]
+
+
+def _may_change(call: Call, process: ImportProcess) -> bool:
+    if process.registered.who.group not in call.user.member_of:
+        return False
+    query = "select f from Fileset f where f.id = :id"
+    parameters = omero.sys.ParametersI().addId(process.registered.fileset)
+    found = call.server.store.objects(replace(call.user, group=ALL_GROUPS), query, parameters)
+    return not found or bool(found[0].details.permissions.canEdit())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import Ice
@@ -16,96 +17,145 @@ from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.requests import start
 from omero_devserver.files.disk import REPOSITORY_UUID
 from omero_devserver.repository.run import ImportRun
-from omero_devserver.services.raw_files import RawFiles
+from omero_devserver.services.raw_files import RawFiles, Watcher
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
+from omero_devserver.wire.moments import IMPORT_VERIFIED
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from omero_devserver.repository.template import Registered
+    from omero_devserver.repository.registration import Registered
     from omero_devserver.wire.servant import Call
 
 
+@dataclass(slots=True)
+class _Upload(Watcher):
+    """An open uploader; `offset` is where its last write ended."""
+
+    process: ImportProcess
+    index: int
+    proxy: Any = None
+    offset: int = 0
+
+    def written(self, end: int) -> None:
+        self.offset = end
+
+    def closed(self) -> None:
+        self.process.uploads.pop(self.index, None)
+
+
 class ImportProcess(Stateful):
-    """Operations of ``omero.grid.ImportProcess``. Closing it changes nothing: the server lists it until the session ends."""
+    """Operations of ``omero.grid.ImportProcess``.
+
+    Closing it stops nothing: an import that runs goes on, and the repository lists the process until its session ends
+    (recorded: facts 1 and 2).
+    """
 
     name = ""
 
     def __init__(self, *, registered: Registered, settings: Any) -> None:
-        self._registered = registered
+        self.registered = registered
+        #: By number of the file; there is one uploader for each at a time.
+        self.uploads: dict[int, _Upload] = {}
         self._settings = settings
         self._handle: Any = None
+        self._closed = False
 
     def getUploader(self, call: Call, index: int) -> Any:
-        """Open file `index` of the fileset: to write, or with `omero.fs.mode` r in the call's context only to read."""
-        if not 0 <= index < len(self._registered.files):
+        """Open file `index` of the fileset: to write, or with `omero.fs.mode` r in the call's context only to read.
+
+        While an uploader of it is open, that one is given again.
+        """
+        self._check_open()
+        if not 0 <= index < len(self.registered.files):
             raise Ice.UnknownException(f"no file {index}")
-        store = RawFiles(
-            file_id=self._registered.files[index],
-            path=self._place(call, index),
-            who=self._registered.who,
-            writable=call.context.get("omero.fs.mode", "rw") != "r",
-            algorithm=self._registered.algorithm,
-        )
-        proxy = call.stateful(store, omero.api.RawFileStore)
-        return omero.api.RawFileStorePrx.uncheckedCast(proxy)
+        if index not in self.uploads:
+            upload = _Upload(self, index)
+            mode = call.context.get("omero.fs.mode", "rw")
+            self.registered.log.line(f"uploader of {self.registered.path(index)}, mode {mode}")
+            store = RawFiles(
+                file_id=self.registered.files[index],
+                path=call.server.disk.below_root(self.registered.path(index)),
+                writable=mode != "r",
+                algorithm=self.registered.algorithm,
+                watcher=upload,
+            )
+            upload.proxy = omero.api.RawFileStorePrx.uncheckedCast(call.stateful(store, omero.api.RawFileStore))
+            self.uploads[index] = upload
+        return self.uploads[index].proxy
 
     def getUploadOffset(self, call: Call, index: int) -> int:
-        """Give the bytes that file `index` has already; 0 before the first write."""
-        place = self._place(call, index)
-        return place.stat().st_size if place.exists() else 0
+        """Give the place after the last bytes that the open uploader of file `index` wrote; 0 if none is open."""
+        self._check_open()
+        return self.uploads[index].offset if index in self.uploads else 0
 
     def getImportSettings(self, call: Call) -> Any:
         """Give the settings back."""
+        self._check_open()
         return self._settings
 
     def getHandle(self, call: Call) -> Any:
         """Give the handle of the running import, null before `verifyUpload`."""
+        self._check_open()
         return self._handle
 
-    def verifyUpload(self, call: Call, hashes: list[str] | None) -> Any:
+    def verifyUpload(self, call: Call, hashes: list[str]) -> Any:
         """Compare the client's checksums with those taken at the uploaders' `save`, and start the import.
 
         May be called again after a ChecksumValidationException; after a success it imports once more (recorded: facts 1).
         """
-        wanted, files = len(self._registered.files), self._registered.files
-        if hashes is None or len(hashes) != wanted:
-            given = "null" if hashes is None else len(hashes)
-            raise fault(omero.ApiUsageException, f"hashes size should be {wanted} not {given}")
-        server = call.server
-        failing = {}
-        for index, (file, given) in enumerate(zip(files, hashes, strict=True)):
-            rows = server.store.rows("SELECT c_hash FROM t_OriginalFile WHERE id = ?", file)
-            if rows and rows[0]["c_hash"] is None:
-                raise Ice.UnknownException(f"file {index} has not been uploaded")
-            known = rows[0]["c_hash"] if rows else ""
-            if known != given:
-                failing[index] = known
-        if failing:
-            text = "A checksum mismatch has occurred."
-            raise omero.ChecksumValidationException("", "omero.ChecksumValidationException", text, failing)
-        finished = server.store.enumeration("JobStatus", "Finished")
-        server.store.update("Job", self._registered.upload_job, r_status=finished, c_message="Finished")
+        self._check_open()
+        wanted = len(self.registered.files)
+        if len(hashes) != wanted:
+            raise fault(omero.ApiUsageException, f"hashes size should be {wanted} not {len(hashes)}")
+        with self.registered.log.timed("omero.import.process.checksum"):
+            self._compare(call, hashes)
+        self._finish_upload_job(call)
+        call.server.moments.reached(IMPORT_VERIFIED, fileset=self.registered.fileset, session=call.session)
         return self._start(call)
 
     def close(self, call: Call) -> None:
-        """Do nothing."""
+        """End the service, and nothing else."""
+        self._check_open()
+        self.end()
+
+    def end(self) -> None:
+        """End the service: its proxy leads nowhere from now on."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Ice.ObjectNotExistException
+
+    def _compare(self, call: Call, hashes: list[str]) -> None:
+        entries = "SELECT r_originalFile AS file FROM t_FilesetEntry WHERE r_fileset = ?"
+        left = {row["file"] for row in call.server.store.rows(entries, self.registered.fileset)}
+        known: dict[int, str] = {}
+        for file in left:
+            rows = call.server.store.rows("SELECT c_hash FROM t_OriginalFile WHERE id = ?", file)
+            if rows[0]["c_hash"] is None:
+                raise Ice.UnknownException(f"file {file} has not been uploaded")
+            known[file] = rows[0]["c_hash"]
+        # A fileset that was deleted meanwhile has no files any more: all of them fail (recorded: facts 1).
+        servers = [known.get(file, "") for file in self.registered.files]
+        failing = {number: mine for number, (mine, given) in enumerate(zip(servers, hashes, strict=True)) if mine != given}
+        if failing:
+            text = "A checksum mismatch has occurred."
+            self.registered.log.line(f"{text} {failing}", level="ERROR")
+            raise omero.ChecksumValidationException("", "omero.ChecksumValidationException", text, failing)
+
+    def _finish_upload_job(self, call: Call) -> None:
+        store = call.server.store
+        finished = store.enumeration("JobStatus", "Finished")
+        store.update("Job", self.registered.upload_job, r_status=finished, c_message="Finished")
 
     def _start(self, call: Call) -> Any:
-        request = omero.grid.ImportRequest()
-        request.repoUuid, request.clientUuid = REPOSITORY_UUID, str(uuid.uuid4())
-        request.settings = self._settings
-        request.activity = omero.model.FilesetJobLinkI(rlong(self._registered.activity), False)
-        request.location = omero.grid.ImportLocation()
-        request.location.sharedPath = self._registered.folder.rstrip("/")
-        request.location.usedFiles, request.location.omittedLevels = list(self._registered.paths), 0
-        request.logFile = omero.model.OriginalFileI(rlong(self._registered.log_file), False)
+        request = self._request()
         handle = Handle(request)
         run = ImportRun(
             server=call.server,
             session=call.session,
-            registered=self._registered,
+            registered=self.registered,
+            end_process=self.end,
             settings=self._settings,
             request=request,
             handle=handle,
@@ -116,5 +166,14 @@ class ImportProcess(Stateful):
         start(call.server, call.session, run.run, after_seconds=call.server.options.step_seconds)
         return self._handle
 
-    def _place(self, call: Call, index: int) -> Path:
-        return call.server.disk.below_root(self._registered.folder + self._registered.paths[index])
+    def _request(self) -> Any:
+        registered = self.registered
+        request = omero.grid.ImportRequest()
+        request.repoUuid, request.clientUuid = REPOSITORY_UUID, str(uuid.uuid4())
+        request.settings = self._settings
+        request.activity = omero.model.FilesetJobLinkI(rlong(registered.activity), False)
+        request.location = omero.grid.ImportLocation()
+        request.location.sharedPath = registered.base
+        request.location.usedFiles, request.location.omittedLevels = list(registered.paths), 0
+        request.logFile = omero.model.OriginalFileI(rlong(registered.log_file), False)
+        return request

@@ -8,30 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import omero.grid
 
-from omero_devserver.repository.managed import ManagedRepository
+from omero_devserver.repository.repositories import repositories, script_repository
 from omero_devserver.scripts.acquiring import acquire
 from omero_devserver.scripts.processors import Processors
-from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.servant import waiting
 
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
-
-MANAGED = "omero.grid.ManagedRepository"
 
 
 class SharedResources:
     """Operations of ``omero.grid.SharedResources``."""
 
     def repositories(self, call: Call) -> Any:
-        """Describe the repositories; only the managed one can be reached."""
-        who = call.caller  # refuses a session in a group that is not its user's
-        found = omero.grid.RepositoryMap()
-        found.descriptions = call.server.store.get(SERVER, "OriginalFile", [call.server.disk.root_id])
-        managed = ManagedRepository(user=who.user)
-        proxy = call.service(MANAGED, managed, omero.grid.ManagedRepository)
-        found.proxies = [omero.grid.RepositoryPrx.uncheckedCast(proxy)]
-        return found
+        """Describe the repositories."""
+        return repositories(call)
+
+    def getScriptRepository(self, call: Call) -> Any:
+        """Give the proxy of the repository of the official scripts."""
+        return script_repository(call)
 
     def areTablesEnabled(self, call: Call) -> bool:
         """Say that there are no tables."""

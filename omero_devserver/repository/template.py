@@ -1,195 +1,240 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Template folders: the new, unique folder of one import, and the rows that are made with it.
+"""Template: where imports go, as ``%user%_%userId%//%year%-%month%/%day%/%time%`` says (OMERO: `omero.fs.repo.path`).
 
-Order of things, for a server that dies in between: the folder is made first (its being new makes it unique), then all
-rows in one commit. What is left by a death before the commit is an empty folder that nothing refers to.
+What stands before `//` belongs to root and is the same for all imports of a user; what stands after it belongs to the user.
+Terms: `%user%`, `%userId%`, `%group%`, `%groupId%`, `%year%`, `%month%`, `%monthname%`, `%day%`, `%session%` (its uuid),
+`%sessionId%`, `%perms%`, `%institution%` or `%institution:default%`, `%hash%` or `%hash:3,3,2%`, `%thread%`; and those that
+make a folder that was not there: `%time%`, `%increment%` or `%increment:digits%`, `%subdirs%` or `%subdirs:digits%`.
+The rules are those of OMERO's `ManagedRepositoryI.TemplateDirectoryCreator`.
 """
 
 from __future__ import annotations
 
-import locale
-import platform
-import shutil
-import time
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+import calendar
+import re
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-import Ice
-import omero
-import tifffile
-from omero.rtypes import rlong, rstring, rtime
-
-from omero_devserver.files.disk import DIRECTORY, LOG_MIMETYPE, USER_GROUP
-from omero_devserver.repository import naming
-from omero_devserver.repository.journal import ImportLog
-from omero_devserver.store.caller import SERVER
-from omero_devserver.wire.faults import fault
-from omero_devserver.wire.moments import DISK_WRITE
+from omero_devserver.repository.naming import Parts, parts_of, safe
 
 if TYPE_CHECKING:
-    from omero_devserver.store.caller import Caller
-    from omero_devserver.wire.servant import Call
-    from omero_devserver.wire.server import Server
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
-ONE_UPLOAD_JOB = "Found more than one job link. Link only updateJob on creation!"
+_TERM = re.compile(r"%([a-zA-Z]+)(?::([^%/]+))?%")
+_MAKING = ("time", "increment", "subdirs")
+_HASH_DIGITS = 8
+
+
+class TemplateError(ValueError):
+    """A template that cannot be used, or not for this import; the text says which part."""
+
+
+class FolderTaken(Exception):
+    """A folder that was to be new has been made by somebody else."""
+
+
+class Folders(Protocol):
+    """The folders of the repository, as one user makes them."""
+
+    def make(self, folder: Parts, *, parents: bool) -> None:
+        """Make a folder, with those above it if `parents`; without, raise FolderTaken if it is there."""
+
+    def is_there(self, folder: Parts) -> bool:
+        """Tell whether something of that name is there."""
+
+    def entries(self, folder: Parts) -> int | None:
+        """Count what is in a folder: 0 if it could be made, None if it is no folder and cannot become one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """A fileset whose rows are committed.
+class Facts:
+    """What the terms stand for.
 
-    activity: id of the link to the job that reads the metadata: what an ImportRequest names.
-    folder:  template folder below the repository's root, with a slash at its end.
-    paths:   of the files below that folder, in the order of the entries.
-    files:   ids of their OriginalFile rows, in the same order.
+    permissions: of the group, as ``rwra--``.
+    institution: of the user, or None.
+    paths:       of the files on the client's side, sorted; `%hash%` is made from them.
     """
 
-    who: Caller
-    fileset: int
-    upload_job: int
-    activity: int
-    log_file: int
-    log: ImportLog
-    folder: str
-    paths: tuple[str, ...]
-    files: tuple[int, ...]
-    algorithm: str
+    user: str
+    user_id: int
+    group: str
+    group_id: int
+    permissions: str
+    session: str
+    session_id: int
+    institution: str | None
+    time: datetime
+    paths: Sequence[str]
 
 
-def register(call: Call, fileset: Any, *, settings: Any, algorithm: str) -> Registered:
-    """Save a fileset as the client made it, with what the server adds: files, folders, jobs and the log.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A template, split at its slashes."""
 
-    Parameters
-    ----------
-    call : Call
-        In whose name, and in which group.
-    fileset : omero.model.Fileset
-        Unsaved, with entries, one UploadJob and any annotations.
-    settings : omero.grid.ImportSettings
-        Decide whether there is a job for thumbnails.
-    algorithm : str
-        Of the files' checksums.
+    of_root: Parts
+    of_user: Parts
 
-    Returns
-    -------
-    Registered
-        Everything is committed, and the folder exists.
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Read a template; raises TemplateError if no folder would belong to the user."""
+        of_root, _, of_user = text.rpartition("//")
+        if not parts_of(of_user):
+            raise TemplateError("no user-owned directories in managed repository template path")
+        return cls(of_root=parts_of(of_root), of_user=parts_of(of_user))
 
-    Raises
-    ------
-    omero.ValidationException
-        No single job, or two files of one path.
-    Ice.UnknownException
-        An entry without a path (a real server fails in the same way).
-    """
-    who, server = call.user, call.server
-    jobs = [link.child for link in fileset.copyJobLinks()]
-    if len(jobs) != 1 or not isinstance(jobs[0], omero.model.UploadJob):
-        raise fault(omero.ValidationException, ONE_UPLOAD_JOB)
-    entries = fileset.copyUsedFiles()
-    if any(entry.clientPath is None for entry in entries):
-        raise Ice.UnknownException("client path is null")
-    version = {pair.name: pair.value for pair in jobs[0].versionInfo or []}
-    paths = naming.used_paths([entry.clientPath.val for entry in entries], reader_named=naming.names_reader(version))
-    if len(set(paths)) < len(paths):
-        raise fault(omero.ValidationException, "could not insert; constraint [originalfile_repo_path_index]")
-    folder = _new_folder(server, who)
-    try:
-        return _saved(call, who, fileset, folder=folder, paths=paths, settings=settings, algorithm=algorithm)
-    except BaseException:
-        shutil.rmtree(server.disk.below_root(folder), ignore_errors=True)
-        server.disk.below_root(_log_path(folder)).unlink(missing_ok=True)
-        raise
+    def root_folder(self, facts: Facts) -> Parts:
+        """Expand the part that belongs to root; () if there is none. Raises TemplateError."""
+        return _Expansion(self.of_root, facts, (), None).run()
+
+    def make(self, facts: Facts, folders: Folders) -> Parts:
+        """Make the user's folders below those of root, which must be there; returns the path of the last one.
+
+        Raises TemplateError, and what making folders raises.
+        """
+        below = self.root_folder(facts)
+        made = _Expansion(self.of_user, facts, below, folders).run()
+        if made == below:
+            raise TemplateError("no user-owned directories in expanded form of managed repository template path")
+        return made
 
 
-def make_folders(server: Server, who: Caller, path: str) -> None:
-    """Make a folder of the repository and those above it, on disk and as rows; the first one belongs to root."""
-    done = ""
-    for number, name in enumerate(part for part in path.split("/") if part):
-        done = f"{done}/{name}".lstrip("/")
-        server.moments.reached(DISK_WRITE, path=server.disk.below_root(done))
-        server.disk.below_root(done).mkdir(exist_ok=True)
-        if server.disk.row_id(done) is None:
-            owner = replace(SERVER, group=USER_GROUP) if number == 0 else replace(who, privileged=True)
-            server.store.save(owner, [server.disk.new_file(done, mimetype=DIRECTORY)])
+class _Expansion:
+    """One expansion; with `folders` each folder is made as soon as its name is known."""
 
+    def __init__(self, parts: Parts, facts: Facts, below: Parts, folders: Folders | None) -> None:
+        self._left, self._facts, self._folders = deque(parts), facts, folders
+        self._done = list(below)
 
-def _new_folder(server: Server, who: Caller) -> str:
-    user = server.store.people.user_name(who.user) or str(who.user)
-    now = datetime.now().astimezone()
-    while True:
-        folder = naming.template_folder(user=user, user_id=who.user, time=now)
-        place = server.disk.below_root(folder)
-        server.moments.reached(DISK_WRITE, path=place)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            place.mkdir()
-        except FileExistsError:
-            now += timedelta(milliseconds=1)  # another import of this user began in the same millisecond
+    def run(self) -> Parts:
+        while self._left:
+            name = self._name(self._left.popleft())
+            if name is None:
+                continue
+            self._done.append(name)
+            if self._folders is not None:
+                self._folders.make(tuple(self._done), parents=bool(self._left))
+        return tuple(self._done)
+
+    def _name(self, pattern: str) -> str | None:
+        """Expand one component; None if it needs no folder of its own any more."""
+        while terms := list(_TERM.finditer(pattern)):
+            for term in terms:
+                before, after = pattern[: term.start()], pattern[term.end() :]
+                name, parameter = term[1][0].lower() + term[1][1:], term[2]
+                if name in _VALUES:
+                    value = _VALUES[name](self._facts, parameter)
+                    if value is None:
+                        return None
+                    pattern = before + value + after
+                    break
+                if name == "hash":
+                    self._left.extendleft(reversed(self._hashed(before, after, parameter)))
+                    return None
+                if name in _MAKING and self._folders is not None and len(terms) == 1:
+                    self._make_new(self._folders, name, parameter, before, after)
+                    return None
+            else:
+                raise TemplateError(f'cannot expand template repository path component "{pattern}"')
+        return pattern
+
+    def _hashed(self, before: str, after: str, parameter: str | None) -> list[str]:
+        if self._folders is None:
+            raise TemplateError("%hash% is prohibited in this part of the repository template path")
+        digits, names, at = f"{_java_hash(self._facts.paths):08X}", [], 0
+        for length in map(int, (parameter or str(_HASH_DIGITS)).split(",")):
+            if length < 1 or at + length > _HASH_DIGITS:
+                raise TemplateError(f'invalid parameters "{parameter}" for %hash% in the repository template path')
+            names.append(before + digits[at : at + length] + after)
+            at, before, after = at + length, "", ""
+        return names
+
+    def _make_new(self, folders: Folders, kind: str, parameter: str | None, before: str, after: str) -> None:
+        here = tuple(self._done)
+        if kind == "subdirs":
+            digits = int(parameter or 3)
+            if digits < 1:
+                raise TemplateError(f'invalid parameter "{parameter}" for %subdirs% in the repository template path')
+            self._make_subfolders(folders, digits, before, after)
+            return
+        named: Callable[[int], str]
+        if kind == "time":
+            time = self._facts.time
+            named = lambda index: f"{before}{time:%H-%M-%S}.{time.microsecond // 1000 + index:03d}{after}"  # noqa: E731
         else:
-            return folder
+            named = lambda index: f"{before}{index + 1:0{int(parameter or 0)}d}{after}"  # noqa: E731
+        while True:
+            new = (*here, named(_first(lambda index: not folders.is_there((*here, named(index))))))
+            try:
+                folders.make(new, parents=False)
+            except FolderTaken:
+                continue  # another import of this user came first
+            self._done.append(new[-1])
+            return
+
+    def _make_subfolders(self, folders: Folders, digits: int, before: str, after: str) -> None:
+        here, limit = tuple(self._done), 10**digits
+
+        def roomy(folder: Parts) -> bool:
+            entries = folders.entries(folder)
+            return entries is not None and entries < limit
+
+        def named(index: int) -> Parts:
+            text = str(index)
+            text = text.rjust(-(-len(text) // digits) * digits, "0")
+            groups = [text[at : at + digits] for at in range(0, len(text), digits)]
+            return (before + groups[0] + after, *groups[1:])
+
+        if roomy(here):
+            return
+        extra = named(_first(lambda index: roomy((*here, *named(index)))))
+        folders.make((*here, *extra), parents=True)
+        self._done.extend(extra)
 
 
-def _saved(call: Call, who: Caller, fileset: Any, *, folder: str, paths: list[str], settings: Any, algorithm: str) -> Registered:
-    server, store = call.server, call.server.store
-    log = ImportLog(server.disk.below_root(_log_path(folder)))
-    log.line(f"fileset of {len(paths)} files for user {who.user}, group {who.group}")
-    log.surroundings()
-    upload = fileset.copyJobLinks()[0].child
-    metadata = omero.model.MetadataImportJobI()
-    metadata.versionInfo = [omero.model.NamedValue(name, value) for name, value in _version_info().items()]
-    others = [omero.model.PixelDataJobI(), omero.model.IndexingJobI()]
-    if settings.doThumbnails is not None and settings.doThumbnails.val:
-        others.insert(1, omero.model.ThumbnailGenerationJobI())
-    for job in (metadata, *others):
-        fileset.linkJob(job)
-    for job in (upload, metadata, *others):
-        _submitted(server, who, job)
-    upload.linkOriginalFile(server.disk.new_file(_log_path(folder), mimetype=LOG_MIMETYPE))
-    fileset.templatePrefix = rstring(folder)
-    with store.transaction():
-        make_folders(server, who, folder)
-        for entry, path in zip(fileset.copyUsedFiles(), paths, strict=True):
-            if "/" in path:
-                make_folders(server, who, folder + path.rpartition("/")[0])
-            entry.originalFile = server.disk.new_file(folder + path, mimetype=None, algorithm=algorithm)
-        saved = store.save(who, [fileset])[0]
-        log_file = server.disk.row_id(_log_path(folder))
-    links = {type(link.child): link for link in saved.copyJobLinks()}
-    return Registered(
-        who=who,
-        fileset=saved.id.val,
-        upload_job=links[omero.model.UploadJobI].child.id.val,
-        activity=links[omero.model.MetadataImportJobI].id.val,
-        log_file=log_file or -1,
-        log=log,
-        folder=folder,
-        paths=tuple(paths),
-        files=tuple(entry.originalFile.id.val for entry in saved.copyUsedFiles()),
-        algorithm=algorithm,
-    )
+def _institution(facts: Facts, default: str | None) -> str | None:
+    name = facts.institution if facts.institution and facts.institution.strip() else default
+    return None if name is None else safe(name)
 
 
-def _submitted(server: Server, who: Caller, job: Any) -> None:
-    people = server.store.people
-    job.username, job.groupname = rstring(people.user_name(who.user)), rstring(people.group_name(who.group) or "")
-    job.type, job.message = rstring("Import"), rstring("")
-    job.submitted = job.scheduledFor = rtime(int(time.time() * 1000))
-    job.status = omero.model.JobStatusI(rlong(server.store.enumeration("JobStatus", "Submitted")), False)
+_VALUES: dict[str, Callable[[Facts, str | None], str | None]] = {
+    "user": lambda facts, _: safe(facts.user),
+    "userId": lambda facts, _: str(facts.user_id),
+    "group": lambda facts, _: safe(facts.group),
+    "groupId": lambda facts, _: str(facts.group_id),
+    "year": lambda facts, _: str(facts.time.year),
+    "month": lambda facts, _: f"{facts.time.month:02d}",
+    "monthname": lambda facts, _: calendar.month_name[facts.time.month],
+    "day": lambda facts, _: f"{facts.time.day:02d}",
+    "session": lambda facts, _: facts.session,
+    "sessionId": lambda facts, _: str(facts.session_id),
+    "perms": lambda facts, _: facts.permissions,
+    "institution": _institution,
+    "thread": lambda _, __: safe(threading.current_thread().name),
+}
 
 
-def _version_info() -> dict[str, str]:
-    return {
-        "client.language.name": "Python",
-        "client.language.version": platform.python_version(),
-        "os.name": platform.system(),
-        "os.version": platform.release(),
-        "os.architecture": platform.machine(),
-        "locale": locale.getlocale()[0] or "C",
-        "tifffile.version": tifffile.__version__,
-    }
+def _first(accepted: Callable[[int], bool]) -> int:
+    """Find the least number that is accepted, where all below it are not: with few questions."""
+    if accepted(0):
+        return 0
+    low, high = 0, 1
+    while not accepted(high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if accepted(middle) else (middle, high)
+    return high
 
 
-def _log_path(folder: str) -> str:
-    return folder.rstrip("/") + ".log"
+def _java_hash(paths: Sequence[str]) -> int:
+    """Compute the hash that OMERO takes of the paths, as an unsigned 32-bit number: the same on every machine."""
+    total = 1
+    for path in paths:
+        text = 0
+        for unit in memoryview("/".join(parts_of(path)).encode("utf-16-le", "surrogatepass")).cast("H"):
+            text = (text * 31 + unit) & 0xFFFFFFFF
+        total = (total * 31 + text * 97) & 0xFFFFFFFF
+    return total

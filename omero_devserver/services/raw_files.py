@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""RawFileStore: the bytes of one file, of the managed repository or of an attachment."""
+"""RawFileStore: the bytes of one file, of a repository or of an attachment."""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import omero
 from omero.rtypes import rlong, rstring
 
 from omero_devserver.files import checksums
+from omero_devserver.files.disk import USER_GROUP
 from omero_devserver.services.stateful import Stateful
-from omero_devserver.store.caller import SERVER
+from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.moments import DISK_WRITE
 from omero_devserver.wire.servant import slow
@@ -22,16 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from omero_devserver.store.caller import Caller
     from omero_devserver.wire.servant import Call
 
 DEFAULT_ALGORITHM = "SHA1-160"
+NOT_SET = "This RawFileStore has not been properly initialized.\nPlease set the file id before executing any other methods."
+
+
+class Watcher:
+    """Who wants to know what is done with a file store."""
+
+    def written(self, end: int) -> None:
+        """Note that bytes were written, the last one before place `end`."""
+
+    def closed(self) -> None:
+        """Note that the store has been closed."""
 
 
 class RawFiles(Stateful):
     """Operations of ``omero.api.RawFileStore``.
 
-    Made by `createRawFileStore` it gets its file by `setFileId`; made by a repository it has it from the start.
+    Made by `createRawFileStore` it gets its file by `setFileId`; made by a repository it has it from the start, and `writable`
+    says what the repository found out about the caller's rights.
     """
 
     name = ""
@@ -41,32 +52,25 @@ class RawFiles(Stateful):
         *,
         file_id: int | None = None,
         path: Path | None = None,
-        who: Caller | None = None,
         writable: bool = False,
         algorithm: str = DEFAULT_ALGORITHM,
+        watcher: Watcher | None = None,
     ) -> None:
-        self._file_id = file_id
-        self._path = path
-        self._who = who
-        self._writable = writable
-        self._algorithm = algorithm
-        self._descriptor: int | None = None
+        self._file_id, self._path, self._writable, self._algorithm = file_id, path, writable, algorithm
+        self._watcher = watcher or Watcher()
+        self._descriptor: int | None = None  # opened when it is needed first
         self._changed = False
-        if path is not None and (not writable or path.exists()):
-            self._open()
 
     def setFileId(self, call: Call, file_id: int) -> None:
-        """Choose the file; the caller of this call also counts for `save` and `close`."""
+        """Choose the file."""
         self.release()
         who = call.user
         file = call.server.store.get(who, "OriginalFile", [file_id])[0]
-        self._file_id, self._who = file_id, who
+        self._file_id = file_id
         managed = call.server.disk.location(file)
         self._path = managed or call.server.disk.attachment(file_id)
         self._writable = managed is None and file.details.permissions.canEdit()
-        self._algorithm = DEFAULT_ALGORITHM
-        if self._path.exists() or managed is not None:
-            self._open()
+        self._algorithm = _algorithm(call, file) or DEFAULT_ALGORITHM
 
     def getFileId(self, call: Call) -> Any:
         """Give the id of the file; null before it is chosen."""
@@ -74,13 +78,16 @@ class RawFiles(Stateful):
 
     def exists(self, call: Call) -> bool:
         """Tell whether the file is on disk."""
-        return self._located().exists()
-
-    def size(self, call: Call) -> int:
-        """Give the size in bytes; 0 for a file that has not been written."""
         path = self._located()
         with _resource(path):
-            return path.stat().st_size if path.exists() else 0
+            return path.exists()
+
+    def size(self, call: Call) -> int:
+        """Give the size in bytes; 0 for a new file that has not been written."""
+        path = self._located()
+        with _resource(path):
+            # A file that may not be opened has no size either (recorded: facts 1, "Hashes").
+            return 0 if self._writable and not path.exists() else os.fstat(self._opened()).st_size
 
     @slow
     def read(self, call: Call, position: int, length: int) -> bytes:
@@ -91,40 +98,44 @@ class RawFiles(Stateful):
     @slow
     def write(self, call: Call, content: Any, position: int, length: int) -> None:
         """Write bytes; the file comes into being with the first write."""
-        if not self._writable:
-            raise fault(omero.SecurityViolation, "File not writeable!")
-        path = self._located()
+        path = self._to_write()
         left = memoryview(bytes(content))[:length]
         with _resource(path):
             call.server.moments.reached(DISK_WRITE, path=path)
+            descriptor = self._opened()
             self._changed = True
             while left:
-                written = os.pwrite(self._opened(), left, position)
+                written = os.pwrite(descriptor, left, position)
                 left, position = left[written:], position + written
+        self._watcher.written(position)
 
+    @slow
     def truncate(self, call: Call, length: int) -> bool:
         """Cut the file to a length in bytes; False if it was shorter. One that has not been written comes into being, empty."""
-        if not self._writable:
-            raise fault(omero.SecurityViolation, "File not writeable!")
-        with _resource(self._located()):
+        path = self._to_write()
+        with _resource(path):
             if os.fstat(self._opened()).st_size < length:
                 return False
+            call.server.moments.reached(DISK_WRITE, path=path)
             os.ftruncate(self._opened(), length)
         self._changed = True
         return True
 
     @slow
     def save(self, call: Call) -> Any:
-        """Take size and hash from the file on disk, and return its row."""
+        """Take size and hash from the file on disk, and return its row; null without a file."""
         return self._save(call)
 
     @slow
     def close(self, call: Call) -> None:
         """Save what was written, and end the service."""
-        if self._changed and self._path is not None and self._path.exists():
-            self._save(call)
-        self.release()
-        call.session.services.pop(self.name, None)
+        try:
+            if self._changed and self._path is not None and self._path.exists():
+                self._save(call)
+        finally:
+            self.release()
+            self._watcher.closed()
+            call.session.services.pop(self.name, None)
 
     def release(self) -> None:
         """Give the open file back; called at the session's end."""
@@ -134,39 +145,52 @@ class RawFiles(Stateful):
 
     def _save(self, call: Call) -> Any:
         path = self._located()
-        if self._file_id is None or self._who is None:
+        if self._file_id is None:
             return None
-        store = call.server.store
+        who, store = call.user, call.server.store
         with _resource(path):
             size, digest = path.stat().st_size, checksums.digest(path, self._algorithm)
-        # Size and hash are the server's own knowledge, whoever owns the row (Directory rows and logs are root's).
-        who = replace(self._who, group=-1, privileged=True)
-        file = store.get(who, "OriginalFile", [self._file_id])[0]
+        file = store.get(SERVER, "OriginalFile", [self._file_id])[0]
+        group = file.details.group.id.val
+        if who.group not in (ALL_GROUPS, group) and group != USER_GROUP:
+            # In the name of this call, not of the one that opened the file (recorded: facts 1).
+            text = f"Currently logged into group {who.group}. Cannot alter object in group {group}"
+            raise fault(omero.SecurityViolation, text)
         file.size, file.hash = rlong(size), rstring(digest)
         file.hasher = omero.model.ChecksumAlgorithmI(rlong(store.enumeration("ChecksumAlgorithm", self._algorithm)), False)
-        store.save(replace(who, group=file.details.group.id.val), [file])
+        store.save(who, [file])
         self._changed = False
         return store.get(SERVER, "OriginalFile", [self._file_id])[0]
 
+    def _to_write(self) -> Path:
+        path = self._located()
+        if not self._writable:
+            raise fault(omero.SecurityViolation, "File not writeable!")
+        return path
+
     def _located(self) -> Path:
         if self._path is None:
-            text = "This RawFileStore has not been properly initialized."
-            raise fault(omero.ApiUsageException, text + "\nPlease set the file id before executing any other methods.")
+            raise fault(omero.ApiUsageException, NOT_SET)
         return self._path
 
     def _opened(self) -> int:
-        if self._descriptor is None:
-            self._open()
-        assert self._descriptor is not None  # noqa: S101  _open sets it or raises
-        return self._descriptor
+        return self._open() if self._descriptor is None else self._descriptor
 
-    def _open(self) -> None:
+    def _open(self) -> int:
         path = self._located()
         with _resource(path):
             if self._writable:
                 path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT if self._writable else os.O_RDONLY
             self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o664)
+        return self._descriptor
+
+
+def _algorithm(call: Call, file: Any) -> str | None:
+    if file.hasher is None:
+        return None
+    rows = call.server.store.rows("SELECT c_value FROM t_ChecksumAlgorithm WHERE id = ?", file.hasher.id.val)
+    return str(rows[0]["c_value"]) if rows else None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 
 #: The managed repository, where imports go, and the repository of official scripts.
 MANAGED = "4f4d4552-4f2d-4445-5653-455256455231"
-SCRIPTS = "4f4d4552-4f2d-4445-5653-455256455232"
+SCRIPTS = "ScriptRepo"  # as OMERO itself calls it (ScriptRepoHelper)
 
 #: Privileges to write and to delete files of others, by repository; None for files in none (BasicACLVoter of OMERO's source).
 _PRIVILEGES = {MANAGED: ("WriteManagedRepo", "DeleteManagedRepo"), SCRIPTS: ("WriteScriptRepo", "DeleteScriptRepo")}

@@ -39,6 +39,7 @@ DISPATCH_THREADS = 16
 WORKERS = 16  # slow calls that run at a time
 WAITERS = 128  # calls that wait for another program at a time, as for a script
 REQUESTS = 32  # submitted requests and imports that run at a time
+REPOSITORY_TEMPLATE = "%user%_%userId%//%year%-%month%/%day%/%time%"  # a real server's own
 
 
 class CannotListen(Exception):
@@ -57,6 +58,7 @@ class Options:
     processors:          programs that run scripts and are started with the first script; others can be attached.
     script_seconds:      how long a script may run (`omero.scripts.timeout`).
     step_seconds:        how long each of the five import steps takes at least, so that it can be interrupted there.
+    repository_template: where in the managed repository imports go (see `repository.template`).
     pool:                database connections, as of a real server, whose default is 10; None for no limit.
     pool_wait_seconds:   how long those wait who find none.
     """
@@ -71,6 +73,7 @@ class Options:
     processors: int = 1
     script_seconds: float = 3600
     step_seconds: float = 0.02
+    repository_template: str = REPOSITORY_TEMPLATE
     pool: int | None = None
     pool_wait_seconds: float = 95  # recorded: facts 1
 
