@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import rtime
 
+from omero_devserver.services.roles import administrator
+from omero_devserver.services.settings import DATABASE_UUID, DEFAULTS, FOR_CLIENTS, VERSION, Settings, Visibility, visibility
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.sessions import DEFAULT_IDLE_MILLISECONDS
 
 if TYPE_CHECKING:
+    from omero_devserver.store.caller import Caller
     from omero_devserver.wire.servant import Call
-
-VERSION = "5.6.12"  # the release that this server was compared with
-DATABASE_UUID = "00000000-0000-0000-0000-000000000000"
-# What members may read (recorded: facts 4); for anything else they are refused.
-FOR_ALL = re.compile(r"omero\.(version$|sessions\.timeout$|router\.|client\.|pixeldata\.|policy\.|upgrades\.)")
-CLIENT_DEFAULTS = {
-    "omero.client.ui.tree.orphans.name": "Orphaned Images",
-    "omero.client.ui.tree.orphans.enabled": "true",
-    "omero.client.scripts_to_ignore": "",
-}
 
 
 class Configuration:
@@ -36,26 +28,44 @@ class Configuration:
 
     def getConfigValue(self, call: Call, name: str) -> str:
         """Read one setting; empty for an unknown one."""
-        if not call.caller.admin and not FOR_ALL.match(name):
+        if not _reads(call.caller, name):
             raise fault(omero.SecurityViolation, f"Cannot read configuration: {name}")
-        return _settings(call).get(name, "")
+        return call.server.part(Settings).all().get(name, "")
 
     def getConfigValues(self, call: Call, pattern: str) -> dict[str, str]:
         """Read the settings whose names match a regular expression."""
-        readable = call.caller.admin
-        return {
-            name: value
-            for name, value in _settings(call).items()
-            if re.match(pattern, name) and (readable or FOR_ALL.match(name))
-        }
+        try:
+            wanted = re.compile(pattern)
+        except re.error as error:
+            raise fault(omero.InternalException, f"{error} in {pattern}") from error
+        who = call.caller
+        settings = call.server.part(Settings).all()
+        return {name: value for name, value in settings.items() if wanted.search(name) and _reads(who, name)}
 
     def getClientConfigValues(self, call: Call) -> dict[str, str]:
         """Read the settings that are meant for clients."""
-        return dict(CLIENT_DEFAULTS)
+        return self.getConfigValues(call, r"^omero\.client\.")
+
+    def getConfigDefaults(self, call: Call) -> dict[str, str]:
+        """Read the defaults of all settings."""
+        administrator(call)
+        return dict(DEFAULTS)
 
     def getClientConfigDefaults(self, call: Call) -> dict[str, str]:
         """Read the defaults of the settings that are meant for clients."""
-        return dict(CLIENT_DEFAULTS)
+        return dict(FOR_CLIENTS)
+
+    def setConfigValue(self, call: Call, name: str, value: str) -> None:
+        """Change what a setting is said to be until the server ends; the server itself does not look at it."""
+        administrator(call)
+        call.server.store.check_writable()
+        call.server.part(Settings).change(name, lambda _: value)
+
+    def setConfigValueIfEquals(self, call: Call, name: str, value: str, test: str) -> bool:
+        """Change what a setting is said to be, if it is `test` now."""
+        administrator(call)
+        call.server.store.check_writable()
+        return call.server.part(Settings).change(name, lambda now: value if now == test else None)
 
     def getDatabaseUuid(self, call: Call) -> str:
         """Give the identity of the database."""
@@ -70,25 +80,11 @@ class Configuration:
         return self.getServerTime(call)
 
 
-def _settings(call: Call) -> dict[str, str]:
-    server = call.server
-    return CLIENT_DEFAULTS | {
-        "omero.version": VERSION,
-        "omero.devserver.version": VERSION,  # a real server gives an administrator "" for a name that it does not know
-        "omero.db.patch": "0",
-        "omero.data.dir": str(server.options.data),
-        "omero.sessions.timeout": str(DEFAULT_IDLE_MILLISECONDS),
-        "omero.scripts.timeout": str(int(server.options.script_seconds * 1000)),
-        "omero.fs.repo.path": "%user%_%userId%//%year%-%month%/%day%/%time%",
-        # BlitzGateway leaves SSL after the login by default, and asks where to.
-        "omero.router.insecure": f"OMERO.Glacier2/router:tcp -p {server.tcp_port} -h @omero.host@",
-        "omero.cluster.read_only": str(server.options.read_only).lower(),
-        "omero.cluster.read_only.db": "false",
-        "omero.cluster.read_only.repo": "false",
-        # What a real server finds out at its start (ReadOnlyConfigInit of OMERO's source).
-        "omero.cluster.read_only.runtime.db": str(server.options.read_only).lower(),
-        "omero.cluster.read_only.runtime.repo": str(server.options.read_only).lower(),
-        "omero.pixeldata.max_plane_width": "3192",
-        "omero.pixeldata.max_plane_height": "3192",
-        "omero.policy.binary_access": "+read,+write,+image,+plate",
-    }
+def _reads(who: Caller, name: str) -> bool:
+    match visibility(name):
+        case Visibility.ALL:
+            return True
+        case Visibility.ADMINISTRATORS:
+            return who.admin
+        case Visibility.HIDDEN:
+            return False
