@@ -24,6 +24,7 @@ from omero_devserver.formats import readers
 from omero_devserver.repository import graph
 from omero_devserver.repository.failures import FilesetGone, of_init, of_step
 from omero_devserver.repository.targets import instructions, target_of
+from omero_devserver.services import thumbnails
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.moments import IMPORT_BEGUN, IMPORT_ENDED, Part, import_step
 
@@ -176,6 +177,10 @@ class ImportRun:
         wanted = self.settings.doThumbnails is None or self.settings.doThumbnails.val
         self.registered.log.line("thumbnails" if wanted else "no thumbnails: the settings do not want them")
         self._moment(2, Part.IN)
+        assert self._files is not None and self._imported is not None  # noqa: S101, PT018  earlier steps set them or raise
+        for image in self._imported.images if wanted else ():
+            self._check()
+            thumbnails.make(self.server, self.registered.who, image, self._files)
 
     def _processing(self, _found: Found) -> None:
         self._moment(3, Part.IN)

@@ -13,7 +13,6 @@ import omero.sys
 
 from omero_devserver.formats import readers
 from omero_devserver.formats.values import Unreadable
-from omero_devserver.services.pixels import DESCRIPTION
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from omero_devserver.formats.values import Planes
+    from omero_devserver.formats.values import Opened, Planes
     from omero_devserver.store.caller import Caller
     from omero_devserver.store.store import Store
     from omero_devserver.wire.server import Server
@@ -29,6 +28,11 @@ if TYPE_CHECKING:
 DTYPES = {"float": "float32", "double": "float64", "complex": "complex64", "double-complex": "complex128", "bit": "uint8"}
 #: Planes with more pixels are too large to be shown whole (``omero.pixeldata.max_plane_width`` and ``…height``).
 LARGEST_SIDE = 3192
+DESCRIPTION = (
+    "select p from Pixels p left outer join fetch p.pixelsType left outer join fetch p.image"
+    " left outer join fetch p.channels c left outer join fetch c.statsInfo left outer join fetch c.logicalChannel lc"
+    " left outer join fetch lc.mode left outer join fetch lc.photometricInterpretation where p.id = :id"
+)
 FIRST_FILE = (
     "SELECT f.id AS id FROM t_Image i JOIN t_FilesetEntry e ON e.r_fileset = i.r_fileset"
     " JOIN t_OriginalFile f ON f.id = e.r_originalFile WHERE i.id = ? ORDER BY e.id LIMIT 1"
@@ -47,27 +51,25 @@ class PixelSet:
     pixels:   as `describe` loads it.
     dtype:    of one pixel, in the byte order of this machine.
     imported: whether the planes come from files of a fileset; those cannot be written.
-    levels:   width and height of each resolution, the full one first.
     path:     the file of the planes, which need not exist.
+
+    Files are opened when something of them is asked for: planes, or `levels`.
     """
 
-    def __init__(self, server: Server, pixels: Any) -> None:
+    def __init__(self, server: Server, pixels: Any, files: Opened | None = None) -> None:
         self.pixels = pixels
         self.size_x, self.size_y = int(pixels.sizeX.val), int(pixels.sizeY.val)
         self.size_z, self.size_c, self.size_t = int(pixels.sizeZ.val), int(pixels.sizeC.val), int(pixels.sizeT.val)
         self.type: str = pixels.pixelsType.value.val
         self.dtype: np.dtype[Any] = np.dtype(DTYPES.get(self.type, self.type))
-        self.levels: tuple[tuple[int, int], ...] = ((self.size_x, self.size_y),)
         self._lock = threading.RLock()
-        self._open = ExitStack()
+        self._held = ExitStack()
+        self._files = files  # of the fileset, opened by somebody who closes them
         self._planes: Planes | None = None
         self._buffer: Any = None
         place = _imported_file(server, pixels)
         self.imported = place is not None
         self.path = place or server.disk.pixel_buffer(pixels.id.val)
-        if place is not None:
-            self._planes = self._of_files(place)
-            self.levels = self._planes.levels
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +78,21 @@ class PixelSet:
         self.close()
 
     @property
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each resolution, the full one first; raises ResourceError as `plane` does."""
+        with self._lock:
+            return self._source().levels if self.imported else ((self.size_x, self.size_y),)
+
+    @property
     def too_large(self) -> bool:
         """Whether a plane is too large to be shown whole."""
         return self.size_x * self.size_y > LARGEST_SIDE**2
+
+    def open(self) -> None:
+        """Open the files now; raises ResourceError if they cannot be read."""
+        with self._lock:
+            if self.imported:
+                self._source()
 
     def plane(self, z: int, c: int, t: int, level: int = 0) -> NDArray[Any]:
         """Read one plane, shape (Y, X); black where nobody has written it.
@@ -97,8 +111,8 @@ class PixelSet:
         """Read a rectangle inside of a plane, shape (height, width); raises as `plane`."""
         self.check(z, c, t)
         with self._lock:
-            if self._planes is not None:
-                return self._read(self._planes, (z, c, t), (x, y, width, height), level)
+            if self.imported:
+                return self._read(self._source(), (z, c, t), (x, y, width, height), level)
             if self._written() is None:
                 return np.zeros((height, width), self.dtype)
             return np.asarray(self._buffer[t, c, z, y : y + height, x : x + width]).astype(self.dtype)
@@ -155,14 +169,17 @@ class PixelSet:
         with self._lock:
             self.flush()
             self._planes = self._buffer = None
-            self._open.close()
+            self._held.close()
 
-    def _of_files(self, place: Path) -> Planes:
-        series = self.pixels.image.series.val if self.pixels.image.series is not None else 0
-        try:
-            return self._open.enter_context(readers.planes(place, series))
-        except (OSError, Unreadable, IndexError) as error:
-            raise fault(omero.ResourceError, f"{place}: {error}") from error
+    def _source(self) -> Planes:
+        if self._planes is None:
+            series = self.pixels.image.series.val if self.pixels.image.series is not None else 0
+            try:
+                opened = self._files or self._held.enter_context(readers.opened(self.path))
+                self._planes = opened.planes(series)
+            except (OSError, Unreadable, IndexError) as error:
+                raise fault(omero.ResourceError, f"{self.path}: {error}") from error
+        return self._planes
 
     def _read(self, planes: Planes, at: tuple[int, int, int], part: tuple[int, int, int, int], level: int) -> NDArray[Any]:
         try:

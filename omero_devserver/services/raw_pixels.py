@@ -42,7 +42,9 @@ class RawPixels(Resolutions):
         pixels = describe(call.server.store, call.user, pixels_id)
         if pixels is None:
             raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
-        self._set = PixelSet(call.server, pixels)
+        opened = PixelSet(call.server, pixels)
+        opened.open()
+        self._set = opened
 
     def getPixelsId(self, call: Call) -> int:
         """Give the id of the pixel set."""

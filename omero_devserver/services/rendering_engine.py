@@ -90,7 +90,9 @@ class RenderingEngine(Resolutions):
         self._need_pixels()
         self._need_definition()
         self._close_set()
-        self._set = PixelSet(call.server, self._pixels)
+        opened = PixelSet(call.server, self._pixels)
+        opened.open()
+        self._set = opened
 
     # Pictures
 

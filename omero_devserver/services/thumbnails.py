@@ -27,6 +27,7 @@ from omero_devserver.wire.servant import slow
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from omero_devserver.formats.values import Opened
     from omero_devserver.store.caller import Caller
     from omero_devserver.wire.servant import Call
     from omero_devserver.wire.server import Server
@@ -41,8 +42,8 @@ MIME_TYPE = "image/jpeg"
 Size = tuple[int, int]
 
 
-def make(server: Server, who: Caller, images: Sequence[int]) -> None:
-    """Make what an import makes of each image: settings, and a thumbnail of them.
+def make(server: Server, who: Caller, image: int, files: Opened) -> None:
+    """Make what an import makes of an image: settings, and a thumbnail of them.
 
     An image that cannot be rendered is left without, and the log says so: the import goes on.
 
@@ -52,17 +53,19 @@ def make(server: Server, who: Caller, images: Sequence[int]) -> None:
         Has the store and the disk.
     who : Caller
         In whose name.
-    images : sequence of int
-        Ids of images.
+    image : int
+        Id of the image, whose series is set.
+    files : Opened
+        Of its fileset.
     """
-    for image in images:
-        for row in server.store.rows("SELECT id FROM t_Pixels WHERE r_image = ? ORDER BY id", image):
-            try:
-                shown = Shown.of(server, who, int(row["id"]))
-                shown.need_settings()
-                shown.thumbnail(shown.fitting(IMPORT_SIDE))
-            except Exception:
-                log.exception("no thumbnail of pixels %d", row["id"])
+    for row in server.store.rows("SELECT id FROM t_Pixels WHERE r_image = ? ORDER BY id", image):
+        try:
+            shown = Shown.of(server, who, int(row["id"]))
+            with PixelSet(server, shown.pixels, files) as planes:
+                shown.need_settings(planes)
+                shown.thumbnail(shown.fitting(IMPORT_SIDE), planes)
+        except Exception:
+            log.exception("no thumbnail of pixels %d", row["id"])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,26 +104,29 @@ class Shown:
         """Whether the user may have settings and thumbnails of his own."""
         return bool(self.pixels.details.permissions.canAnnotate())
 
-    def need_settings(self) -> None:
+    def opened(self) -> PixelSet:
+        """Give the planes, to be closed by the caller; files are opened when something of them is asked for."""
+        return PixelSet(self.server, self.pixels)
+
+    def need_settings(self, planes: PixelSet) -> None:
         """Choose and save settings if there are none and the user may."""
         if self.definition is not None or not self.may_keep:
             return
         definition = rendering_defs.new(self.pixels)
-        with PixelSet(self.server, self.pixels) as planes:
-            rendering_defs.set_defaults(self.server.store, planes, definition)
+        rendering_defs.set_defaults(self.server.store, planes, definition)
         self.definition = rendering_defs.save(self.server.store, self.who, self.pixels, definition)
 
     def fitting(self, longest: int) -> Size:
         """Give the size of a thumbnail by its longest side."""
         return picture.fitting(self.pixels.sizeX.val, self.pixels.sizeY.val, longest)
 
-    def thumbnail(self, size: Size) -> bytes:
+    def thumbnail(self, size: Size, planes: PixelSet) -> bytes:
         """Give the kept thumbnail of a size, made anew where there is none or the settings have changed."""
         settings = self._settings_row()
         row = self._row(size, settings)
         if row is not None and self._is_fresh(row, settings):
             return self.server.disk.thumbnail(row["id"]).read_bytes()
-        made = self.render(size)
+        made = self.render(size, planes)
         if self.may_keep:
             self._keep(self._new_row(size) if row is None else row["id"], made, settings["update_id"])
         return made
@@ -131,14 +137,13 @@ class Shown:
         row = self._row(size, settings)
         return row is not None and self._is_fresh(row, settings)
 
-    def render(self, size: Size, *, z: int | None = None, t: int | None = None) -> bytes:
+    def render(self, size: Size, planes: PixelSet, *, z: int | None = None, t: int | None = None) -> bytes:
         """Make a thumbnail, of the section and time that the settings show at first if no others are wanted."""
         definition = rendering_defs.load(self.server.store, self.who, self._settings())
         if definition is None:
             raise self._gone()
         where = (definition.defaultZ.val if z is None else z, definition.defaultT.val if t is None else t)
-        with PixelSet(self.server, self.pixels) as planes:
-            shown = render(planes, definition, Section(z=where[0], t=where[1], level=_level(planes.levels, size)))
+        shown = render(planes, definition, Section(z=where[0], t=where[1], level=_level(planes.levels, size)))
         return picture.jpeg(picture.scaled(shown, *size))
 
     def _settings(self) -> int:
@@ -239,48 +244,49 @@ class Thumbnails(Stateful):
         if not shown.may_keep:
             text = f"Unable to reset rendering settings in a read-only group for Pixels set id:{shown.pixels.id.val}"
             raise fault(omero.ApiUsageException, text)
-        shown.need_settings()
+        with shown.opened() as planes:
+            shown.need_settings(planes)
 
     # One
 
     @slow
     def getThumbnail(self, call: Call, width: Any, height: Any) -> bytes:
         """Give the kept thumbnail of a size."""
-        return self._chosen().thumbnail(_size(width, height))
+        return _kept(self._chosen(), _size(width, height))
 
     @slow
     def getThumbnailByLongestSide(self, call: Call, longest: Any) -> bytes:
         """Give the kept thumbnail of a size in the image's proportions."""
         shown = self._chosen()
-        return shown.thumbnail(shown.fitting(_size(longest, longest)[0]))
+        return _kept(shown, shown.fitting(_size(longest, longest)[0]))
 
     @slow
     def getThumbnailWithoutDefault(self, call: Call, width: Any, height: Any) -> bytes:
         """Give the thumbnail of a size, or nothing where there are no settings to render it with."""
         shown = self._chosen()
-        return b"" if shown.definition is None else shown.thumbnail(_size(width, height))
+        return b"" if shown.definition is None else _kept(shown, _size(width, height))
 
     @slow
     def getThumbnailDirect(self, call: Call, width: Any, height: Any) -> bytes:
         """Make a thumbnail of a size; nothing is kept."""
-        return self._chosen().render(_size(width, height))
+        return _made(self._chosen(), _size(width, height))
 
     @slow
     def getThumbnailByLongestSideDirect(self, call: Call, longest: Any) -> bytes:
         """Make a thumbnail in the image's proportions; nothing is kept."""
         shown = self._chosen()
-        return shown.render(shown.fitting(_size(longest, longest)[0]))
+        return _made(shown, shown.fitting(_size(longest, longest)[0]))
 
     @slow
     def getThumbnailForSectionDirect(self, call: Call, z: int, t: int, width: Any, height: Any) -> bytes:
         """Make a thumbnail of a section and time; nothing is kept."""
-        return self._chosen().render(_size(width, height), z=z, t=t)
+        return _made(self._chosen(), _size(width, height), z=z, t=t)
 
     @slow
     def getThumbnailForSectionByLongestSideDirect(self, call: Call, z: int, t: int, longest: Any) -> bytes:
         """Make a thumbnail of a section and time in the image's proportions; nothing is kept."""
         shown = self._chosen()
-        return shown.render(shown.fitting(_size(longest, longest)[0]), z=z, t=t)
+        return _made(shown, shown.fitting(_size(longest, longest)[0]), z=z, t=t)
 
     def thumbnailExists(self, call: Call, width: Any, height: Any) -> bool:
         """Tell whether a thumbnail of a size is kept and shows the settings as they are."""
@@ -290,7 +296,7 @@ class Thumbnails(Stateful):
     @slow
     def createThumbnail(self, call: Call, width: Any, height: Any) -> None:
         """Make and keep a thumbnail of a size."""
-        self._chosen().thumbnail(_size(width, height))
+        _kept(self._chosen(), _size(width, height))
 
     @slow
     def createThumbnails(self, call: Call) -> None:
@@ -302,7 +308,7 @@ class Thumbnails(Stateful):
             call.user.user,
         )
         for row in rows:
-            shown.thumbnail((row["c_sizeX"], row["c_sizeY"]))
+            _kept(shown, (row["c_sizeX"], row["c_sizeY"]))
 
     # Many
 
@@ -337,14 +343,25 @@ class Thumbnails(Stateful):
         return self._shown
 
 
+def _kept(shown: Shown, size: Size) -> bytes:
+    with shown.opened() as planes:
+        return shown.thumbnail(size, planes)
+
+
+def _made(shown: Shown, size: Size, *, z: int | None = None, t: int | None = None) -> bytes:
+    with shown.opened() as planes:
+        return shown.render(size, planes, z=z, t=t)
+
+
 def _many(call: Call, pixels_ids: Sequence[int], size: Callable[[Shown], Size]) -> dict[int, bytes]:
     found = [Shown.of(call.server, call.user, pixels_id) for pixels_id in pixels_ids]
     made = {}
     for shown in found:
         pixels_id = int(shown.pixels.id.val)
         try:
-            shown.need_settings()
-            made[pixels_id] = shown.thumbnail(size(shown))
+            with shown.opened() as planes:
+                shown.need_settings(planes)
+                made[pixels_id] = shown.thumbnail(size(shown), planes)
         except Exception:
             log.exception("no thumbnail of pixels %d", pixels_id)
             made[pixels_id] = b""

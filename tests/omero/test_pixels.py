@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pixels: planes and their parts through RawPixelsStore, of imported images and of written ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import Ice
+import numpy as np
+import omero
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from tests.fixtures.omero import OmeroServer
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
+from tests.fixtures.omero_pixels import SHAPE, VALUES, image_by_hand, plane, service
+
+
+@pytest.fixture(scope="module")
+def user(devserver: OmeroServer) -> User:
+    return make_user(devserver)
+
+
+@pytest.fixture(scope="module")
+def client(devserver: OmeroServer, user: User) -> Iterator[Any]:
+    """One for all tests here, each of which has images of its own."""
+    with devserver.client(user.name, PASSWORD) as client:
+        yield client
+
+
+def numbers(content: bytes, *shape: int, dtype: str = ">u2") -> NDArray[Any]:
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def test_planes_come_in_parts(client: Any, pixels_id: int) -> None:
+    _, size_z, height, width = SHAPE
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        assert (numbers(store.getPlane(2, 1, 0), height, width) == VALUES[1, 2]).all()
+        assert (numbers(store.getTile(1, 0, 0, 4, 2, 8, 3), 3, 8) == VALUES[0, 1, 2:5, 4:12]).all()
+        assert (numbers(store.getRow(3, 1, 1, 0), width) == VALUES[1, 1, 3]).all()
+        assert (numbers(store.getCol(5, 1, 1, 0), height) == VALUES[1, 1, :, 5]).all()
+        assert (numbers(store.getStack(1, 0), size_z, height, width) == VALUES[1]).all()
+        assert (numbers(store.getTimepoint(0), *SHAPE) == VALUES).all()
+        cube = store.getHypercube([4, 2, 0, 1, 0], [8, 4, 3, 1, 1], [2, 1, 2, 1, 1])
+        assert (numbers(cube, 1, 2, 4, 4) == VALUES[1:2, 0:3:2, 2:6, 4:12:2]).all()
+
+
+def test_sizes_are_told_in_bytes(client: Any, pixels_id: int) -> None:
+    size_c, size_z, height, width = SHAPE
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        assert store.getPixelsId() == pixels_id
+        assert (store.getByteWidth(), store.isSigned(), store.isFloat()) == (2, False, False)
+        assert store.getRowSize() == 2 * width
+        assert store.getPlaneSize() == 2 * width * height
+        assert store.getStackSize() == 2 * width * height * size_z
+        assert store.getTotalSize() == 2 * width * height * size_z * size_c
+        assert store.getTileSize() == [width, height]
+        assert store.requiresPixelsPyramid() is False
+        assert (store.getResolutionLevels(), store.getResolutionLevel()) == (1, 0)
+        assert [(one.sizeX, one.sizeY) for one in store.getResolutionDescriptions()] == [(width, height)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "signed", "floating"), [("i1", True, False), ("i2", True, False), ("u4", False, False), ("f4", True, True)]
+)
+def test_every_type_is_big_endian(client: Any, tmp_path: Path, dtype: str, *, signed: bool, floating: bool) -> None:
+    values = np.arange(-3, 9).reshape(3, 4).astype(dtype)
+    path = tmp_path / "typed.tif"
+    tifffile.imwrite(path, values, photometric="minisblack")
+    pixels = InPlace(client, [path], None).run().pixels[0].id.val
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels, False)
+        assert (numbers(store.getPlane(0, 0, 0), 3, 4, dtype=">" + dtype) == values).all()
+        assert (store.isSigned(), store.isFloat()) == (signed, floating)
+
+
+def test_values_are_counted(client: Any, pixels_id: int) -> None:
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        assert store.findMinMax([0, 1]) == {0: [100, 131], 1: [1100, 1131]}  # the middle section
+        assert store.getHistogram([0, 1], 4, False, plane()) == {0: [128] * 4, 1: [128] * 4}
+        part = store.getHistogram([0], 32, False, plane(region=(0, 0, 2, 16)))
+        assert part[0][:3] == [16, 16, 0]
+        whole = store.getHistogram([0], 2, True, plane())
+        assert whole[0] == [512, 0]  # of 0 to 231
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda store: store.getPlane(3, 0, 0), omero.ApiUsageException),
+        (lambda store: store.getPlane(0, 2, 0), omero.ApiUsageException),
+        (lambda store: store.getPlane(0, 0, 1), omero.ApiUsageException),
+        (lambda store: store.getPlane(-1, 0, 0), omero.ServerError),
+        (lambda store: store.getRow(16, 0, 0, 0), omero.ServerError),
+        (lambda store: store.getHypercube([0, 0, 0, 0, 0], [33, 1, 1, 1, 1], [1, 1, 1, 1, 1]), omero.ServerError),
+        (lambda store: store.getHypercube([0], [1], [1]), omero.ServerError),
+        (lambda store: store.getTile(0, 0, 0, 20, 0, 20, 4), omero.InternalException),
+        (lambda store: store.setResolutionLevel(1), omero.ApiUsageException),
+        (lambda store: store.setPlane(b"\1" * 1024, 0, 0, 0), omero.InternalException),
+    ],
+)
+def test_what_is_not_there_is_refused(client: Any, pixels_id: int, call: Callable[[Any], Any], error: type[Exception]) -> None:
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        with pytest.raises(error):
+            call(store)
+        assert len(store.getPlane(0, 0, 0)) == 1024
+
+
+def test_a_store_wants_pixels_first_and_nothing_after_its_close(client: Any, pixels_id: int) -> None:
+    store = client.sf.createRawPixelsStore()
+    with pytest.raises(omero.ApiUsageException, match="not been properly initialized"):
+        store.getPlane(0, 0, 0)
+    store.setPixelsId(pixels_id, False)
+    store.close()
+    with pytest.raises(Ice.ObjectNotExistException):
+        store.getPlaneSize()
+
+
+def test_members_of_the_group_read_and_others_do_not(devserver: OmeroServer, colleague: Any, pixels_id: int) -> None:
+    with service(colleague, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        assert len(store.getPlane(0, 0, 0)) == 1024
+    stranger: User = make_user(devserver)
+    with (
+        devserver.client(stranger.name, PASSWORD) as client,
+        service(client, "RawPixelsStore") as store,
+        pytest.raises(omero.ValidationException, match=f"Cannot read pixels id={pixels_id}"),
+    ):
+        store.setPixelsId(pixels_id, False)
+
+
+def test_written_planes_are_kept_with_their_hash(client: Any) -> None:
+    pixels_id = image_by_hand(client)
+    values = np.arange(16 * 32, dtype=">u2").reshape(16, 32)
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        store.setPlane(values.tobytes(), 0, 0, 0)
+        store.setRow(values[0].tobytes(), 3, 0, 0, 0)
+        store.save()
+    values[3] = values[0]
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, True)
+        assert store.getPlane(0, 0, 0) == values.tobytes()
+    digest = hashlib.sha1(values.tobytes(), usedforsecurity=False).hexdigest()
+    assert rows(client, "select p.sha1 from Pixels p where p.id = :id", id=pixels_id) == [[digest]]
+
+
+def test_a_tile_is_written_where_it_belongs(client: Any) -> None:
+    pixels_id = image_by_hand(client, size=(8, 4), kind="uint8")
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        store.setPlane(bytes(32), 0, 0, 0)
+        store.setTile(b"\7" * 6, 0, 0, 0, 5, 1, 3, 2)
+        shown = numbers(store.getPlane(0, 0, 0), 4, 8, dtype="u1")
+    assert shown.nonzero()[0].tolist() == [1, 1, 1, 2, 2, 2]
+    assert shown.nonzero()[1].tolist() == [5, 6, 7, 5, 6, 7]
+
+
+def test_a_plane_of_the_wrong_size_is_refused(client: Any) -> None:
+    pixels_id = image_by_hand(client)
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        with pytest.raises(omero.ServerError):
+            store.setPlane(bytes(5000), 0, 0, 0)
