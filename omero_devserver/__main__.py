@@ -135,6 +135,16 @@ class _Operations(argparse.Action):
         parser.exit()
 
 
+def _template(text: str) -> str:
+    from omero_devserver.repository.template import Template, TemplateError  # noqa: PLC0415  as above
+
+    try:
+        Template.parse(text)
+    except TemplateError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -170,6 +180,13 @@ def _parser() -> argparse.ArgumentParser:
         "--read-only",
         action="store_true",
         help="answer, and refuse whatever would change something, like a server with omero.cluster.read_only=true",
+    )
+    add(
+        "--repository-template",
+        type=_template,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="where imports go, as omero.fs.repo.path (default: %%user%%_%%userId%%//%%year%%-%%month%%/%%day%%/%%time%%)",
     )
     add(
         "--step-seconds",

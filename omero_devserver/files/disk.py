@@ -13,7 +13,7 @@ import omero
 from omero.rtypes import rlong, rstring
 
 from omero_devserver.store.caller import SERVER
-from omero_devserver.store.repositories import MANAGED
+from omero_devserver.store.repositories import MANAGED, SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,10 +58,13 @@ class Disk:
         return self.root.joinpath(*parts)
 
     def location(self, file: Any) -> Path | None:
-        """Give the place of an OriginalFile of the managed repository; None for any other."""
-        if file.repo is None or file.repo.val != REPOSITORY_UUID:
-            return None
-        return self.below_root(file.path.val + file.name.val)
+        """Give the place of an OriginalFile of the managed repository, or of an official script; None for any other."""
+        if file.repo is not None and file.repo.val == REPOSITORY_UUID:
+            return self.below_root(file.path.val + file.name.val)
+        if file.repo is not None and file.repo.val == SCRIPTS:
+            path: str = file.path.val + file.name.val
+            return self._data / "lib" / "scripts" / path.lstrip("/")
+        return None
 
     def attachment(self, file_id: int) -> Path:
         """Give the place of an OriginalFile that belongs to no repository."""

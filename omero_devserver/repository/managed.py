@@ -20,7 +20,6 @@ from omero_devserver.repository.process import ImportProcess
 from omero_devserver.repository.registration import register
 from omero_devserver.repository.template import FolderTaken
 from omero_devserver.repository.tree import Tree
-from omero_devserver.services.raw_files import DEFAULT_ALGORITHM
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from omero_devserver.files.disk import Disk
     from omero_devserver.repository.naming import Parts
     from omero_devserver.wire.servant import Call
+
+
+#: Of files that come by `file` and `register`, which name none.
+DEFAULT_ALGORITHM = "SHA1-160"
 
 
 class ManagedRepository(Tree):

@@ -76,7 +76,6 @@ class ImportProcess(Stateful):
                 file_id=self.registered.files[index],
                 path=call.server.disk.below_root(self.registered.path(index)),
                 writable=mode != "r",
-                algorithm=self.registered.algorithm,
                 watcher=upload,
             )
             upload.proxy = omero.api.RawFileStorePrx.uncheckedCast(call.stateful(store, omero.api.RawFileStore))

@@ -57,7 +57,6 @@ class Registered:
     base: str
     paths: tuple[str, ...]
     files: tuple[int, ...]
-    algorithm: str
 
     def path(self, index: int) -> str:
         """Give the path of file `index` below the repository's root."""
@@ -181,7 +180,6 @@ class _Saving:
             base="/".join(base),
             paths=tuple("/".join(file[len(base) :]) for file in files),
             files=tuple(entry.originalFile.id.val for entry in saved.copyUsedFiles()),
-            algorithm=self.algorithm,
         )
         self._describe_rows(log, saved, registered)
         return registered

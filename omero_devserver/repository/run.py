@@ -176,11 +176,15 @@ class ImportRun:
     def _thumbnails(self, _found: Found) -> None:
         wanted = self.settings.doThumbnails is None or self.settings.doThumbnails.val
         self.registered.log.line("thumbnails" if wanted else "no thumbnails: the settings do not want them")
-        self._moment(2, Part.IN)
         assert self._files is not None and self._imported is not None  # noqa: S101, PT018  earlier steps set them or raise
-        for image in self._imported.images if wanted else ():
+        images = self._imported.images if wanted else ()
+        for number, image in enumerate(images):
+            if number == len(images) // 2:  # each commits on its own
+                self._moment(2, Part.IN)
             self._check()
             thumbnails.make(self.server, self.registered.who, image, self._files)
+        if not images:
+            self._moment(2, Part.IN)
 
     def _processing(self, _found: Found) -> None:
         self._moment(3, Part.IN)

@@ -17,7 +17,7 @@ from omero.rtypes import rlong, rmap, rstring
 
 from omero_devserver.files.disk import DIRECTORY
 from omero_devserver.repository.naming import PathRefused, resolved
-from omero_devserver.services.raw_files import DEFAULT_ALGORITHM, RawFiles
+from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
@@ -106,9 +106,9 @@ class Tree:
             raise fault(omero.SecurityViolation, f"FileNotAccessible: {file_id}") from error
         return self._opened(call, file_id, self._checked(call, rows[0]["c_path"] + rows[0]["c_name"]), writable=False)
 
-    def _opened(self, call: Call, row: int, parts: Parts, *, writable: bool, algorithm: str = DEFAULT_ALGORITHM) -> Any:
+    def _opened(self, call: Call, row: int, parts: Parts, *, writable: bool) -> Any:
         self._need_client(call)
-        store = RawFiles(file_id=row, path=self._place(parts), writable=writable, algorithm=algorithm)
+        store = RawFiles(file_id=row, path=self._place(parts), writable=writable)
         return omero.api.RawFileStorePrx.uncheckedCast(call.stateful(store, omero.api.RawFileStore))
 
     def _unregistered(self, parts: Parts) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import omero
-from omero.rtypes import rlong, rstring
+from omero.rtypes import rlong, rstring, rtime
 
 from omero_devserver.files import checksums
 from omero_devserver.files.disk import USER_GROUP
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from omero_devserver.wire.servant import Call
 
-DEFAULT_ALGORITHM = "SHA1-160"
 NOT_SET = "This RawFileStore has not been properly initialized.\nPlease set the file id before executing any other methods."
 
 
@@ -53,10 +52,9 @@ class RawFiles(Stateful):
         file_id: int | None = None,
         path: Path | None = None,
         writable: bool = False,
-        algorithm: str = DEFAULT_ALGORITHM,
         watcher: Watcher | None = None,
     ) -> None:
-        self._file_id, self._path, self._writable, self._algorithm = file_id, path, writable, algorithm
+        self._file_id, self._path, self._writable = file_id, path, writable
         self._watcher = watcher or Watcher()
         self._descriptor: int | None = None  # opened when it is needed first
         self._changed = False
@@ -70,7 +68,6 @@ class RawFiles(Stateful):
         managed = call.server.disk.location(file)
         self._path = managed or call.server.disk.attachment(file_id)
         self._writable = managed is None and file.details.permissions.canEdit()
-        self._algorithm = _algorithm(call, file) or DEFAULT_ALGORITHM
 
     def getFileId(self, call: Call) -> Any:
         """Give the id of the file; null before it is chosen."""
@@ -82,12 +79,10 @@ class RawFiles(Stateful):
         with _resource(path):
             return path.exists()
 
+    @slow
     def size(self, call: Call) -> int:
-        """Give the size in bytes; 0 for a new file that has not been written."""
-        path = self._located()
-        with _resource(path):
-            # A file that may not be opened has no size either (recorded: facts 1, "Hashes").
-            return 0 if self._writable and not path.exists() else os.fstat(self._opened()).st_size
+        """Give the size in bytes; a new file comes into being, empty."""
+        return self._size()
 
     @slow
     def read(self, call: Call, position: int, length: int) -> bytes:
@@ -111,10 +106,10 @@ class RawFiles(Stateful):
 
     @slow
     def truncate(self, call: Call, length: int) -> bool:
-        """Cut the file to a length in bytes; False if it was shorter. One that has not been written comes into being, empty."""
+        """Cut the file to a length in bytes; False if it was not longer."""
         path = self._to_write()
         with _resource(path):
-            if os.fstat(self._opened()).st_size < length:
+            if os.fstat(self._opened()).st_size <= length:
                 return False
             call.server.moments.reached(DISK_WRITE, path=path)
             os.ftruncate(self._opened(), length)
@@ -123,15 +118,14 @@ class RawFiles(Stateful):
 
     @slow
     def save(self, call: Call) -> Any:
-        """Take size and hash from the file on disk, and return its row; null without a file."""
+        """Take size and hash from the file on disk, and return its row; null if there is nothing new."""
         return self._save(call)
 
     @slow
     def close(self, call: Call) -> None:
-        """Save what was written, and end the service."""
+        """Save, and end the service."""
         try:
-            if self._changed and self._path is not None and self._path.exists():
-                self._save(call)
+            self._save(call)
         finally:
             self.release()
             self._watcher.closed()
@@ -144,23 +138,34 @@ class RawFiles(Stateful):
             self._descriptor = None
 
     def _save(self, call: Call) -> Any:
-        path = self._located()
-        if self._file_id is None:
+        """Save what is new: bytes were written, the size differs from the row's, or the file is empty (omero's RawFileBean)."""
+        if self._file_id is None or self._path is None:
             return None
-        who, store = call.user, call.server.store
-        with _resource(path):
-            size, digest = path.stat().st_size, checksums.digest(path, self._algorithm)
-        file = store.get(SERVER, "OriginalFile", [self._file_id])[0]
-        group = file.details.group.id.val
+        file = call.server.store.get(SERVER, "OriginalFile", [self._file_id])[0]
+        size = self._size()
+        if not self._changed and size and (file.size is None or file.size.val == size):
+            return None
+        with _resource(self._path):
+            if file.hasher is not None:
+                file.hash = rstring(checksums.digest(self._path, _algorithm(call, file)))
+            if file.size is None or file.size.val != size or self._changed:
+                file.size, file.mtime = rlong(size), rtime(int(self._path.stat().st_mtime * 1000))
+        self._store(call, file)
+        self._changed = False
+        return call.server.store.get(SERVER, "OriginalFile", [self._file_id])[0]
+
+    @staticmethod
+    def _store(call: Call, file: Any) -> None:
+        who, group = call.user, file.details.group.id.val
         if who.group not in (ALL_GROUPS, group) and group != USER_GROUP:
             # In the name of this call, not of the one that opened the file (recorded: facts 1).
             text = f"Currently logged into group {who.group}. Cannot alter object in group {group}"
             raise fault(omero.SecurityViolation, text)
-        file.size, file.hash = rlong(size), rstring(digest)
-        file.hasher = omero.model.ChecksumAlgorithmI(rlong(store.enumeration("ChecksumAlgorithm", self._algorithm)), False)
-        store.save(who, [file])
-        self._changed = False
-        return store.get(SERVER, "OriginalFile", [self._file_id])[0]
+        call.server.store.save(who, [file])
+
+    def _size(self) -> int:
+        with _resource(self._located()):
+            return os.fstat(self._opened()).st_size
 
     def _to_write(self) -> Path:
         path = self._located()
@@ -186,11 +191,9 @@ class RawFiles(Stateful):
         return self._descriptor
 
 
-def _algorithm(call: Call, file: Any) -> str | None:
-    if file.hasher is None:
-        return None
+def _algorithm(call: Call, file: Any) -> str:
     rows = call.server.store.rows("SELECT c_value FROM t_ChecksumAlgorithm WHERE id = ?", file.hasher.id.val)
-    return str(rows[0]["c_value"]) if rows else None
+    return str(rows[0]["c_value"])
 
 
 @contextmanager

@@ -263,6 +263,8 @@ def test_an_attachment_is_written_and_read(client: Any) -> None:
     store = client.sf.createRawFileStore()
     note = omero.model.OriginalFileI()
     note.name, note.path, note.mimetype = rstring("note"), rstring("/"), rstring("text/plain")
+    note.hasher = omero.model.ChecksumAlgorithmI()
+    note.hasher.value = rstring("SHA1-160")  # without one there is no hash
     saved = client.sf.getUpdateService().saveAndReturnObject(note)
     store.setFileId(saved.id.val)
     store.write(b"hello", 0, 5)
