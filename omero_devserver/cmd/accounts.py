@@ -14,6 +14,7 @@ from omero.rtypes import rint, rlong, rstring, rtime
 from omero_devserver.cmd.responses import refusal
 from omero_devserver.cmd.work import Work, answers
 from omero_devserver.store.people import SYSTEM_GROUP
+from omero_devserver.wire.access import standing
 from omero_devserver.wire.session import milliseconds
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def current_sessions(work: Work, _request: Any) -> Any:
 
 def _context(work: Work, session: Session, *, whole: bool) -> Any:
     people = work.server.store.people
-    found = people.memberships(session.user)
+    found, privileges = standing(people, session)
     context = omero.sys.EventContext()
     context.userId, context.userName = session.user, people.user_name(session.user) or ""
     context.groupId, context.groupName = session.group, people.group_name(session.group) or ""
@@ -46,7 +47,7 @@ def _context(work: Work, session: Session, *, whole: bool) -> Any:
         context.shareId, context.eventId = -1, -1
         context.groupPermissions = omero.model.PermissionsI(people.permissions(session.group))
         context.memberOfGroups, context.leaderOfGroups = list(found.member_of), list(found.leader_of)
-        context.adminPrivileges = sorted(people.privileges(session.user)) if context.isAdmin else []
+        context.adminPrivileges = sorted(privileges)
         if session.sudoer is not None:
             context.sudoerId = rlong(session.sudoer)
             context.sudoerName = rstring(people.user_name(session.sudoer) or "")

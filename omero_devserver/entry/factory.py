@@ -7,14 +7,16 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero
 import omero.all
 from omero.rtypes import rlong
 
 from omero_devserver.cmd.requests import submit
-from omero_devserver.entry.catalogue import create, stateless
+from omero_devserver.entry.catalogue import STATEFUL, STATELESS, Absent, create, stateless
 from omero_devserver.store.caller import SERVER
-from omero_devserver.wire.access import SYSTEM_GROUP
+from omero_devserver.store.people import GUEST
+from omero_devserver.wire.access import SYSTEM_GROUP, caller
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
 _GETTER = re.compile(r"get(\w+)Service$")
+_FOR_GUESTS = ("omero.api.IAdmin", "omero.api.IConfig", "omero.api.ISession")
 LONG_BITS = 64
 _CREATOR = re.compile(r"create(\w+)$")
+
+
+def offers(operation: str) -> bool:
+    """Tell whether an operation of the service factory gives something of which anything is there."""
+    got, created = _GETTER.match(operation), _CREATOR.match(operation)
+    if got:
+        return STATELESS.get(f"omero.api.I{got[1]}", Absent) is not Absent
+    return created[1] in STATEFUL if created else hasattr(ServiceFactory, operation)
 
 
 class ServiceFactory:
@@ -45,7 +56,7 @@ class ServiceFactory:
         created = _CREATOR.match(operation)
         if created:
             kind = {"SearchService": "Search"}.get(created[1], created[1])
-            return lambda call: create(call, kind)
+            return lambda call: self._create(call, kind)
         raise AttributeError(operation)
 
     def sharedResources(self, call: Call) -> Any:
@@ -58,13 +69,11 @@ class ServiceFactory:
 
     def createByName(self, call: Call, name: str) -> Any:
         """Create a stateful service by its full name."""
-        made = create(call, name.rpartition(".")[2])
+        made = self._create(call, name.rpartition(".")[2])
         return omero.api.StatefulServiceInterfacePrx.uncheckedCast(made)
 
     def setCallback(self, call: Call, callback: Any) -> None:
-        """Keep the client's callback, bound to its own connection."""
-        proxy = call.connection.createProxy(callback.ice_getIdentity())
-        self._client.callback = omero.api.ClientCallbackPrx.uncheckedCast(proxy)
+        """Do nothing: a real server calls no client back for its session, either (ServiceFactoryI of OMERO's source)."""
 
     def closeOnDestroy(self, call: Call) -> None:
         """Let the session end with its last client."""
@@ -128,7 +137,31 @@ class ServiceFactory:
         return submit(call, request, who=replace(call.caller, group=-1))
 
     def _stateless(self, call: Call, name: str) -> Any:
+        if name not in _FOR_GUESTS:
+            _refuse_guests(call, name)
         return stateless(call, name)
+
+    def _create(self, call: Call, kind: str) -> Any:
+        _refuse_guests(call, kind)
+        return create(call, kind)
+
+
+def _refuse_guests(call: Call, name: str) -> None:
+    """Give services to those only whom the session's own group lets in, whatever the call's context says.
+
+    Raises
+    ------
+    Ice.UnknownException
+        The user is not in that group (recorded: facts 5).
+    omero.SecurityViolation
+        It is the user guest.
+    """
+    try:
+        who = caller(call.server.store, call.session, {})
+    except omero.ServerError as refusal:
+        raise Ice.UnknownException(f"{refusal.serverExceptionClass}: {refusal.message}") from refusal
+    if who.user == GUEST:
+        raise fault(omero.SecurityViolation, f"Access denied to guest user: {name}")
 
 
 def _as_long(bits: int) -> int:

@@ -51,7 +51,7 @@ def caller(store: Store, session: Session, context: Mapping[str, str]) -> Caller
     omero.ValidationException
         There is no such group or user.
     """
-    found, privileges = _standing(store.people, session)
+    found, privileges = standing(store.people, session)
     admin = SYSTEM_GROUP in found.member_of
     user = _number(context.get("omero.user"))
     if user is None:
@@ -133,7 +133,7 @@ def login_group(store: Store, *, user: int | None, name: str | None) -> int:
     return groups[0]
 
 
-def _standing(people: People, session: Session) -> tuple[Memberships, frozenset[str]]:
+def standing(people: People, session: Session) -> tuple[Memberships, frozenset[str]]:
     """Look up groups and privileges of the session's user, less what the one lacks who acts for him.
 
     Acting for another administrator gives no privilege that oneself does not have; a group owner sees only the groups that

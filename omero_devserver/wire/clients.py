@@ -25,7 +25,6 @@ class Client:
     detached: leave the session open when the client goes (`detachOnDestroy`).
     released: its reference on the session has been given back already.
     password: it logged in with a password, or has proved it since (`setSecurityPassword`); some calls want that.
-    callback: proxy of the client's `omero.api.ClientCallback`, through its own connection.
     """
 
     session: Session
@@ -34,7 +33,6 @@ class Client:
     detached: bool = False
     released: bool = False
     password: bool = False
-    callback: Any = None
 
     @property
     def identity(self) -> Any:
@@ -59,6 +57,8 @@ class Clients:
             self._all[client.category] = client
             self._factories[client.identity.category] = factory
         client.connection.setCallback(self._watch)
+        if client.session.ended.is_set():  # meanwhile: somebody else closed it
+            self._forget(client)
 
     def of(self, connection: Any) -> Client | None:
         """Find the client of a connection."""
@@ -92,8 +92,6 @@ class Clients:
         for client in gone:
             client.released = True
             self._forget(client)
-            if client.callback is not None:
-                client.callback.begin_sessionClosed(lambda: None, lambda _error: None)
 
 
 class _Watch(Ice.ConnectionCallback):  # type: ignore[misc]  # Ice carries no types
