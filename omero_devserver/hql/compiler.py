@@ -101,8 +101,7 @@ class Compiler:
                 # "is not empty" holds when there are rows: the words and the SQL are opposite.
                 return _condition(f"{_no(not node.negated)}EXISTS {self._elements(node.collection)}")
             case tree.MemberOf():
-                operand = self.value(node.operand)
-                return _condition(f"{operand.sql} {_no(node.negated)}IN {self._elements(node.collection)}")
+                return self._member_of(node)
             case tree.Exists(tree.Subquery() as inner_query):
                 return _condition(f"EXISTS {self.value(inner_query).sql}")
             case tree.Exists(tree.Elements() as elements):
@@ -114,7 +113,7 @@ class Compiler:
             case tree.Cast():
                 return functions.cast(self.value(node.operand), node.type, self.text)
             case tree.Extract():
-                return functions.extract(node.part, self.value(node.operand), self.text)
+                return functions.extract(node.part, self.value(node.operand), f"[{self.text}]")
             case tree.Case():
                 return self._case(node)
             case tree.Subquery():
@@ -214,6 +213,15 @@ class Compiler:
             raise HqlError(f"a list among other values of in (…) is not supported [{self.text}]")
         return _condition(f"{operand.sql} {_no(node.negated)}IN ({', '.join(item.sql for item in items)})")
 
+    def _member_of(self, node: tree.MemberOf) -> Value:
+        operand = self.value(node.operand)
+        entity = paths.class_named(node.collection.parts) if self.scope.find(node.collection.parts[0]) is None else None
+        if entity is None:
+            return _condition(f"{operand.sql} {_no(node.negated)}IN {self._elements(node.collection)}")
+        # OMERO's own queries ask like this for the class of an object: `ann member of TagAnnotation`.
+        classes = ", ".join(f"'{name}'" for name in sorted(entity.subs))
+        return _condition(f"{self._type_of(operand).sql} {_no(node.negated)}IN ({classes})")
+
     def _refuse_empty(self, node: tree.Expression) -> None:
         if isinstance(node, tree.Parameter) and self.arguments[node.name].elements == ():
             raise EmptyListError(text=self.text.replace(f":{node.name}", ""))
@@ -229,23 +237,22 @@ class Compiler:
 
     def _call(self, node: tree.Call) -> Value:
         match node.name:
-            case "type":
-                inner = self.value(node.arguments[0])
-                return self._type_of(inner)
+            case "type" if len(node.arguments) == 1:
+                return self._type_of(self.value(node.arguments[0]))
             case "index":
                 return self._index(node)
             case "minindex" | "maxindex":  # of an alias: over the rows, as an aggregate (recorded: facts 15)
                 return functions.aggregate(node.name.removesuffix("index"), self._index(node), distinct=False)
             case "size":
                 raise NotExecutableError(why="size(…)", in_select=False)
-            case "current_timestamp" | "current_date" | "current_time":
+            case "current_timestamp" | "current_date" | "current_time" | "now":
                 return Value(sql=self._bind(int(time.time() * 1000)), type="RTime")
         arguments = [self.value(argument) for argument in node.arguments]
         if node.name in functions.AGGREGATES:
             if len(arguments) != 1:
                 raise HqlError(f"{node.name} takes one argument [{self.text}]")
             return functions.aggregate(node.name, arguments[0], distinct=node.distinct)
-        return functions.call(node.name, arguments, self.text)
+        return functions.call(node.name, arguments, f"{node.near} [{self.text}]")
 
     def _type_of(self, inner: Value) -> Value:
         if inner.kind is ValueKind.CLASS:  # type(x.class), which OMERO.web sends, is type(x)

@@ -46,6 +46,14 @@ class Cursor:
         """Whether the next token is a word."""
         return self.peek.kind is TokenKind.WORD
 
+    def near(self) -> str:
+        """Say where the next token is."""
+        return f"near line {self.peek.line}, column {self.peek.column}"
+
+    def unsupported(self, what: str) -> HqlError:
+        """Say that something is right in HQL but not supported; the next token is where it begins."""
+        return HqlError(f"{what} not supported {self.near()} [{self.text}]")
+
     def take(self) -> Token:
         """Take the next token, whatever it is."""
         token = self.peek
@@ -92,4 +100,4 @@ class Cursor:
         token = self.peek
         if token.kind is TokenKind.END:
             return HqlError(f"unexpected end of subtree [{self.text}]")
-        return HqlError(f"unexpected token: {token.text} near line {token.line}, column {token.column} [{self.text}]")
+        return HqlError(f"unexpected token: {token.text} {self.near()} [{self.text}]")

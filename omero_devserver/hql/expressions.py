@@ -45,6 +45,8 @@ def _comparison(cursor: Cursor) -> tree.Expression:  # noqa: PLR0911  (one retur
     left = parse_value(cursor)
     symbol = cursor.take_symbol(*_COMPARISONS)
     if symbol:
+        if cursor.peek.is_word("all", "any", "some") and cursor.after.is_symbol("("):
+            raise cursor.unsupported(f"{cursor.peek.text} (…) is")
         return tree.Comparison(_COMPARISONS[symbol], left, parse_value(cursor))
     if cursor.take_word("is"):
         negated = cursor.take_word("not")
@@ -184,6 +186,7 @@ def _case(cursor: Cursor) -> tree.Case:
 
 
 def _call(cursor: Cursor) -> tree.Expression:
+    near = cursor.near()
     name = cursor.take().text.lower()
     cursor.need_symbol("(")
     found: tree.Expression
@@ -206,6 +209,6 @@ def _call(cursor: Cursor) -> tree.Expression:
             arguments.append(parse_condition(cursor))
             while cursor.take_symbol(","):
                 arguments.append(parse_condition(cursor))
-        found = tree.Call(name, tuple(arguments), distinct)
+        found = tree.Call(name, tuple(arguments), distinct, near)
     cursor.need_symbol(")")
     return found

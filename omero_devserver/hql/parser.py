@@ -6,7 +6,7 @@ Own grammar after Hibernate's documentation of HQL; texts of errors are those th
 
 from omero_devserver.hql import tree
 from omero_devserver.hql.cursor import Cursor
-from omero_devserver.hql.errors import DmlError, HqlError
+from omero_devserver.hql.errors import DmlError
 from omero_devserver.hql.expressions import parse_condition, parse_value
 from omero_devserver.hql.lexer import tokenize
 
@@ -69,7 +69,7 @@ def _select(cursor: Cursor) -> tree.Select:
     if cursor.take_word("new"):
         kind = cursor.word().lower()
         if kind not in ("map", "list"):
-            raise HqlError(f"new {kind}(…) in a select clause is not supported [{cursor.text}]")
+            raise cursor.unsupported(f"new {kind}(…) in a select clause is")
         form = tree.Form(kind)
         cursor.need_symbol("(")
     items = [_select_item(cursor)]
@@ -96,7 +96,7 @@ def _source(cursor: Cursor) -> tree.Source:
 
 def _join(cursor: Cursor) -> tree.Join | None:
     if cursor.peek.is_word("right", "full", "cross"):
-        raise HqlError(f"{cursor.peek.text} joins are not supported [{cursor.text}]")
+        raise cursor.unsupported(f"{cursor.peek.text} joins are")
     outer = cursor.take_words("left", "outer", "join") or cursor.take_words("left", "join")
     if not outer and not cursor.take_words("inner", "join") and not cursor.take_word("join"):
         return None

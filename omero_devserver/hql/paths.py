@@ -33,6 +33,30 @@ def resolve(scope: Scope, parts: Sequence[str]) -> Value:
     return _Walk(scope, start).to(rest)
 
 
+def selected(scope: Scope, parts: Sequence[str]) -> Value:
+    """Translate a path of a select clause.
+
+    Hibernate joins the entity that such a path ends in, so that rows without one are left out (HQL: "implicit joining").
+    """
+    start, rest = _start(scope, parts)
+    found = resolve(scope, parts)
+    if start is None or found.kind is not ValueKind.ENTITY or found.alias is not None:
+        return found
+    for step in _joined_details(rest):
+        start = scope.implicit(start, step)
+    return Value(sql=f"{start.table}.id", kind=ValueKind.ENTITY, entity=start.entity, alias=start)
+
+
+def class_named(parts: Sequence[str]) -> Entity | None:
+    """Find the class of that name, in short or with its package."""
+    text = ".".join(parts)
+    try:
+        entity = find_class(text)
+    except UnknownEntityError:
+        return None
+    return entity if text in (entity.name, entity.full_name) else None
+
+
 def collection(scope: Scope, parts: Sequence[str]) -> tuple[Alias, Field]:
     """Translate a path to a collection: the alias that has it, and its field."""
     start, rest = _start(scope, parts)
@@ -83,13 +107,9 @@ def _start(scope: Scope, parts: Sequence[str]) -> tuple[Alias | None, Sequence[s
 
 
 def _class_name(scope: Scope, parts: Sequence[str]) -> Value:
-    text = ".".join(parts)
-    try:
-        entity = find_class(text)
-    except UnknownEntityError:
-        entity = None
-    if entity is None or text not in (entity.name, entity.full_name):
-        raise HqlError(f"Invalid path: '{text}' [{scope.text}]")
+    entity = class_named(parts)
+    if entity is None:
+        raise HqlError(f"Invalid path: '{'.'.join(parts)}' [{scope.text}]")
     return Value(sql=f"'{entity.name}'", kind=ValueKind.CLASS_NAME, entity=entity)
 
 

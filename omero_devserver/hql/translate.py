@@ -167,6 +167,8 @@ def _columns(items: list[tuple[tree.Expression | Alias, str]], compiler: Compile
             value = Value(sql=f"{node.table}.id", kind=ValueKind.ENTITY, entity=node.entity, alias=node)
         elif isinstance(node, tree.Call) and node.name == "size" and len(node.arguments) == 1:
             value = _size(node.arguments[0], compiler, alone=len(items) == 1)
+        elif isinstance(node, tree.Path) and node.parts[0] not in compiler.selected:
+            value = paths.selected(compiler.scope, node.parts)
         else:
             value = compiler.value(node)
         if distinct and value.kind is ValueKind.USER_NAME:  # the user's id would make two of one name

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -157,11 +157,12 @@ class Elements:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function or an aggregate."""
+    """A function or an aggregate; `near` says where it stands in the text."""
 
     name: str
     arguments: tuple[Expression, ...]
     distinct: bool = False
+    near: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

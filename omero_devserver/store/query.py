@@ -130,7 +130,9 @@ class Query:
             case Form.MAP:
                 return [rmap({c.name or str(i): v for i, (c, v) in enumerate(zip(statement.columns, values, strict=True))})]
             case Form.LIST:
-                return [rlist(values)]
+                found = rlist([])
+                found._val = values  # rlist() itself takes no nulls
+                return [found]
             case Form.ROW:
                 return [] if len(values) == 1 and values[0] is None else values
 

@@ -6,6 +6,7 @@ import pytest
 from omero_devserver.hql import tree
 from omero_devserver.hql.errors import DmlError, HqlError
 from omero_devserver.hql.lexer import TokenKind, tokenize
+from omero_devserver.hql.names import with_full_names
 from omero_devserver.hql.parser import parse
 
 
@@ -74,7 +75,11 @@ def test_words_of_the_language_may_name_things(alias: str) -> None:
         ("select d.id from Dataset d where d.id in ()", "unexpected end of subtree"),
         ("", "unexpected end of subtree"),
         ("select d.id from Dataset d; select 1", "unexpected char: ';'"),
-        ("select d from Dataset d right join d.imageLinks l", "right joins are not supported"),
+        ("select d from Dataset d right join d.imageLinks l", "right joins are not supported near line 1, column 25"),
+        (
+            "select d from Dataset d where d.id >=\n all (select e.id from Dataset e)",
+            "all .* is not supported near line 2, column 2",
+        ),
         ("select new Thing(d.id) from Dataset d", "new thing"),
     ],
 )
@@ -87,3 +92,19 @@ def test_what_is_wrong_is_named(text: str, message: str) -> None:
 def test_statements_that_write_are_refused(text: str) -> None:
     with pytest.raises(DmlError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("select d from Dataset d", "select d from ome.model.containers.Dataset d"),
+        ("from Dataset,\n Image", "from ome.model.containers.Dataset,\n ome.model.core.Image"),
+        ("delete from Dataset", "delete from ome.model.containers.Dataset"),
+        ("update Dataset set name = 'from Image'", "update ome.model.containers.Dataset set name = 'from Image'"),
+        ("from dataset where a.class = Image", "from dataset where a.class = Image"),
+        ("from ome.model.core.Image i", "from ome.model.core.Image i"),
+        ("select extract(year from time) from 'Image", "select extract(year from time) from 'Image"),
+    ],
+)
+def test_classes_of_from_clauses_get_their_packages(text: str, expected: str) -> None:
+    assert with_full_names(text) == expected

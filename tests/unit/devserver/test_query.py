@@ -113,6 +113,8 @@ def test_a_page_counts_roots(
         ("str(p.id)", rstring("1")),
         ("p.sha1 || 'x'", rstring("Pending...x")),
         ("size(p.channels)", rint(1)),
+        ("round(p.sizeX / 3.0)", omero.rtypes.rdouble(11.0)),
+        ("replace(p.sha1, '...', '!')", rstring("Pending!")),
         ("type(p)", omero.rtypes.rclass("ome.model.core.Pixels")),
     ],
 )
@@ -209,7 +211,9 @@ def test_nulls_come_last_as_in_postgresql(lab: Lab, alice: Caller) -> None:
         ("select d.imageLinks.child.id from Dataset d", omero.QueryException, "illegal attempt to dereference collection"),
         ("select a.mapValue from MapAnnotation a", omero.QueryException, "not an entity"),
         ("select index(l) from Dataset d join d.imageLinks l", omero.QueryException, "index"),
-        ("select median(d.id) from Dataset d", omero.QueryException, "median is not supported"),
+        ("select median(d.id) from Dataset d", omero.QueryException, "median is not supported near line 1, column 8"),
+        ("select lower(d.id) from Dataset d", omero.ApiUsageException, "could not execute query"),
+        ("select type() from Dataset d", omero.QueryException, "type is not supported"),
         ("select d.id, size(d.imageLinks) from Dataset d", omero.ApiUsageException, "could not execute query"),
         ("select d.id from Dataset d where size(d.imageLinks) > 3", omero.ValidationException, "could not execute query"),
         ("select d.id from Dataset d where d.id = ?", omero.ApiUsageException, "Expected positional parameter count: 1"),
@@ -371,3 +375,39 @@ def test_objects_of_a_query_that_gives_values_are_refused_once_there_is_a_row(la
     lab.dataset(alice)
     with pytest.raises(ValuesSelected):
         lab.store.objects(alice, "select d.id from Dataset d", None)
+
+
+def test_the_indexes_of_a_list_have_a_least_and_a_greatest(lab: Lab, alice: Caller, image: Any) -> None:
+    saved = lab.save(alice, image("many", channels=3))
+    text = f"select minIndex(c), maxIndex(c) from Image i join i.pixels p join p.channels c where i.id = {saved.id.val}"
+    assert [value.val for value in lab.store.project(alice, text, None)[0]] == [0, 2]
+
+
+def test_a_selected_reference_is_joined(lab: Lab, alice: Caller, image: Any, filled: Any) -> None:
+    lab.save(alice, image("without a fileset"))
+    assert len(lab.store.project(alice, "select i.id, i.fileset.id from Image i", None)) == 5
+    assert len(lab.store.project(alice, "select i.fileset from Image i", None)) == 4
+    assert len(lab.store.objects(alice, "select distinct i.fileset from Image i", None)) == 1
+
+
+def test_member_of_a_class_asks_for_the_class(lab: Lab, alice: Caller, filled: Any) -> None:
+    found = lab.store.objects(alice, "select a from Annotation a where a member of ome.model.annotations.MapAnnotation", None)
+    assert [type(a) for a in found] == [m.MapAnnotationI]
+    assert lab.store.project(alice, "select a.id from Annotation a where a not member of Annotation", None) == []
+
+
+def test_a_list_and_a_map_have_places_for_nulls(lab: Lab, alice: Caller) -> None:
+    lab.dataset(alice)
+    for form in ("list(d.name, d.description)", "map(d.name as name, d.description as description)"):
+        found = lab.store.project(alice, f"select new {form} from Dataset d", None)[0][0].val
+        assert None in (found if isinstance(found, list) else found.values())
+
+
+@pytest.mark.parametrize(("name", "seen"), [("alice", "<hidden>"), ("gown", "carol"), ("root", "carol"), ("carol", "carol")])
+def test_names_of_users_without_a_common_group_are_hidden(lab: Lab, name: str, seen: str) -> None:
+    caller = lab.caller(name, "gro" if name != "carol" else "gother")
+    text = "from Experimenter e where e.omeName = 'carol'"
+    assert [value.val for value in lab.store.project(caller, f"select e.omeName, e.firstName {text}", None)[0]] == [seen, seen]
+    found = lab.store.objects(caller, f"select e {text}", None)[0]
+    assert found.firstName.val == seen
+    assert lab.store.get(caller, "Experimenter", [found.id.val])[0].omeName.val == seen
