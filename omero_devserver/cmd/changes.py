@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import omero.cmd
 import omero.model
 
-from omero_devserver.cmd.responses import failure, graph_failure, refused
+from omero_devserver.cmd.responses import failure, refused
 from omero_devserver.cmd.work import Work, answers
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.store.errors import StoreError
@@ -136,9 +136,10 @@ def skip_head(work: Work, request: Any) -> Any:
     inner = request.request
     if type(inner) not in _SKIPPING:
         text = "must pass a request argument" if inner is None else f"cannot use SkipHead on {type(inner).__name__}"
-        return failure(request, name="graph-fail", message=f"ome.services.graphs.GraphException(message={text})")
+        return failure(request, name="steps-cancel", message=f"ome.services.graphs.GraphException(message={text})")
     if not request.startFrom:
-        return graph_failure(request, message="SkipHead requires the start classes to be named")
+        text = "ome.services.graphs.GraphException(message=SkipHead requires the start classes to be named)"
+        return failure(request, name="graph-fail", message=f"graph traversal policy adjustment failed: {text}")
     change, answer = _SKIPPING[type(inner)]
     to = {Change.MOVE: "groupId", Change.GIVE: "userId"}.get(change)
     try:

@@ -66,7 +66,7 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
         if handle.start():
             handle.step(0)
             response = _outcome(work, request)
-            for number in range(1, steps):
+            for number in range(1, steps) if not failed(response) else ():
                 handle.step(number)
             handle.finish(response)
 

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 #: Ties that run from a row up to its container, and from a container down to what it names.
 _UP = tuple(dict.fromkeys(tie for ties in (PARTS, CONTAINED) for found in ties.values() for tie in found))
-_DOWN = tuple(dict.fromkeys(tie for ties in (NAMED, SHARED) for found in ties.values() for tie in found if not tie.entity.link))
+_DOWN = tuple(
+    dict.fromkeys(
+        [tie for found in NAMED.values() for tie in found]
+        + [tie for found in SHARED.values() for tie in found if not tie.entity.link]
+    )
+)
 _LINKS = tuple(dict.fromkeys(tie.name for ties in CONTENTS.values() for tie in ties))
 
 
