@@ -27,6 +27,7 @@ class Session:
     time_to_live:       life from `started` on, milliseconds; 0 or less for no limit.
     started, used:      when it was made and when its last call came, seconds since 1970.
     references, starting: clients and running requests; requests that were accepted and have not begun.
+    kept:               the client that went last left it open (`detachOnDestroy`).
     ended:              set once, when the session is over for whatever reason.
     services:           servants that belong to it, by the name in their identity.
     """
@@ -45,6 +46,7 @@ class Session:
     message: str = "Initial message."
     references: int = 0
     starting: int = 0
+    kept: bool = False
     hits: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
     services: dict[str, Any] = field(default_factory=dict)

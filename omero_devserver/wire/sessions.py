@@ -159,7 +159,7 @@ class Sessions:
             raise Ice.ObjectNotExistException
         _note_use(session)
 
-    def release(self, session: Session, *, explicit: bool, keep: bool = False) -> int:
+    def release(self, session: Session, *, explicit: bool, keep: bool | None = None) -> int:
         """Take a reference away, and end the session with the last one.
 
         Parameters
@@ -169,8 +169,9 @@ class Sessions:
         explicit : bool
             Somebody closed it. Then a request that was accepted but has not begun does not hold the session, as it does
             when only a connection was lost (recorded: facts 2).
-        keep : bool
-            Leave the session open even without references (`detachOnDestroy`).
+        keep : bool or None
+            Leave the session open even without references (`detachOnDestroy`). None, what a request says at its end: as the
+            client wanted it that went last, so that a session that OMERO.web comes back to outlives what it started.
 
         Returns
         -------
@@ -180,6 +181,9 @@ class Sessions:
         with self._lock:
             if not session.alive():
                 return NOT_THERE
+            if keep is None:
+                keep = session.kept and not explicit
+            session.kept = keep
             session.references = max(0, session.references - 1)
             held = session.references + (0 if explicit else session.starting)
             if held or keep:

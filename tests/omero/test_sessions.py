@@ -163,6 +163,21 @@ def test_a_detached_session_can_be_joined_again(devserver: OmeroServer, user: Us
     again.killSession()
 
 
+def test_a_detached_session_outlives_the_request_that_its_client_left_running(devserver: OmeroServer, user: User) -> None:
+    client = omero.client(devserver.host, devserver.ssl_port)
+    client.createSession(user.name, PASSWORD).detachOnDestroy()
+    key = client.getSessionId()
+    with devserver.client() as root:
+        service = root.sf.getSessionService()
+        client.sf.submit(omero.cmd.Timing(50, 4))
+        wait_until(lambda: service.getReferenceCount(key) == 2)
+        client.closeSession()
+        wait_until(lambda: service.getReferenceCount(key) == 0)
+    again = omero.client(devserver.host, devserver.ssl_port)
+    assert again.joinSession(key).getAdminService().getEventContext().userName == user.name
+    again.killSession()
+
+
 def test_the_session_of_a_killed_client_is_gone_within_seconds(devserver: OmeroServer, user: User) -> None:
     program = (
         "import sys, time, omero.clients; c = omero.client(sys.argv[1], int(sys.argv[2])); c.createSession(*sys.argv[3:5]);"
