@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import Ice
 import omero
 import omero.cmd
 import omero.grid
-from omero.rtypes import rlong
+from omero.rtypes import rlong, rstring
 
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.requests import start
@@ -19,8 +19,10 @@ from omero_devserver.files.disk import REPOSITORY_UUID
 from omero_devserver.repository.run import ImportRun
 from omero_devserver.services.raw_files import RawFiles, Watcher
 from omero_devserver.services.stateful import Stateful
+from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.moments import IMPORT_VERIFIED
+from omero_devserver.wire.servant import waiting
 
 if TYPE_CHECKING:
     from omero_devserver.repository.registration import Registered
@@ -97,6 +99,7 @@ class ImportProcess(Stateful):
         self._check_open()
         return self._handle
 
+    @waiting
     def verifyUpload(self, call: Call, hashes: list[str]) -> Any:
         """Compare the client's checksums with those taken at the uploaders' `save`, and start the import.
 
@@ -144,8 +147,10 @@ class ImportProcess(Stateful):
 
     def _finish_upload_job(self, call: Call) -> None:
         store = call.server.store
-        finished = store.enumeration("JobStatus", "Finished")
-        store.update("Job", self.registered.upload_job, r_status=finished, c_message="Finished")
+        job = store.get(SERVER, "UploadJob", [self.registered.upload_job])[0]
+        job.status = omero.model.JobStatusI(rlong(store.enumeration("JobStatus", "Finished")), False)
+        job.message = rstring("Finished")
+        store.save(replace(self.registered.who, privileged=True), [job])
 
     def _start(self, call: Call) -> Any:
         request = self._request()

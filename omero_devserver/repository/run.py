@@ -10,7 +10,9 @@ stays (real server, recorded: facts 1 to 3).
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+import threading
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.moments import IMPORT_BEGUN, IMPORT_ENDED, Part, import_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from omero_devserver.cmd.handle import Handle
     from omero_devserver.formats.readers import Statistics
@@ -72,7 +74,7 @@ class ImportRun:
         facts = {"fileset": self.registered.fileset, "session": self.session}
         try:
             self.server.moments.reached(IMPORT_BEGUN, **facts)
-            with self._open:
+            with _kept_alive(self.session), self._open:
                 response = self._answer()
         except _CutOff:
             log.info("import of fileset %d cut off: its session has ended", self.registered.fileset)
@@ -228,6 +230,23 @@ class ImportRun:
     def _check(self) -> None:
         if not self.session.alive():
             raise _CutOff
+
+
+@contextmanager
+def _kept_alive(session: Session) -> Iterator[None]:
+    """Let a session live through a block, however long its client is silent; its absolute life is not longer for that."""
+    done = threading.Event()
+
+    def touch() -> None:
+        while not done.wait(session.time_to_idle / 1000 / 4):
+            session.used = time.time()
+
+    if session.time_to_idle > 0:
+        threading.Thread(target=touch, name="keep-alive", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def _ids(ids: tuple[int, ...]) -> Any:

@@ -80,6 +80,14 @@ class Rows:
         changes = ", ".join(f"{name} = ?" for name in values)
         self.execute(f"UPDATE {table(find_class(entity))} SET {changes} WHERE id = ?", *values.values(), row_id)
 
+    def add_logs(self, event: int, logs: Iterable[tuple[str, str, int]]) -> None:
+        """Add the EventLogs of an event: action, full name of the class and id of each row that it changed."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "INSERT INTO t_EventLog (cls, c_action, c_entityType, c_entityId, r_event) VALUES ('EventLog', ?, ?, ?, ?)",
+                [(*log, event) for log in logs],
+            )
+
     def row(self, entity: Entity, row_id: int) -> sqlite3.Row | None:
         """Read the row of an id, if there is one."""
         found = self.rows(f"SELECT * FROM {table(entity)} WHERE id = ?", row_id)

@@ -43,6 +43,7 @@ class Save:
         self._groups: dict[Key, int | None] = {}
         self._next_ids: dict[str, int] = {}
         self._event: int | None = None
+        self._logs: list[tuple[str, str, int]] = []  # what the event's EventLogs say: action, class, id
 
     def save(self, objects: Sequence[Any]) -> list[Any]:
         """Save graphs and give them back: the same shape, with ids, details and everything that the server filled in."""
@@ -50,6 +51,8 @@ class Save:
             raise refusals.api_usage("Argument to save cannot be null.")
         with self._rows.transaction():
             keys = [self._save(obj) for obj in objects]
+            if self._event is not None:
+                self._rows.add_logs(self._event, self._logs)
             return self._saved_graph(keys)
 
     def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:
@@ -107,6 +110,7 @@ class Save:
             event = self._current_event(group)
             values.update(owner_id=owner, group_id=group, creation_id=event, update_id=event)
         self._write(entity, lambda: self._rows.insert(entity.name, id=row_id, **values))
+        self._logs.append(("INSERT", entity.full_name, row_id))
         self._save_maps(obj, entity, row_id)
         self._save_collections(obj, entity, key)
         return key
@@ -133,6 +137,7 @@ class Save:
             if not entity.system:
                 changes["update_id"] = self._current_event(row["group_id"])
             self._write(entity, lambda: self._rows.update(entity.name, row_id, **changes))
+            self._logs.append(("UPDATE", entity.full_name, row_id))
             self._save_maps(obj, entity, row_id)
         self._save_collections(obj, entity, key)
         return key
