@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import omero
@@ -12,6 +13,7 @@ from omero.rtypes import rstring
 
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.store.errors import GraphFailed
+from omero_devserver.store.repositories import MANAGED, SCRIPTS
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -164,3 +166,84 @@ def test_sessions_of_others_are_not_seen(lab: Lab) -> None:
     assert lab.store.get(alice, "Session", [1])
     with pytest.raises(omero.SecurityViolation, match="Cannot read ome"):
         lab.store.get(bob, "Session", [1])
+
+
+@pytest.mark.parametrize(
+    ("repository", "writing", "deleting"),
+    [
+        (None, "WriteFile", "DeleteFile"),
+        (MANAGED, "WriteManagedRepo", "DeleteManagedRepo"),
+        (SCRIPTS, "WriteScriptRepo", "DeleteScriptRepo"),
+    ],
+)
+def test_files_of_others_want_the_privileges_of_their_repository(
+    lab: Lab, repository: str | None, writing: str, deleting: str
+) -> None:
+    alice, anone = lab.caller("alice", "gro"), lab.caller("anone", "gro")
+    row = lab.store.insert("OriginalFile", c_name="a", c_path="/", c_repo=repository, owner_id=alice.user, group_id=alice.group)
+    for held, edit, delete in ((writing, True, False), (deleting, False, True), ("WriteOwned", False, False)):
+        caller = replace(anone, privileges=frozenset({held}))
+        permissions = lab.store.get(caller, "OriginalFile", [row])[0].details.permissions
+        assert (permissions.canEdit(), permissions.canDelete()) == (edit, delete)
+
+
+@pytest.mark.parametrize(
+    ("entity", "privilege"),
+    [("Experimenter", "ModifyUser"), ("ExperimenterGroup", "ModifyGroup"), ("GroupExperimenterMap", "ModifyGroupMembership")],
+)
+def test_users_and_groups_want_the_privilege_for_them(lab: Lab, entity: str, privilege: str) -> None:
+    anone = lab.caller("anone", "gro")
+    for held, may in ((privilege, True), ("WriteOwned", False)):
+        caller = replace(anone, privileges=frozenset({held}))
+        row = lab.store.rows(f"SELECT min(id) FROM t_{entity}")[0][0]
+        permissions = lab.store.get(caller, entity, [row])[0].details.permissions
+        assert (permissions.canEdit(), permissions.canLink()) == (may, True)
+
+
+def test_enumerations_are_changed_by_any_administrator_and_linked_to_by_all(lab: Lab) -> None:
+    for name, may in (("anone", True), ("alice", False)):
+        permissions = lab.store.get(lab.caller(name, "gro"), "Format", [1])[0].details.permissions
+        assert (permissions.canEdit(), permissions.canLink()) == (may, True)
+
+
+def test_names_are_known_to_who_shares_a_group_that_is_not_private(lab: Lab) -> None:
+    bob, carol = lab.store.people.user_id("bob"), lab.store.people.user_id("carol")
+    assert bob is not None
+    assert carol is not None
+    for name, known in (("alice", {bob}), ("carol", {carol}), ("gown", {bob, carol}), ("anone", {bob, carol})):
+        users = lab.store.objects(lab.caller(name, -1), "select e from Experimenter e", None)
+        assert {user.id.val for user in users if user.omeName.val != "<hidden>"} & {bob, carol} == known
+        assert {user.omeName.val for user in users if user.id.val in (0, 1)} == {"root", "guest"}
+    only_private = replace(lab.caller("alice", -1), member_of=(lab.group("gpriv"), 1))
+    found = lab.store.get(only_private, "Experimenter", [bob])[0]
+    assert (found.omeName.val, found.firstName.val, found.lastName.val) == ("<hidden>",) * 3
+
+
+def test_a_session_is_read_by_who_is_behind_it(lab: Lab) -> None:
+    alice, bob = lab.caller("alice", -1), lab.caller("bob", -1)
+    lab.store.insert("Session", c_uuid="by bob", r_owner=alice.user, r_sudoer=bob.user, c_timeToIdle=1, c_timeToLive=0)
+    acting = replace(alice, sudoer=bob.user)
+    for caller, seen in ((alice, 0), (bob, 1), (acting, 1), (replace(bob, privileges=frozenset({"ReadSession"})), 1)):
+        assert len(lab.store.project(caller, "select s.id from Session s", None)) == seen
+    with pytest.raises(omero.SecurityViolation, match="Cannot read ome"):
+        lab.store.get(alice, "Session", [1])
+
+
+def test_a_store_that_only_reads_lets_nobody_do_anything(lab: Lab) -> None:
+    alice = lab.caller("alice", "gro")
+    dataset = lab.dataset(alice)
+    lab.store.refuse_writes()
+    for name in ("alice", "root"):
+        caller = lab.caller(name, "gro")
+        found = lab.store.get(caller, "Dataset", [dataset.id.val])[0]
+        assert flags_of(found.details.permissions) == ""
+        for write in (
+            lambda caller=caller, found=found: lab.save(caller, found),
+            lambda caller=caller: lab.dataset(caller),
+            lambda: lab.store.people.set_password(alice.user, "other"),
+            lambda: lab.store.insert("Node", c_uuid="x", c_conn="x"),
+        ):
+            with pytest.raises(omero.ApiUsageException) as refused:
+                write()
+            assert refused.value.message == "This instance is read-only"
+    assert lab.count("Dataset") == 1
