@@ -15,8 +15,12 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VARIABLE = "OMERO_DEVSERVER_BIOFORMATS"
 PROBE_SECONDS = 60
@@ -77,24 +81,37 @@ def _started() -> Any:
     check()
     # JPype may be missing, and takes 0.1 s.
     import jpype  # noqa: PLC0415
-    import jpype.config  # noqa: PLC0415
 
     try:
         library = Path(jpype.getDefaultJVMPath())
     except jpype.JVMNotFoundException as error:
         raise NoJava("no Java is installed") from error
     _probe(library)
-    # Waiting for Java's threads at exit can hang; there is nothing in them that has to be finished.
-    jpype.config.onexit = False
-    jpype.config.destroy_jvm = False
     try:
         if not jpype.isJVMStarted():
-            jpype.startJVM(str(library), *OPTIONS, classpath=[str(jar())], convertStrings=False)
+            # At the end Java would wait for threads of ours that it has seen.
+            jpype.config.destroy_jvm = False
+            with _names_in_utf8():
+                jpype.startJVM(str(library), *OPTIONS, classpath=[str(jar())], convertStrings=False)
         package = jpype.JPackage("loci")
         package.common.DebugTools.setRootLevel("ERROR")
     except Exception as error:  # JPype raises what it and Java think of: OSError, TypeError, exceptions of Java
         raise NoJava(f"Java does not start: {error}") from error
     return package
+
+
+@contextmanager
+def _names_in_utf8() -> Iterator[None]:
+    """Let Java find files with any name: it takes the encoding of names from the locale at its start, which may be C."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
 
 
 def _probe(library: Path) -> None:
