@@ -80,7 +80,7 @@ def loci() -> Any:
 def _started() -> Any:
     check()
     # JPype may be missing, and takes 0.1 s.
-    import jpype  # noqa: PLC0415
+    import jpype.config  # noqa: PLC0415
 
     try:
         library = Path(jpype.getDefaultJVMPath())
