@@ -17,6 +17,7 @@ from omero_devserver.services.configuration import Configuration
 from omero_devserver.services.containers import Containers
 from omero_devserver.services.metadata import Metadata
 from omero_devserver.services.pixels import Pixels
+from omero_devserver.services.projections import Projections
 from omero_devserver.services.query import Query
 from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.services.raw_pixels import RawPixels
@@ -47,7 +48,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.ILdap": Absent,
     "omero.api.IMetadata": Metadata,
     "omero.api.IPixels": Pixels,
-    "omero.api.IProjection": Absent,
+    "omero.api.IProjection": Projections,
     "omero.api.IQuery": Query,
     "omero.api.IRenderingSettings": RenderingSettings,
     "omero.api.IRepositoryInfo": Absent,

@@ -39,6 +39,12 @@ FIRST_FILE = (
 )
 
 
+def dtype_of(pixels_type: str) -> np.dtype[Any]:
+    """Give numpy's type of OMERO's, in the byte order of this machine."""
+    found: np.dtype[Any] = np.dtype(DTYPES.get(pixels_type, pixels_type))
+    return found
+
+
 def describe(store: Store, who: Caller, pixels_id: int) -> Any | None:
     """Load a Pixels with its type, image and channels; None where there is none or `who` may not read it."""
     found = store.objects(who, DESCRIPTION, omero.sys.ParametersI().addId(pixels_id))
@@ -61,7 +67,7 @@ class PixelSet:
         self.size_x, self.size_y = int(pixels.sizeX.val), int(pixels.sizeY.val)
         self.size_z, self.size_c, self.size_t = int(pixels.sizeZ.val), int(pixels.sizeC.val), int(pixels.sizeT.val)
         self.type: str = pixels.pixelsType.value.val
-        self.dtype: np.dtype[Any] = np.dtype(DTYPES.get(self.type, self.type))
+        self.dtype = dtype_of(self.type)
         self._lock = threading.RLock()
         self._held = ExitStack()
         self._files = files  # of the fileset, opened by somebody who closes them

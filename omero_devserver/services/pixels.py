@@ -9,6 +9,7 @@ import omero
 import omero.sys
 from omero.rtypes import rdouble, rint, rlong, rstring
 
+from omero_devserver.services.pixel_settings import PixelSettings
 from omero_devserver.services.types import Types
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ DESCRIPTION = (
 _WITHOUT_IMAGE = f"select p from Pixels p{_CHANNELS} where p.id = :id"
 
 
-class Pixels:
-    """Operations of ``omero.api.IPixels``, without rendering settings and copies."""
+class Pixels(PixelSettings):
+    """Operations of ``omero.api.IPixels``; those about rendering settings and copies are in `pixel_settings`."""
 
     def retrievePixDescription(self, call: Call, identifier: int) -> Any:
         """Load a pixel set with its channels; null where it is missing or may not be read (recorded: facts 15)."""
@@ -65,10 +66,9 @@ class Pixels:
         pixels.sha1, pixels.pixelsType = rstring("Pending..."), kind
         order = call.server.store.enumeration("DimensionOrder", "XYZCT")
         pixels.dimensionOrder = omero.model.DimensionOrderI(rlong(order), False)
-        for wave in channels:
+        for _ in channels:  # their numbers are not looked at
             channel = omero.model.ChannelI()
             channel.logicalChannel = omero.model.LogicalChannelI()
-            channel.logicalChannel.emissionWave = omero.model.LengthI(wave, omero.model.enums.UnitsLength.NANOMETER)
             pixels.addChannel(channel)
         image.addPixels(pixels)
         return call.server.store.save(call.user, [image])[0].id

@@ -14,6 +14,7 @@ import omero
 import pytest
 import tifffile
 from numpy.typing import NDArray
+from omero.rtypes import rint
 
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
@@ -170,3 +171,43 @@ def test_a_plane_of_the_wrong_size_is_refused(client: Any) -> None:
         store.setPixelsId(pixels_id, False)
         with pytest.raises(omero.ServerError):
             store.setPlane(bytes(5000), 0, 0, 0)
+
+
+def test_a_projection_becomes_an_image(client: Any, pixels_id: int) -> None:
+    service_of = client.sf.getProjectionService()
+    maximum = omero.constants.projection.ProjectionType.MAXIMUMINTENSITY
+    plane_of = service_of.projectStack(pixels_id, None, maximum, 0, 1, 1, 0, 2)
+    assert (numbers(plane_of, *SHAPE[2:]) == VALUES[1, 2]).all()
+    wide = client.sf.getTypesService().getEnumeration("PixelsType", "uint32")
+    image = service_of.projectPixels(pixels_id, wide, maximum, 0, 0, [1], 1, 0, 1, "highest")
+    found = rows(
+        client,
+        "select p.id, p.sizeZ, p.sizeC, p.pixelsType.value from Pixels p where p.image.id = :id",
+        id=image,
+    )
+    assert found == [[found[0][0], 1, 1, "uint32"]]
+    stats = rows(
+        client, "select c.statsInfo.globalMin, c.statsInfo.globalMax from Channel c where c.pixels.id = :id", id=found[0][1]
+    )
+    assert stats == [[1100, 1131]]
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(made, False)
+        assert (numbers(store.getPlane(0, 0, 0), *SHAPE[2:], dtype=">u4") == VALUES[1, 1]).all()
+    with pytest.raises(omero.ValidationException):
+        service_of.projectStack(pixels_id, None, maximum, 0, 1, 1, 0, 3)
+
+
+def test_an_image_is_made_in_the_likeness_of_another(client: Any, pixels_id: int) -> None:
+    image = rows(client, "select p.image.id from Pixels p where p.id = :id", id=pixels_id)[0][0]
+    pixels = client.sf.getPixelsService()
+    copy = pixels.copyAndResizeImage(image, rint(8), None, rint(1), None, [1], "copy", True).val
+    found = rows(
+        client,
+        "select p.sizeX, p.sizeY, p.sizeZ, p.sizeC, p.pixelsType.value from Pixels p where p.image.id = :id",
+        id=copy,
+    )
+    assert found == [[8, SHAPE[2], 1, 1, "uint16"]]
+    assert rows(client, "select i.name from Image i where i.id = :id", id=copy) == [["copy"]]
+    assert rows(client, "select c.statsInfo.globalMax from Channel c where c.pixels.image.id = :id", id=copy) == [[1231]]
+    with pytest.raises(omero.ValidationException):
+        pixels.copyAndResizeImage(image, None, None, None, None, [2], "copy", False)

@@ -306,3 +306,28 @@ def test_settings_can_be_saved_as_objects(client: Any, pixels_id: int) -> None:
     client.sf.getUpdateService().saveObject(settings)
     with engine(client, pixels_id) as shown:
         assert (shown.getRenderingDefId(), shown.getChannelWindowStart(0)) == (definition_id, 11)
+
+
+def test_settings_are_found_by_image_and_user(client: Any, colleague: Any, user: User, pixels_id: int) -> None:
+    pixels = client.sf.getPixelsService()
+    assert pixels.retrieveRndSettings(pixels_id) is None
+    with engine(client, pixels_id) as shown:
+        mine = shown.getRenderingDefId()
+    with engine(colleague, pixels_id) as shown:
+        theirs = shown.saveAsNewSettings()
+    assert pixels.retrieveRndSettings(pixels_id).id.val == mine
+    assert colleague.sf.getPixelsService().retrieveRndSettings(pixels_id).id.val == theirs
+    assert [one.id.val for one in pixels.retrieveAllRndSettings(pixels_id, user.id)] == [mine]
+    assert sorted(one.id.val for one in pixels.retrieveAllRndSettings(pixels_id, -1)) == sorted([mine, theirs])
+    loaded = pixels.loadRndSettings(theirs)
+    assert loaded.sizeOfWaveRendering() == 2
+    assert loaded.getChannelBinding(0).family.value.val == "linear"
+    assert pixels.loadRndSettings(99999999) is None
+
+
+def test_an_image_of_a_client_has_colours_by_turns(client: Any) -> None:
+    uint8 = client.sf.getTypesService().getEnumeration("PixelsType", "uint8")
+    image = client.sf.getPixelsService().createImage(8, 8, 1, 1, [0, 1], uint8, "made", "").val
+    pixels_id = rows(client, "select p.id from Pixels p where p.image.id = :id", id=image)[0][0]
+    with engine(client, pixels_id) as shown:
+        assert [shown.getRGBA(c)[:3] for c in (0, 1)] == [[255, 0, 0], [0, 255, 0]]
