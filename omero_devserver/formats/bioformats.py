@@ -8,6 +8,7 @@ handles, so that only so many are open at a time: the one that was idle longest 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPEN_READERS = 16
+_HALVES = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")  # 0xD800 to 0xDBFF, 0xDC00 to 0xDFFF
 _DTYPES = {"float": "float32", "double": "float64", "bit": "uint8"}
 
 
@@ -45,7 +47,7 @@ class Files:
             service = java.loci().common.services.ServiceFactory().getInstance(java.loci().formats.services.OMEXMLService.class_)
             metadata = service.createOMEXMLMetadata()
             with self.reader(metadata) as reader:
-                described = omexml.document(str(service.getOMEXML(metadata)))
+                described = omexml.document(_with_whole_letters(str(metadata.dumpXML())))
                 # The metadata of a large plate take more memory than its reader.
                 metadata.createRoot()
                 base = _base(reader)
@@ -120,6 +122,11 @@ class Files:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _with_whole_letters(xml: str) -> str:
+    """Mend the one fault of Java's writer: a letter beyond 16 bits comes as references to its two halves, which is no XML."""
+    return _HALVES.sub(lambda halves: chr(0x10000 + (int(halves[1]) - 0xD800) * 0x400 + int(halves[2]) - 0xDC00), xml)
 
 
 class Stack:
