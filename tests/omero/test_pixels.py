@@ -180,16 +180,12 @@ def test_a_projection_becomes_an_image(client: Any, pixels_id: int) -> None:
     assert (numbers(plane_of, *SHAPE[2:]) == VALUES[1, 2]).all()
     wide = client.sf.getTypesService().getEnumeration("PixelsType", "uint32")
     image = service_of.projectPixels(pixels_id, wide, maximum, 0, 0, [1], 1, 0, 1, "highest")
-    found = rows(
-        client,
-        "select p.id, p.sizeZ, p.sizeC, p.pixelsType.value from Pixels p where p.image.id = :id",
-        id=image,
+    ((made, *told),) = rows(
+        client, "select p.id, p.sizeZ, p.sizeC, p.pixelsType.value from Pixels p where p.image.id = :id", id=image
     )
-    assert found == [[found[0][0], 1, 1, "uint32"]]
-    stats = rows(
-        client, "select c.statsInfo.globalMin, c.statsInfo.globalMax from Channel c where c.pixels.id = :id", id=found[0][1]
-    )
-    assert stats == [[1100, 1131]]
+    assert told == [1, 1, "uint32"]
+    extremes = "select c.statsInfo.globalMin, c.statsInfo.globalMax from Channel c where c.pixels.id = :id"
+    assert rows(client, extremes, id=made) == [[1100, 1131]]
     with service(client, "RawPixelsStore") as store:
         store.setPixelsId(made, False)
         assert (numbers(store.getPlane(0, 0, 0), *SHAPE[2:], dtype=">u4") == VALUES[1, 1]).all()
