@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,15 +90,27 @@ def _started() -> Any:
     _probe(library)
     try:
         if not jpype.isJVMStarted():
-            # At the end Java would wait for threads of ours that it has seen.
-            jpype.config.destroy_jvm = False
-            with _names_in_utf8():
-                jpype.startJVM(str(library), *OPTIONS, classpath=[str(jar())], convertStrings=False)
+            # A thread of its own, see there.
+            with ThreadPoolExecutor(1) as starter:
+                starter.submit(_start, library).result()
         package = jpype.JPackage("loci")
         package.common.DebugTools.setRootLevel("ERROR")
     except Exception as error:  # JPype raises what it and Java think of: OSError, TypeError, exceptions of Java
         raise NoJava(f"Java does not start: {error}") from error
     return package
+
+
+def _start(library: Path) -> None:
+    """Start the machine, and take this thread from it again.
+
+    When the process ends, JPype ends Java, which waits for the thread that started it; for others it does not, JPype makes
+    them daemons. Without an end of Java, its own threads would meet a Python that is gone and abort the process.
+    """
+    import jpype  # noqa: PLC0415
+
+    with _names_in_utf8():
+        jpype.startJVM(str(library), *OPTIONS, classpath=[str(jar())], convertStrings=False)
+    jpype.JPackage("java").lang.Thread.detach()
 
 
 @contextmanager

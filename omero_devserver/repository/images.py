@@ -34,6 +34,11 @@ class Values:
                 return getattr(omero.model, kind + "I")(rlong(known), False)
         return None
 
+    def format(self, value: str) -> Any:
+        """Refer to a format, added if it is new: a real server has one for each reader (ome.services.util.DBEnumCheck)."""
+        known = self._store.enumeration("Format", value) or self._store.insert("Format", c_value=value)
+        return omero.model.FormatI(rlong(known), False)
+
 
 def text(value: str | None) -> Any:
     """Wrap a text that may be missing."""
@@ -105,7 +110,7 @@ class Images:
         image.description = description if description is not None else text(picture.description)
         image.series = rint(0)
         image.acquisitionDate = moment(picture.acquired)
-        image.format = self._values.enumeration("Format", self._found.format, "Unknown")
+        image.format = self._values.format(self._found.format)
         if picture.instrument is not None or picture.objective is not None:
             image.instrument = self._instrument(picture.instrument)
         if picture.objective is not None:
