@@ -1,97 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sessions: sudo and its refusals, limits of time, references; as recorded on a real server."""
+"""Sessions: limits of time, references, who holds on to one; as recorded on a real server."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-import uuid
 from typing import Any
 
 import Ice
 import omero
 import pytest
-from omero.gateway import BlitzGateway
 from omero.rtypes import rstring
 
+from tests.fixtures.acting import joined, sudo
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, User
 from tests.fixtures.waiting import wait_until
-
-
-def principal(name: str, group: str | None) -> Any:
-    return omero.sys.Principal(name, group, "User", None)
-
-
-def joined(server: OmeroServer, session: Any) -> Any:
-    client = omero.client(server.host, server.ssl_port)
-    client.joinSession(session.uuid.val)
-    return client
-
-
-def sudo(server: OmeroServer, user: User, group: str | None, *, live: int = 0, idle: int = 600_000) -> Any:
-    with server.client() as root:
-        return root.sf.getSessionService().createSessionWithTimeouts(principal(user.name, group), live, idle)
-
-
-def test_an_administrator_acts_for_a_user(devserver: OmeroServer, user: User) -> None:
-    client = joined(devserver, sudo(devserver, user, user.group, live=7_777_000, idle=8_888_000))
-    context = client.sf.getAdminService().getEventContext()
-    assert (context.userName, context.groupName, context.sudoerName.val) == (user.name, user.group, "root")
-    assert (context.isAdmin, context.adminPrivileges) == (False, [])
-    row = client.sf.getSessionService().getSession(client.getSessionId())
-    assert (row.timeToLive.val, row.timeToIdle.val, row.userAgent.val) == (7_777_000, 8_888_000, "OMERO.sudo")
-    client.killSession()
-
-
-@pytest.mark.parametrize("group", ["user", "", None])
-def test_the_group_user_means_the_default_group(devserver: OmeroServer, user: User, group: str | None) -> None:
-    client = joined(devserver, sudo(devserver, user, group))
-    assert client.sf.getAdminService().getEventContext().groupName == user.group
-    client.killSession()
-
-
-def test_sudo_refuses_in_the_recorded_ways(devserver: OmeroServer, user: User) -> None:
-    nobody = f"nobody-{uuid.uuid4()}"
-    with devserver.client() as root:
-        service = root.sf.getSessionService()
-        with pytest.raises(omero.RemovedSessionException) as removed:
-            service.createSessionWithTimeouts(principal(nobody, user.group), 0, 1000)
-        assert removed.value.message == f"Cannot find a user with name {nobody}"
-        with pytest.raises(omero.AuthenticationException) as failed:
-            service.createSessionWithTimeouts(principal(user.name, "no such group"), 0, 1000)
-        assert failed.value.reason == "Error creating session."
-    client = joined(devserver, sudo(devserver, user, user.other_group))
-    with pytest.raises(omero.SecurityViolation) as refused:
-        client.sf.getAdminService().getEventContext({})
-    assert refused.value.message == f"User {user.id} is not a member of group {user.other_group_id} and cannot login"
-    client.killSession()
-
-
-def test_a_member_may_not_act_for_others_and_a_group_owner_may(devserver: OmeroServer, user: User) -> None:
-    owner = f"owner-{uuid.uuid4().hex[:8]}"
-    devserver.add_user(owner, PASSWORD, [user.group])
-    with devserver.client(owner, PASSWORD) as client:
-        with pytest.raises(omero.SecurityViolation) as refused:
-            client.sf.getSessionService().createSessionWithTimeouts(principal(user.name, user.group), 0, 1000)
-        assert refused.value.message == f"Group sudo is not permitted for group {user.group} (gid={user.group_id})"
-    devserver.set_owner(owner, user.group)
-    with devserver.client(owner, PASSWORD) as client:
-        made = client.sf.getSessionService().createSessionWithTimeouts(principal(user.name, user.group), 0, 1000)
-        assert client.sf.getSessionService().getReferenceCount(made.uuid.val) == 1
-
-
-def test_the_gateway_acts_for_a_user(devserver: OmeroServer, user: User) -> None:
-    gateway = BlitzGateway("root", devserver.root_password, host=devserver.host, port=devserver.ssl_port)
-    assert gateway.connect()
-    acting = gateway.suConn(user.name, user.group, 60_000)
-    assert acting.getUser().getName() == user.name
-    row = acting.c.sf.getSessionService().getSession(acting.c.getSessionId())
-    assert (row.timeToLive.val, row.timeToIdle.val) == (60_000, 0)
-    assert gateway.suConn(f"nobody-{uuid.uuid4()}") is None
-    acting.close()
-    gateway.close()
 
 
 def test_a_session_dies_of_its_absolute_life_although_it_is_used(devserver: OmeroServer, user: User) -> None:
