@@ -8,6 +8,7 @@ Its lines have the look of a real server's: time, level, what speaks, thread. A 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -28,10 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class ImportLog:
-    """The file at `path`; one that cannot be written does not stop an import."""
+    """The file at `path`; one that cannot be written does not stop an import, and one that was deleted does not come back."""
 
     def __init__(self, path: Path, moments: Moments) -> None:
         self.path, self._moments = path, moments
+        self._made = False
 
     def line(self, text: str, *, speaker: str = "import", level: str = "INFO") -> None:
         """Add a line; those of a text that has several are kept."""
@@ -39,10 +41,15 @@ class ImportLog:
         thread = threading.current_thread().name[-10:]
         try:
             self._moments.reached(DISK_WRITE, path=self.path)
-            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            with open(self.path, "a", encoding="utf-8", errors="backslashreplace", opener=self._open) as file:
                 file.write(f"{stamp} {level:<5} [{speaker:>40}] ({thread:>10}) {text}\n")
         except OSError as error:
             log.warning("cannot write %s: %s", self.path, error)
+
+    def _open(self, path: str, flags: int) -> int:
+        descriptor = os.open(path, flags & ~os.O_CREAT if self._made else flags, 0o664)
+        self._made = True
+        return descriptor
 
     def values(self, title: str, pairs: Mapping[str, object]) -> None:
         """Add a line for each of some named values."""
