@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sessions in the server: those whose time is over are ended by and by, and a read-only server keeps them in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import Ice
+import omero
+import pytest
+
+from omero_devserver.store.store import Store
+from omero_devserver.wire.session import stamp
+from omero_devserver.wire.sessions import CLOSED, NOT_THERE, Session, Sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .conftest import Lab
+
+QUICK = 0.02
+WAIT_SECONDS = 10
+
+
+@pytest.fixture
+def sessions(lab: Lab) -> Iterator[Sessions]:
+    opened = Sessions(lab.store, sync_seconds=QUICK)
+    yield opened
+    opened.close()
+
+
+def closed(lab: Lab, session: Session) -> bool:
+    return lab.store.rows("SELECT c_closed FROM t_Session WHERE id = ?", session.row)[0][0] is not None
+
+
+def test_a_silent_session_is_ended_without_anybody_calling(lab: Lab, sessions: Sessions) -> None:
+    told: list[Session] = []
+    sessions.on_end(told.append)
+    silent, endless = sessions.create(user=0, group=0, time_to_idle=1), sessions.create(user=0, group=0, time_to_idle=0)
+    assert silent.ended.wait(WAIT_SECONDS)
+    assert (closed(lab, silent), closed(lab, endless)) == (True, False)
+    assert (told, sessions.all()) == ([silent], [endless])
+    with pytest.raises(Ice.ObjectNotExistException):
+        sessions.use(silent)
+    with pytest.raises(omero.RemovedSessionException, match="No context for"):
+        sessions.get(silent.uuid)
+
+
+def test_a_session_whose_end_fails_does_not_keep_the_others(lab: Lab, sessions: Sessions) -> None:
+    ended: list[Session] = []
+
+    def fail(session: Session) -> None:
+        ended.append(session)
+        raise RuntimeError("on purpose")
+
+    sessions.on_end(fail)
+    for one in [sessions.create(user=0, group=0, time_to_live=1) for _ in range(2)]:
+        assert one.ended.wait(WAIT_SECONDS)
+    assert len(ended) == 2
+
+
+def test_until_then_every_call_is_told_that_its_time_is_over(lab: Lab) -> None:
+    sessions = Sessions(lab.store, sync_seconds=3600)
+    session = sessions.create(user=0, group=0, time_to_live=1, references=2)
+    time.sleep(0.01)
+    for _ in range(2):
+        with pytest.raises(omero.SessionTimeoutException) as over:
+            sessions.use(session)
+        assert f"Session (started={stamp(session.started)}, hits=0, last access=" in over.value.message
+        assert "exceeded timeToLive (1) by" in over.value.message
+        with pytest.raises(omero.SessionTimeoutException):
+            sessions.get(session.uuid)
+        with pytest.raises(omero.WrappedCreateSessionException, match=session.uuid):
+            sessions.join(session.uuid)
+        assert sessions.release(session, explicit=True) == NOT_THERE
+    assert not session.ended.is_set()
+    sessions.close()
+    assert closed(lab, session)
+
+
+def test_looking_at_a_session_keeps_it_as_a_call_does(lab: Lab, sessions: Sessions) -> None:
+    session = sessions.create(user=0, group=0, time_to_idle=400)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        assert sessions.get(session.uuid) is session
+        time.sleep(QUICK)
+    assert session.ended.wait(WAIT_SECONDS)
+
+
+def test_the_last_of_many_who_leave_at_once_ends_a_session_once(lab: Lab, sessions: Sessions) -> None:
+    session = sessions.create(user=0, group=0, references=1)
+    for _ in range(15):
+        assert sessions.join(session.uuid) is session
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(sessions.release(session, explicit=True))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [CLOSED, *range(1, 16)]
+
+
+def test_no_session_survives_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "a.sqlite")
+    first = Sessions(store)
+    session = first.create(user=0, group=0)
+    again = Sessions(store)
+    assert store.rows("SELECT c_closed FROM t_Session WHERE id = ?", session.row)[0][0] is not None
+    assert again.find(session.uuid) is None
+    first.close()
+    again.close()
+    store.close()
+
+
+def test_a_read_only_server_has_sessions_and_no_rows_of_them(lab: Lab) -> None:
+    lab.store.insert("Session", c_uuid="of a writing server", r_owner=0, c_timeToIdle=1, c_timeToLive=0)
+    lab.store.refuse_writes()
+    sessions = Sessions(lab.store, sync_seconds=QUICK, read_only=True)
+    first, second = (sessions.create(user=0, group=0, references=1) for _ in range(2))
+    assert (first.row, second.row) == (-1, -2)
+    described = first.as_object()
+    assert (described.id.val, described.uuid.val, described.owner.id.val) == (-1, first.uuid, 0)
+    assert sessions.release(first, explicit=True) == CLOSED
+    sessions.close()
+    assert [row[0] for row in lab.store.rows("SELECT c_uuid FROM t_Session WHERE c_closed IS NULL")] == ["of a writing server"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fraction"),
+    [(1_000_000_000.0, "0"), (1_000_000_000.5, "5"), (1_000_000_000.25, "25"), (1_000_000_000.125, "125")],
+)
+def test_times_are_written_as_java_does(seconds: float, fraction: str) -> None:
+    assert stamp(seconds).rpartition(".")[2] == fraction
