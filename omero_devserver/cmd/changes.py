@@ -60,6 +60,7 @@ def delete(work: Work, request: Any) -> Any:
         return refused(request, error, planning=planning)
     if not request.dryRun:
         work.files.extend(deletion.files)
+        work.data.extend(work.server.disk.data_of(deletion.objects))
     return omero.cmd.Delete2Response({name: list(ids) for name, ids in deletion.objects.items()})
 
 
@@ -117,6 +118,7 @@ def _transferred(
         return refused(request, error, planning=planning)
     if not request.dryRun:
         work.files.extend(done.files)
+        work.data.extend(work.server.disk.data_of(done.deleted))
     return response(_lists(done.included), _lists(done.deleted))
 
 

@@ -121,4 +121,5 @@ def _outcome(work: Work, request: Any) -> Any:
         log.exception("fault in %s", type(request).__name__)
         return failure(request, name="steps-cancel", message=str(error), trace=traceback.format_exc())
     work.server.disk.remove(work.files)
+    work.server.disk.remove_data(work.data)
     return response

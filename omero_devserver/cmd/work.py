@@ -12,6 +12,7 @@ from omero_devserver.cmd.responses import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from omero_devserver.store.caller import Caller
     from omero_devserver.wire.server import Server
@@ -25,6 +26,7 @@ class Work:
     who:       in whose name it runs; graph requests look at all groups.
     cancelled: asks whether the client has called it off.
     files:     which files are to be removed after the commit: repository, path and name.
+    data:      what else is: attachments, planes and thumbnails.
     """
 
     server: Server
@@ -32,6 +34,7 @@ class Work:
     who: Caller
     cancelled: Callable[[float], bool]
     files: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
+    data: list[Path] = field(default_factory=list)
 
     def answer(self, request: Any) -> Any:
         """Carry a request out.

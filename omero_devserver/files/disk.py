@@ -16,7 +16,7 @@ from omero_devserver.store.caller import SERVER
 from omero_devserver.store.repositories import MANAGED, SCRIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from omero_devserver.store.store import Store
 
@@ -91,6 +91,23 @@ class Disk:
                     place.rmdir()
                 else:
                     place.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("cannot remove %s: %s", place, error)
+
+    def data_of(self, objects: Mapping[str, Iterable[int]]) -> list[Path]:
+        """List where attachments, planes and thumbnails of some objects are; ids by full class name, as a deletion tells them."""
+        places = (
+            ("core.OriginalFile", self.attachment),
+            ("core.Pixels", self.pixel_buffer),
+            ("display.Thumbnail", self.thumbnail),
+        )
+        return [place(row) for name, place in places for row in objects.get(f"ome.model.{name}", ())]
+
+    def remove_data(self, places: Iterable[Path]) -> None:
+        """Remove what `data_of` listed; as `remove` says."""
+        for place in places:
+            try:
+                place.unlink(missing_ok=True)
             except OSError as error:
                 log.warning("cannot remove %s: %s", place, error)
 

@@ -10,7 +10,7 @@ import numpy as np
 import omero
 
 from omero_devserver.rendering.ranges import SIGNED
-from omero_devserver.services.pixel_sets import PixelSet, describe
+from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, describe
 from omero_devserver.services.resolutions import Resolutions
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
@@ -144,17 +144,19 @@ class RawPixels(Resolutions):
     def getHistogram(self, call: Call, channels: Sequence[int], bins: int, whole: bool, plane: Any) -> dict[int, list[int]]:
         """Count the values of a plane or its region by channel, in equal bins between its extremes.
 
-        whole: take the extremes of the whole channel where they are known.
+        whole: take the extremes of the whole channel where they are known. Of a large image the greatest resolution is
+        counted that is not larger than what is shown whole.
         """
         planes = self._open()
-        if planes.too_large:
+        level = next((at for at, size in enumerate(planes.levels) if max(size) <= LARGEST_SIDE), None)
+        if level is None:
             raise fault(omero.ApiUsageException, "All resolution levels larger than max plane size")
         z, t = (max(plane.z, 0), max(plane.t, 0)) if plane is not None else (0, 0)
         counted = {}
         for c in channels:
             if not 0 <= c < planes.size_c:
                 continue
-            values = np.real(planes.plane(z, c, t))
+            values = np.real(planes.plane(z, c, t, level))
             low, high = float(values.min()), float(values.max())
             stats = planes.pixels.getChannel(c).statsInfo
             if whole and stats is not None and stats.globalMax.val != 1.0:

@@ -143,7 +143,10 @@ class Shown:
         if definition is None:
             raise self._gone()
         where = (definition.defaultZ.val if z is None else z, definition.defaultT.val if t is None else t)
-        shown = render(planes, definition, Section(z=where[0], t=where[1], level=_level(planes.levels, size)))
+        level = _level(planes.levels, size)
+        # Of a large plane only some pixels are looked at: four a side for each of the thumbnail are enough.
+        every = max(1, min(side // (4 * wanted) for side, wanted in zip(planes.levels[level], size, strict=True)))
+        shown = render(planes, definition, Section(z=where[0], t=where[1], level=level, every=every))
         return picture.jpeg(picture.scaled(shown, *size))
 
     def _settings(self) -> int:
