@@ -181,7 +181,7 @@ class Compiler:
                 return Value(sql=f"({one.sql} IS {_no(node.operator == '<>')}NULL)", type="RBool")
             if one.list:  # recorded: `id = :list` finds nothing
                 return Value(sql="(NULL)", type="RBool")
-        left, right = _discriminated(left, right), _discriminated(right, left)
+        left, right = self._at_reference(_discriminated(left, right)), self._at_reference(_discriminated(right, left))
         return Value(sql=f"({left.sql} {node.operator} {right.sql})", type="RBool", aggregate=left.aggregate or right.aggregate)
 
     def _arithmetic(self, node: tree.Arithmetic) -> Value:
@@ -200,8 +200,14 @@ class Compiler:
         sql = f"{operand.sql} {_no(node.negated)}LIKE {pattern.sql} ESCAPE {self._bind(node.escape)}"
         return _condition(sql)
 
+    def _at_reference(self, value: Value) -> Value:
+        """Compare an id where another row refers to it: there is an index there, and no need to meet all rows first."""
+        if value.alias is None or value.sql != f"{value.alias.table}.id":
+            return value
+        return replace(value, sql=self.scope.reference(value.alias) or value.sql)
+
     def _in(self, node: tree.In) -> Value:
-        operand = self.value(node.operand)
+        operand = self._at_reference(self.value(node.operand))
         if len(node.items) == 1 and isinstance(node.items[0], tree.Elements):
             right = self._elements(node.items[0].collection)
             return _condition(f"{operand.sql} {_no(node.negated)}IN {right}")

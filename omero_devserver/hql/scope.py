@@ -72,6 +72,8 @@ class Scope:
         self._names: dict[str, Alias] = {}
         self._parts: list[_Part] = []
         self._implicit: dict[tuple[str, str], Alias] = {}
+        #: References by which tables are joined: they are the ids of those tables' rows.
+        self._references: dict[str, str] = {}
         self._numbers: Iterator[int] = parent._numbers if parent is not None else itertools.count(1)
 
     def find(self, name: str) -> Alias | None:
@@ -138,8 +140,15 @@ class Scope:
 
     def add_condition(self, alias: Alias, condition: str) -> None:
         """Add the condition after `with` to the join of an alias."""
+        self._references.pop(alias.table, None)
         part = next(p for p in self._parts if p.source.endswith(f" AS {alias.table}"))
         part.conditions.append(f"({condition})")
+
+    def reference(self, alias: Alias) -> str:
+        """Find the column that refers to the row of an alias; "" if it was not joined by a reference."""
+        if alias.table in self._references or self.parent is None:
+            return self._references.get(alias.table, "")
+        return self.parent.reference(alias)
 
     def sql(self) -> str:
         """Write the from clause, without the word `from`."""
@@ -151,6 +160,7 @@ class Scope:
 
     def _join_table(self, alias: Alias, keyword: str, column: str) -> Alias:
         self._parts.append(_Part(keyword, f"{table(alias.entity)} AS {alias.table}", [f"{alias.table}.id = {column}"]))
+        self._references[alias.table] = column
         if alias.fetch:
             self.fetched.append(alias)
         return alias

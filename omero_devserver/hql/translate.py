@@ -221,8 +221,10 @@ def _tail(query: tree.Query, compiler: Compiler, selected: list[Value], *, disti
         value = compiler.value(node.expression)
         if distinct:
             _check_distinct_order(value, selected)
+        # The sign keeps SQLite from walking a whole table in the order of an index, where few rows are wanted.
+        sign = "+" if _COLUMN.fullmatch(value.sql) and not value.sql.endswith(".id") else ""
         # As in PostgreSQL: nulls are greater than everything.
-        order.append(f"{value.sql} {'DESC NULLS FIRST' if node.descending else 'ASC NULLS LAST'}")
+        order.append(f"{sign}{value.sql} {'DESC NULLS FIRST' if node.descending else 'ASC NULLS LAST'}")
     if group or any(value.aggregate for value in selected):
         _check_grouping(selected, group)
     conditions = [*compiler.scope.conditions, *where]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import omero.model
 from omero.rtypes import rbool, rdouble, rfloat, rint, rlong, rstring, rtime
@@ -42,6 +42,22 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+class KindOfRights(NamedTuple):
+    """What a caller's rights to a row depend on: many rows are of one kind."""
+
+    cls: str
+    owner: int | None
+    group: int | None
+    repository: str | None
+
+
+def kind_of_rights(row: sqlite3.Row) -> KindOfRights:
+    """Tell what the rights to a row depend on; the group of a group is itself."""
+    cls = row["cls"]
+    group = row["id"] if cls == "ExperimenterGroup" else row["group_id"]
+    return KindOfRights(cls, row["owner_id"], group, row["c_repo"] if cls == "OriginalFile" else None)
+
+
 class Graph:
     """Objects of some rows, as one caller sees them."""
 
@@ -50,6 +66,7 @@ class Graph:
         self._objects: dict[Key, Any] = {}
         self._unloaded: dict[Key, Any] = {}
         self._classes: dict[Key, str] = {}
+        self._denied: dict[KindOfRights, list[bool]] = {}
 
     def load(self, wanted: Mapping[str, Collection[int]], *, with_details: bool = False) -> None:
         """Make objects of rows, given by root table and ids; missing ones are left out.
@@ -149,13 +166,18 @@ class Graph:
         details = omero.model.DetailsI()
         for name, (column, target) in DETAILS.items():
             setattr(details, f"_{name}", self.reference(target, row[column]))
-        entity = ENTITIES[row["cls"]]
-        group = row["id"] if entity.name == "ExperimenterGroup" else row["group_id"]
-        permissions = omero.model.PermissionsI(self._access.permissions(group))
-        permissions._restrictions = self._access.rights_to(entity, row).restrictions()
-        permissions._extendedRestrictions = []
-        details._permissions = permissions
+        details._permissions = self.permissions(row)
         return details
+
+    def permissions(self, row: sqlite3.Row) -> Any:
+        """Make the permissions of a row, with what the caller may not do to it."""
+        key = kind_of_rights(row)
+        if key not in self._denied:
+            self._denied[key] = self._access.rights_to(ENTITIES[row["cls"]], row).restrictions()
+        permissions = omero.model.PermissionsI(self._access.permissions(key.group))
+        permissions._restrictions = list(self._denied[key])
+        permissions._extendedRestrictions = []
+        return permissions
 
     def _fill_maps(self, found: list[tuple[str, sqlite3.Row]]) -> None:
         owners: dict[str, list[int]] = defaultdict(list)

@@ -20,7 +20,7 @@ from omero_devserver.hql.values import ValueKind
 from omero_devserver.model.schema import ENTITIES
 from omero_devserver.store.arguments import Page, read_arguments, read_page
 from omero_devserver.store.errors import ValuesSelected
-from omero_devserver.store.graph import WRAPPERS, Graph
+from omero_devserver.store.graph import WRAPPERS, Graph, KindOfRights, kind_of_rights
 from omero_devserver.store.query_faults import refused_as_recorded
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from omero_devserver.store.rows import Rows
 
 _TRUE = rbool(True)
+#: OMERO's projections make a permissions map of an entity with such an alias (OMERO.web relies on it).
+_RIGHTS_ONLY = "_details_permissions"
 _RIGHTS = ("canLink", "canEdit", "canDelete", "canAnnotate", "canChgrp", "canChown")
 
 
@@ -37,6 +39,9 @@ class Query:
     def __init__(self, rows: Rows, access: Access) -> None:
         self._rows, self._access = rows, access
         self._graph = Graph(rows, access)
+        #: Rows of which only the permissions are wanted, by root table and id, and the maps that tell them.
+        self._for_rights: dict[tuple[str, int], sqlite3.Row] = {}
+        self._maps: dict[KindOfRights, Any] = {}
 
     def objects(self, text: str, parameters: Any) -> list[Any]:
         """Run a query that selects one entity.
@@ -94,7 +99,13 @@ class Query:
         wanted: dict[str, set[int]] = defaultdict(set)
         for column in statement.columns:
             if column.value.kind is ValueKind.ENTITY:
-                wanted[_root(column)].update(row[column.at] for row in found if row[column.at] is not None)
+                ids = {row[column.at] for row in found if row[column.at] is not None}
+                if column.name.endswith(_RIGHTS_ONLY):  # much less work than the objects of a large container
+                    self._for_rights.update(
+                        ((_root(column), row["id"]), row) for row in self._rows.rows_by_id(_root(column), ids)
+                    )
+                else:
+                    wanted[_root(column)] |= ids
         for fetch in statement.fetches:
             if not fetch.alias.is_map:
                 wanted[fetch.alias.entity.root].update(row[fetch.at] for row in found if row[fetch.at] is not None)
@@ -142,9 +153,9 @@ class Query:
             return None
         match column.value.kind:
             case ValueKind.ENTITY:
-                obj = self._graph.get(_root(column), raw)
-                # OMERO's projections make a permissions map of an entity with such an alias (OMERO.web relies on it).
-                return _permissions_of(obj) if column.name.endswith("_details_permissions") else robject(obj)
+                if column.name.endswith(_RIGHTS_ONLY):
+                    return self._permissions_of(_root(column), raw)
+                return robject(self._graph.get(_root(column), raw))
             case ValueKind.CLASS:
                 if raw not in DISCRIMINATORS:
                     raise HqlError(f"the discriminator of {raw} is not known; select type(…) instead of ….class")
@@ -164,6 +175,16 @@ class Query:
             case _:
                 return WRAPPERS[column.value.type](raw) if column.value.type else rtype(raw)
 
+    def _permissions_of(self, root: str, row_id: int) -> Any:
+        row = self._for_rights[root, row_id]
+        key = kind_of_rights(row)
+        if key not in self._maps:
+            permissions = self._graph.permissions(row)
+            denied = permissions._restrictions or [False] * len(_RIGHTS)
+            rights = {name: rbool(not no) for name, no in zip(_RIGHTS, denied, strict=True)}
+            self._maps[key] = rmap({**rights, "perm": rstring(str(permissions))})
+        return self._maps[key]
+
 
 def _root(column: Column) -> str:
     entity = column.value.entity
@@ -178,13 +199,6 @@ def _details(column: Column, raw: str) -> str:
     inner = f"perm={omero.model.PermissionsI(permissions)};user={user};group={group};create={created};update={updated}"
     name = column.value.entity.full_name if column.value.entity is not None else ""
     return f"{name}$Details:Details:{{{inner}}}"
-
-
-def _permissions_of(obj: Any) -> Any:
-    permissions = obj._details._permissions
-    denied = permissions._restrictions or [False] * len(_RIGHTS)
-    rights = {name: rbool(not no) for name, no in zip(_RIGHTS, denied, strict=True)}
-    return rmap({**rights, "perm": rstring(str(permissions))})
 
 
 def _permissions(perm1: int) -> Any:
