@@ -62,7 +62,7 @@ def test_the_omero_command(command: Omero, client: Any, one: Path) -> None:
     assert (got.returncode, got.stdout.strip()) == (0, "by command")
     job = InPlace(client, [one], int(dataset))
     image = job.run().objects[0].id.val
-    rows = command("hql", "-q", "--style", "plain", f"select i.id, i.name, i.description from Image i where i.id = {image}")
+    rows = command("hql", "-q", "--style", "plain", f"select i.id, i.name, i.archived from Image i where i.id = {image}")
     assert (rows.returncode, rows.stdout.strip()) == (0, f"0,{image},one.tif,None")
     sets = command("fs", "sets", "--style", "plain")
     assert sets.returncode == 0, sets.stderr
@@ -137,17 +137,17 @@ def test_the_omero_command_shows_filesets_repositories_logs_and_times(command: O
 
 def test_the_omero_command_deletes_dry_or_wet_and_not_a_part(command: Omero, client: Any, three: Path) -> None:
     job = InPlace(client, [three], None)
-    images = [one.id.val for one in job.run().objects]
+    images, fileset = [one.id.val for one in job.run().objects], job.fileset
     part = command("delete", f"Image:{images[0]}", "--report")
     assert part.returncode == 0  # as on a real server: the command says that it failed, its exit status does not
-    assert f"within Fileset[{job.fileset}] may not delete Image[" in part.stderr
-    dry = command("delete", f"Fileset:{job.fileset}", "--dry-run", "--report")
+    assert f"within Fileset[{fileset}] may not delete Image[" in part.stderr
+    dry = command("delete", f"Fileset:{fileset}", "--dry-run", "--report")
     assert "Dry run performed" in dry.stdout
-    assert f"  Fileset:{job.fileset}" in dry.stdout.splitlines()
-    assert len(rows(client, "select i.id from Image i where i.fileset.id = :id", id=job.fileset)) == len(images)
+    assert f"  Fileset:{fileset}" in dry.stdout.splitlines()
+    assert len(rows(client, "select i.id from Image i where i.fileset.id = :id", id=fileset)) == len(images)
     done = command("delete", "Image:" + ",".join(map(str, images)), "--report")
     assert " ok\n" in done.stdout
-    assert rows(client, "select f.id from Fileset f where f.id = :id", id=job.fileset) == []
+    assert rows(client, "select f.id from Fileset f where f.id = :id", id=fileset) == []
 
 
 def test_the_omero_command_changes_group_and_owner(devserver: OmeroServer, command: Omero, client: Any, user: User) -> None:
@@ -182,13 +182,11 @@ def test_the_omero_command_uploads_launches_and_replaces_a_script(devserver: Ome
     assert path.name in command("script", "list").stdout
     shown = command("script", "params", script)
     assert ("Says a number." in shown.stdout, "N" in shown.stdout) == (True, True), shown.stderr
-    done = command("script", "launch", script, "N=5")
-    assert done.returncode == 0, done.stderr
-    assert "\t* working" in done.stdout.splitlines()
-    assert "\t* Message=N is 5" in done.stdout.splitlines()
     path.write_text(SCRIPT.replace("N is", "now it is"), encoding="utf-8")
     assert command("script", "replace", script, str(path), login=root).returncode == 0
-    assert "\t* Message=now it is 6" in command("script", "launch", script, "N=6").stdout.splitlines()
+    done = command("script", "launch", script, "N=5")
+    assert done.returncode == 0, done.stderr
+    assert {"\t* working", "\t* Message=now it is 5"} <= set(done.stdout.splitlines())
 
 
 def test_the_omero_command_shows_who_is_logged_in(command: Omero, client: Any, user: User) -> None:
