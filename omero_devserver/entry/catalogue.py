@@ -27,6 +27,7 @@ from omero_devserver.services.rois import Rois
 from omero_devserver.services.search import Search
 from omero_devserver.services.session_service import SessionService
 from omero_devserver.services.thumbnails import Thumbnails
+from omero_devserver.services.timeline import Timeline
 from omero_devserver.services.types import Types
 from omero_devserver.services.update import Update
 from omero_devserver.wire.faults import fault
@@ -56,7 +57,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.IScript": Scripts,
     "omero.api.ISession": SessionService,
     "omero.api.IShare": Absent,
-    "omero.api.ITimeline": Absent,
+    "omero.api.ITimeline": Timeline,
     "omero.api.ITypes": Types,
     "omero.api.IUpdate": Update,
     "omero.grid.SharedResources": SharedResources,

@@ -74,12 +74,14 @@ class Shown:
 
     pixels:     as `describe` loads it.
     definition: id of the settings, None where there are none.
+    made:       the settings as objects, where this user has just got them.
     """
 
     server: Server
     who: Caller
     pixels: Any
     definition: int | None
+    made: Any = None
 
     @classmethod
     def of(cls, server: Server, who: Caller, pixels_id: int) -> Shown:
@@ -115,6 +117,7 @@ class Shown:
         definition = rendering_defs.new(self.pixels)
         rendering_defs.set_defaults(self.server.store, planes, definition)
         self.definition = rendering_defs.save(self.server.store, self.who, self.pixels, definition)
+        self.made = definition
 
     def fitting(self, longest: int) -> Size:
         """Give the size of a thumbnail by its longest side."""
@@ -139,7 +142,8 @@ class Shown:
 
     def render(self, size: Size, planes: PixelSet, *, z: int | None = None, t: int | None = None) -> bytes:
         """Make a thumbnail, of the section and time that the settings show at first if no others are wanted."""
-        definition = rendering_defs.load(self.server.store, self.who, self._settings())
+        settings = self._settings()
+        definition = self.made or rendering_defs.load(self.server.store, self.who, settings)
         if definition is None:
             raise self._gone()
         where = (definition.defaultZ.val if z is None else z, definition.defaultT.val if t is None else t)
@@ -229,7 +233,7 @@ class Thumbnails(Stateful):
         if pixels is None or not rendering_defs.compatible(shown.pixels, pixels):
             text = f"The rendering definition {definition_id} is incompatible with pixels set {shown.pixels.id.val}"
             raise fault(omero.ValidationException, text)
-        shown.definition = definition_id
+        shown.definition, shown.made = definition_id, None
 
     def getRenderingDefId(self, call: Call) -> int:
         """Give the id of the settings."""
@@ -249,6 +253,7 @@ class Thumbnails(Stateful):
             raise fault(omero.ApiUsageException, text)
         with shown.opened() as planes:
             shown.need_settings(planes)
+        shown.made = None  # somebody may change them before the next call
 
     # One
 
