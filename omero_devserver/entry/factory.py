@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from omero_devserver.wire.access import SYSTEM_GROUP, caller
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from omero_devserver.wire.clients import Client
     from omero_devserver.wire.servant import Call
@@ -122,19 +123,27 @@ class ServiceFactory:
     def setSecurityContext(self, call: Call, group: Any) -> Any:
         """Change the group of the session; returns the former one."""
         who = call.caller
+        if group is None or group.id is None:
+            raise fault(omero.ApiUsageException, "Security context must be managed!")
+        if not isinstance(group, omero.model.ExperimenterGroup):
+            raise fault(omero.ApiUsageException, f"Unknown security context:{type(group).__name__}:{group.id.val}")
         wanted = group.id.val
         if self.activeServices(call):
             names = "\n".join(self.activeServices(call))
             raise fault(omero.SecurityViolation, f"SecurityContext change cancelled:\n{names}")
         if wanted not in who.member_of and SYSTEM_GROUP not in who.member_of:
             raise fault(omero.SecurityViolation, f"User {who.user} is not a member of group {wanted}")
+        if call.server.store.people.group_name(wanted) is None:
+            raise fault(omero.ApiUsageException, f"No such group: {wanted}")
         former = call.session.group
         call.session.group = wanted
         return omero.model.ExperimenterGroupI(rlong(former), False)
 
     def submit(self, call: Call, request: Any) -> Any:
         """Start a request; returns the proxy of its handle."""
-        return submit(call, request, who=replace(call.caller, group=-1))
+        with _undeclared():
+            who = replace(call.caller, group=-1)
+        return submit(call, request, who=who)
 
     def _stateless(self, call: Call, name: str) -> Any:
         if name not in _FOR_GUESTS:
@@ -144,6 +153,15 @@ class ServiceFactory:
     def _create(self, call: Call, kind: str) -> Any:
         _refuse_guests(call, kind)
         return create(call, kind)
+
+
+@contextmanager
+def _undeclared() -> Iterator[None]:
+    """Send OMERO's exceptions as those are that an operation does not declare, or that a real server does not map."""
+    try:
+        yield
+    except omero.ServerError as refusal:
+        raise Ice.UnknownException(f"{refusal.serverExceptionClass}: {refusal.message}") from refusal
 
 
 def _refuse_guests(call: Call, name: str) -> None:
@@ -156,10 +174,8 @@ def _refuse_guests(call: Call, name: str) -> None:
     omero.SecurityViolation
         It is the user guest.
     """
-    try:
+    with _undeclared():
         who = caller(call.server.store, call.session, {})
-    except omero.ServerError as refusal:
-        raise Ice.UnknownException(f"{refusal.serverExceptionClass}: {refusal.message}") from refusal
     if who.user == GUEST:
         raise fault(omero.SecurityViolation, f"Access denied to guest user: {name}")
 

@@ -28,6 +28,15 @@ def managed(obj: Any) -> int:
     return int(obj.id.val)
 
 
+def loaded(obj: Any) -> Any:
+    """Give an object back that has values, and not an id only; raises ApiUsageException."""
+    if obj is None:
+        raise fault(omero.ApiUsageException, "Argument may not be null.")
+    if not obj.isLoaded():
+        raise fault(omero.ApiUsageException, f"Object unloaded: {type(obj).__name__.removesuffix('I')}")
+    return obj
+
+
 def person_of(user: Any, *, name: str | None = None) -> Person:
     """Read what a client says of a user, but for the login `name` if that is given.
 
@@ -35,8 +44,10 @@ def person_of(user: Any, *, name: str | None = None) -> Person:
     ------
     omero.ValidationException
         A name is missing.
+    omero.ApiUsageException
+        There is no user, or an unloaded one.
     """
-    names = {field: unwrap(getattr(user, field)) for field in ("omeName", "firstName", "lastName")}
+    names = {field: unwrap(getattr(loaded(user), field)) for field in ("omeName", "firstName", "lastName")}
     names["omeName"] = name or names["omeName"]
     for field, given in names.items():
         if given is None:
@@ -54,7 +65,7 @@ def person_of(user: Any, *, name: str | None = None) -> Person:
 
 def known_privileges(call: Call, privileges: Iterable[Any]) -> frozenset[str]:
     """Read the values of privileges; raises ApiUsageException for one that does not exist."""
-    values = [unwrap(privilege.value) for privilege in privileges]
+    values = [unwrap(loaded(privilege).value) for privilege in privileges]
     for value in values:
         if value not in call.server.store.people.every_privilege():
             raise fault(omero.ApiUsageException, f"unknown light administrator privilege: {value}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import unwrap
 
-from omero_devserver.services.people_arguments import as_omero, known_privileges, managed, person_of
+from omero_devserver.services.people_arguments import as_omero, known_privileges, loaded, managed, person_of
 from omero_devserver.services.roles import administrator, require_password
 from omero_devserver.store.people import ROOT
 from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
@@ -35,7 +35,7 @@ class PeopleChanges:
         """Create a group; returns its id. A private one, if it says nothing else."""
         administrator(call)
         _require(call, "ModifyGroup")
-        if group.name is None:
+        if loaded(group).name is None:
             raise fault(omero.ValidationException, "Group name may not be null.")
         details = group.details
         permissions = details.permissions if details is not None and details.permissions is not None else None
@@ -85,7 +85,8 @@ class PeopleChanges:
         _require(call, "ModifyUser")  # what is saved is the row of the user
         if SYSTEM_GROUP in people.memberships(changed).member_of:
             _refuse_elevation(call, wanted - before)
-        people.set_privileges(changed, wanted)
+        with as_omero("Experimenter"):
+            people.set_privileges(changed, wanted)
 
     def updateExperimenter(self, call: Call, user: Any) -> None:
         """Write a user's name and address anew; without the privilege for it, one's own but for the login name."""
@@ -113,7 +114,7 @@ class PeopleChanges:
         _require(call, "ModifyGroup", changed)
         with as_omero("ExperimenterGroup"):
             people.permissions(changed)
-            before, name = people.group_name(changed) or "", unwrap(group.name) or ""
+            before, name = people.group_name(changed) or "", unwrap(loaded(group).name) or ""
             _refuse_special(before, name, SPECIAL_GROUPS, "group")
             if before != name and changed == call.caller.group:
                 raise fault(omero.ValidationException, f"cannot rename the current group context '{before}'")
@@ -147,7 +148,7 @@ class PeopleChanges:
         """Take a user out of groups; one must be left besides `user` (recorded)."""
         if user is None or groups is None:
             return
-        removed, gone, people = managed(user), {group.id.val for group in groups}, _people(call)
+        removed, gone, people = managed(user), {managed(group) for group in groups}, _people(call)
         _require(call, "ModifyGroupMembership", *gone)
         name = people.user_name(removed)
         if gone & {SYSTEM_GROUP, USER_GROUP} and removed == ROOT:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import omero
 import omero.sys
+from omero.rtypes import rlist
 
 from omero_devserver.services.event_context import event_context
 from omero_devserver.services.people_arguments import known_privileges, managed
@@ -72,9 +73,9 @@ class PeopleLookups:
         """Give a user's name in the directory (LDAP): null, there is none."""
         return None
 
-    def lookupLdapAuthExperimenters(self, call: Call) -> list[Any]:
+    def lookupLdapAuthExperimenters(self, call: Call) -> Any:
         """List the users who log in by the directory (LDAP): none."""
-        return []
+        return rlist([])
 
     def getMyUserPhotos(self, call: Call) -> list[Any]:
         """List the photos of the caller."""

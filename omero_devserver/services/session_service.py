@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import Glacier2
 import omero
+from omero.rtypes import unwrap
 
 from omero_devserver.services.roles import require_password
 from omero_devserver.wire.access import login_group
@@ -53,7 +54,10 @@ class SessionService:
 
     def closeSession(self, call: Call, session: Any) -> int:
         """Take one reference away; returns how many are left, -2 when that closed it, -1 when there is none (recorded)."""
-        found = call.server.sessions.find(session.uuid.val)
+        uuid = None if session is None or not session.isLoaded() else unwrap(session.uuid)
+        if uuid is None:
+            raise fault(omero.ApiUsageException, "Uuid cannot be null.")
+        found = call.server.sessions.find(uuid)
         if found is None:
             return NOT_THERE
         return call.server.sessions.release(found, explicit=True)
@@ -64,7 +68,7 @@ class SessionService:
         if joined is not None:
             return joined.as_object()
         people = call.server.store.people
-        user = people.user_id(principal.name or "")
+        user = None if principal is None else people.user_id(principal.name or "")
         if user is None or not people.check_password(principal.name, password):
             raise omero.AuthenticationException("Authentication exception.")
         return self._create(call, principal, user, agent="createSession")
@@ -80,6 +84,8 @@ class SessionService:
         counts one reference itself (recorded: facts 4 and 5).
         """
         people, who = call.server.store.people, call.user
+        if principal is None:
+            raise fault(omero.ApiUsageException, "Principal may not be null.")
         user = people.user_id(principal.name or "")
         if "Sudo" not in who.privileges:
             group = _group_for(call, principal, user)

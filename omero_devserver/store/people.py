@@ -132,6 +132,7 @@ class People:
 
     def set_privileges(self, user: int, privileges: frozenset[str]) -> None:
         """Make an administrator a restricted one with these privileges, or a full one with all of them."""
+        self._require_user(user)
         settings = [(f"AdminPrivilege:{value}", "false") for value in sorted(self.every_privilege() - privileges)]
         self._rows.set_map("Experimenter", user, "config", settings)
 
