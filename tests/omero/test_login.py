@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import Any
@@ -13,7 +14,9 @@ import omero
 import pytest
 from omero.gateway import BlitzGateway
 from omero.model import ExperimenterGroupI
+from omero.rtypes import rstring
 
+from tests.fixtures.administrators import new_person
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, User
 
@@ -86,6 +89,77 @@ def test_an_unknown_session_cannot_be_joined(devserver: OmeroServer) -> None:
         client.joinSession(key)
     assert refused.value.reason == f"Password check failed for '{key}': []"
     client.closeSession()
+
+
+def test_of_a_closed_session_it_is_told_whose_it_was_and_when(devserver: OmeroServer, user: User) -> None:
+    client = omero.client(devserver.host, devserver.ssl_port)
+    client.createSession(user.name, PASSWORD)
+    key = client.getSessionId()
+    client.closeSession()
+    again = omero.client(devserver.host, devserver.ssl_port)
+    with pytest.raises(Glacier2.PermissionDeniedException) as refused:
+        again.joinSession(key)
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,3}"
+    text = rf"Password check failed for '{key}': \[user={user.name}, created={moment}, closed={moment}\]"
+    assert re.fullmatch(text, refused.value.reason)
+    again.closeSession()
+
+
+def test_a_user_whose_only_group_is_that_of_all_users_cannot_log_in(devserver: OmeroServer) -> None:
+    person = new_person()
+    with devserver.client() as root:
+        everybody = ExperimenterGroupI(1, False)
+        root.sf.getAdminService().createExperimenterWithPassword(person, rstring("p"), everybody, [everybody])
+    name = person.omeName.val
+    with pytest.raises(omero.WrappedCreateSessionException) as refused, devserver.client(name, "p"):
+        pass
+    assert refused.value.reason == f"Can't find default group for {name}"
+
+
+def test_guests_log_in_and_get_no_service(devserver: OmeroServer) -> None:
+    with devserver.client("guest", "guest") as client:
+        assert client.sf.getAdminService().getEventContext().groupName == "guest"
+        with pytest.raises(omero.SecurityViolation, match="Access denied to guest user"):
+            client.sf.getQueryService()
+
+
+def test_a_service_is_alive_until_it_is_closed(client: Any) -> None:
+    store, query = client.sf.createRawFileStore(), client.sf.getQueryService()
+    assert client.sf.keepAlive(store)
+    assert client.sf.keepAlive(query)
+    assert client.sf.keepAllAlive([store, query]) == 0
+    store.close()
+    assert not client.sf.keepAlive(store)
+    assert client.sf.keepAllAlive([query, store]) == 2
+    assert client.sf.keepAllAlive([]) == -1
+
+
+def test_settings_are_read_by_whom_they_are_for(devserver: OmeroServer, client: Any) -> None:
+    service = client.sf.getConfigService()
+    assert service.getConfigValue("omero.sessions.timeout") == "600000"
+    assert service.getConfigValue("omero.client.ui.tree.orphans.name") == "Orphaned Images"
+    for name in ("omero.data.dir", "omero.fs.repo.path", "omero.nosuch", "omero.db.poolsize"):
+        with pytest.raises(omero.SecurityViolation, match=f"Cannot read configuration: {name}"):
+            service.getConfigValue(name)
+    assert set(service.getConfigValues(r"omero\.db")) == {"omero.db.authority", "omero.db.uuid"}
+    values = service.getClientConfigValues()
+    assert values.keys() == service.getClientConfigDefaults().keys()
+    assert values["omero.client.viewer.roi_limit"] == "2000"
+    for attempt in (service.getConfigDefaults, lambda: service.setConfigValue("omero.test", "x")):
+        with pytest.raises(omero.SecurityViolation, match=r"\(allowed: \[system\]\)"):
+            attempt()
+    with devserver.client() as root:
+        service = root.sf.getConfigService()
+        assert service.getConfigValue("omero.scripts.timeout")
+        assert service.getConfigValue("omero.nosuch") == ""
+        assert service.getConfigDefaults()["omero.sessions.maximum"] == "0"
+        with pytest.raises(omero.SecurityViolation):
+            service.getConfigValue("omero.db.pass")
+        name = f"omero.test.{uuid.uuid4().hex}"
+        service.setConfigValue(name, "a")
+        assert service.setConfigValueIfEquals(name, "b", "a")
+        assert not service.setConfigValueIfEquals(name, "c", "a")
+        assert service.getConfigValue(name) == "b"
 
 
 def test_the_security_context_of_a_session_can_be_changed_to_a_group_of_mine(devserver: OmeroServer, user: User) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import Ice
@@ -132,3 +133,60 @@ def test_values_travel_with_a_session(client: Any) -> None:
     assert service.getInput(key, "a").val == "b"
     assert service.getInputKeys(key) == ["a"]
     assert service.getOutput(key, "a") is None
+
+
+def test_a_user_makes_more_sessions_of_his_own(devserver: OmeroServer, client: Any, user: User) -> None:
+    service = client.sf.getSessionService()
+    made = service.createUserSession(1234, 5678, user.group)
+    said = (made.timeToLive.val, made.timeToIdle.val, made.userAgent.val, made.message.val, made.defaultEventType.val)
+    assert said == (1234, 5678, "createSession", "Initial message.", "User")
+    by_password = service.createSession(omero.sys.Principal(user.name, user.group, "User", None), PASSWORD)
+    assert by_password.owner.id.val == user.id
+    joining = service.createSession(omero.sys.Principal(user.name, user.group, "User", None), by_password.uuid.val)
+    assert (joining.uuid.val, service.getReferenceCount(by_password.uuid.val)) == (by_password.uuid.val, 2)
+    with pytest.raises(omero.AuthenticationException):
+        service.createSession(omero.sys.Principal(user.name, user.group, "User", None), "wrong")
+    mine = [one.uuid.val for one in service.getMyOpenSessions()]
+    assert mine[-1] == client.getSessionId()  # newest first
+    assert set(mine) >= {client.getSessionId(), by_password.uuid.val}
+    assert service.closeSession(by_password) == 1
+    assert service.closeSession(by_password) == -2
+    assert by_password.uuid.val not in [one.uuid.val for one in service.getMyOpenSessions()]
+
+
+def test_sessions_are_found_by_the_name_of_their_client(devserver: OmeroServer, user: User) -> None:
+    client = omero.client(devserver.host, devserver.ssl_port)
+    client.setAgent("OMERO.web")
+    service = client.createSession(user.name, PASSWORD).getSessionService()
+    key = client.getSessionId()
+    assert [one.uuid.val for one in service.getMyOpenAgentSessions("OMERO.web")] == [key]
+    assert service.getMyOpenAgentSessions("OMERO.insight") == []
+    assert [one.uuid.val for one in service.getMyOpenClientSessions()] == [key]
+    client.closeSession()
+
+
+def test_many_clients_join_and_leave_one_session_at_once(devserver: OmeroServer, client: Any) -> None:
+    key = client.getSessionId()
+
+    def visit(_: int) -> str:
+        visitor = omero.client(devserver.host, devserver.ssl_port)
+        try:
+            return str(visitor.joinSession(key).getAdminService().getEventContext().sessionUuid)
+        finally:
+            visitor.closeSession()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(visit, range(24))) == {key}
+    assert client.sf.getSessionService().getReferenceCount(key) == 1
+
+
+def test_a_closed_session_leaves_nothing_of_its_services(devserver: OmeroServer, user: User) -> None:
+    with devserver.client() as root:
+        first = omero.client(devserver.host, devserver.ssl_port)
+        sf = first.createSession(user.name, PASSWORD)
+        query, store, key = sf.getQueryService(), sf.createRawFileStore(), first.getSessionId()
+        assert root.sf.getSessionService().closeSession(sf.getSessionService().getSession(key)) == -2
+        for call in (lambda: query.get("ExperimenterGroup", 0), store.size, lambda: sf.keepAlive(None), sf.getQueryService):
+            with pytest.raises(Ice.ObjectNotExistException):
+                call()
+        first.closeSession()
