@@ -47,9 +47,9 @@ def test_samples_of_rgb_are_channels_of_which_the_first_alone_is_told() -> None:
     assert [channel.name for channel in picture.channels] == ["rgb", None, None]
 
 
-def test_a_colour_is_a_signed_number_with_alpha_last() -> None:
-    (picture,) = omexml.document(ome(image('<Channel ID="C" Color="-16776961"/>'))).pictures
-    assert picture.channels[0].color == Color(red=255, green=0, blue=0, alpha=255)
+def test_a_colour_is_a_signed_number_with_red_first_and_alpha_last() -> None:
+    (picture,) = omexml.document(ome(image('<Channel ID="C" Color="-16711926"/>'))).pictures
+    assert picture.channels[0].color == Color(red=255, green=0, blue=255, alpha=10)
 
 
 @pytest.mark.parametrize(
