@@ -97,10 +97,11 @@ def test_parents_and_children_are_found_at_any_distance(client: Any) -> None:
 
 
 def test_what_others_own_in_a_group_not_mine_is_not_found(devserver: OmeroServer, client: Any) -> None:
-    dataset = new_dataset(client)
+    dataset = save(client, link(m.DatasetImageLinkI, named(m.DatasetI), new_image(client))).parent.id.val
+    request = omero.cmd.FindChildren(targetObjects={"Dataset": [dataset]}, typesOfChildren=["Image"])
+    assert counts(submit(client, request).children) == {"Image": 1}
     stranger = make_user(devserver)
     with devserver.client(stranger.name, PASSWORD) as other:
-        request = omero.cmd.FindChildren(targetObjects={"Dataset": [dataset]}, typesOfChildren=["DatasetImageLink"])
         assert submit(other, request).children == {}
 
 
