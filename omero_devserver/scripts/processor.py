@@ -38,43 +38,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with _home(options.folder) as home:
+    with prepared(options.folder) as home:
         os.environ["OMERO_TMPDIR"] = str(home / "tmp")  # read by omero-py when it is imported
         return _run(options, home, ended)
 
 
 def _run(options: argparse.Namespace, home: Path, ended: threading.Event) -> int:
-    import Glacier2  # noqa: PLC0415  all of them late, see main
-    import Ice  # noqa: PLC0415
+    import Ice  # noqa: PLC0415  all of them late, see main
     import omero.clients  # noqa: PLC0415
-    import omero.processor  # noqa: PLC0415
-    from omero_ext.path import path  # noqa: PLC0415
 
     client = omero.client(args=[f"--Ice.ThreadPool.Client.SizeMax={THREADS}"], host=options.host, port=options.port)
     client.setAgent("OMERO.processor")
     try:
         _log_in(client, options, ended)
-    except (Glacier2.CannotCreateSessionException, Glacier2.PermissionDeniedException, Ice.LocalException) as error:
-        reason = getattr(error, "reason", "") or type(error).__name__
-        sys.stderr.write(f"processor: Cannot log in at {options.host}:{options.port}: {reason}\n")
-        return os.EX_UNAVAILABLE
-    try:
-        processor = omero.processor.usermode_processor(
-            client,
-            serverid=options.name,
-            cfg=str(home / "etc" / "ice.config"),
-            accepts_list=[],  # official scripts, and no others
-            stop_event=ended,
-            omero_home=path(str(home)),
-        )
+        processor = attach(client, home, options.name, ended)
         sys.stdout.write(f"ready: {options.name} runs scripts of {options.host}:{options.port}\n")
         sys.stdout.flush()
         status = _watch(client, ended)
         _end_in_time(status)
-        processor.cleanup()
+        detach(processor)
+    except (Ice.Exception, omero.ClientError) as error:
+        reason = getattr(error, "reason", "") or type(error).__name__
+        sys.stderr.write(f"processor: Cannot log in at {options.host}:{options.port}: {reason}\n")
+        return os.EX_UNAVAILABLE
     finally:
         client.closeSession()
     return status
+
+
+def attach(client: Any, home: Path, name: str, ended: threading.Event) -> Any:
+    """Offer the server of a logged-in client to run official scripts.
+
+    Parameters
+    ----------
+    client : omero.client
+        An administrator's.
+    home : Path
+        A folder with what ProcessorI wants to find in its OMERO_HOME.
+    name : str
+        For logs.
+    ended : Event
+        Set when the processor is to end.
+
+    Returns
+    -------
+    omero.processor.ProcessorI
+        To be given to `detach`.
+    """
+    import omero.processor  # noqa: PLC0415  see main
+    from omero_ext.path import path  # noqa: PLC0415
+
+    config = str(home / "etc" / "ice.config")
+    processor = omero.processor.usermode_processor(
+        client, serverid=name, cfg=config, accepts_list=[], stop_event=ended, omero_home=path(str(home))
+    )
+    # A processor of a real server has a session in its context. Without one, its look after the scripts that run, once a minute,
+    # takes each for lost and kills it (ProcessI.check).
+    processor.ctx.session = client.sf
+    return processor
+
+
+def detach(processor: Any) -> None:
+    """End the scripts that a processor runs, and take nothing any more."""
+    processor.cleanup()
+    processor.ctx.session = None  # it looks there again when it is destroyed, and Ice may have gone by then
 
 
 def _log_in(client: Any, options: argparse.Namespace, ended: threading.Event) -> None:
@@ -93,14 +120,27 @@ def _log_in(client: Any, options: argparse.Namespace, ended: threading.Event) ->
 
 def _watch(client: Any, ended: threading.Event) -> int:
     """Wait for the end; returns the exit status."""
+    import Ice  # noqa: PLC0415  see main
+
+    class Closed(Ice.ConnectionCallback):  # type: ignore[misc]  # Ice carries no types
+        def heartbeat(self, connection: Any) -> None:
+            pass
+
+        def closed(self, connection: Any) -> None:
+            lost.set()
+            ended.set()
+
+    lost = threading.Event()
+    client.sf.ice_getConnection().setCallback(Closed())
     while not ended.wait(CHECK_SECONDS):
         try:
-            client.sf.keepAlive(None)
-        except Exception:  # noqa: BLE001  whatever it is, the server does not know this client any more
-            logging.getLogger(__name__).warning("the server has gone")
+            client.sf.keepAlive(None)  # a network that is gone closes no connection
+        except Ice.Exception:
+            lost.set()
             ended.set()
-            return os.EX_UNAVAILABLE
-    return os.EX_OK
+    if lost.is_set():
+        logging.getLogger(__name__).warning("the server has gone")
+    return os.EX_UNAVAILABLE if lost.is_set() else os.EX_OK
 
 
 def _end_in_time(status: int) -> None:
@@ -111,7 +151,7 @@ def _end_in_time(status: int) -> None:
 
 
 @contextmanager
-def _home(folder: Path | None) -> Iterator[Path]:
+def prepared(folder: Path | None) -> Iterator[Path]:
     """Give a folder with what ProcessorI wants to find in its OMERO_HOME; a temporary one if `folder` is None."""
     with tempfile.TemporaryDirectory(prefix="omero-processor-") as temporary:
         home = Path(temporary if folder is None else folder).absolute()

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 DEFAULT_WAIT_SECONDS = 5  # for a processor, of IScript.runScript
 LONGEST_WAIT_SECONDS = 180
 START_SECONDS = 30  # within which a processor of the server's own has attached itself
+ATTEMPTS = 2  # to start a processor, and to find one while others go
 ANSWER_SECONDS = 10  # within which a processor says whether it takes a job
 GRACE_SECONDS = 0.2  # between the end of that call and the answer, which is a call of its own
 
@@ -71,6 +72,15 @@ class Attached:
 
     def _bound(self, identity: Any) -> Any:
         return self.connection.createProxy(identity)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What came of asking all: who takes the job, how many answered, and how many have gone."""
+
+    found: Attached | None = None
+    responses: int = 0
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -118,6 +128,11 @@ class Processors:
         if processor is not None:
             self._drop(processor.ice_getIdentity())
 
+    def count(self) -> int:
+        """Tell how many are attached."""
+        with self._changed:
+            return len(self._attached)
+
     def acquire(self, call: Call, job: Any, seconds: int) -> tuple[Attached, Any]:
         """Save a job, and find a processor that takes it.
 
@@ -138,8 +153,7 @@ class Processors:
         store = self._server.store
         job.status = omero.model.JobStatusI(store.enumeration("JobStatus", jobs.WAITING), False)
         saved = jobs.find(store, SERVER, jobs.submit(call, job))
-        self._start_own()
-        found, responses = self._ask(call, saved)
+        found, responses = self._find(call, saved)
         if found is None:
             text = f"No processor available! [{responses} response(s)]"
             jobs.change(store, saved.id.val, status=jobs.ERROR, message=text)
@@ -148,7 +162,7 @@ class Processors:
 
     def any_for(self, call: Call) -> bool:
         """Tell whether a processor takes whatever the caller wants to run."""
-        return self._ask(call, None)[0] is not None
+        return self._ask(call, None).found is not None
 
     def close(self) -> None:
         """End the processors that the server has started."""
@@ -157,21 +171,35 @@ class Processors:
                 children.end(self._server, child)
             self._children = []
 
-    def _ask(self, call: Call, job: Any) -> tuple[Attached | None, int]:
-        """Ask one processor after the other, from the one whose turn it is; returns who takes it, and how many answered."""
+    def _find(self, call: Call, job: Any) -> tuple[Attached | None, int]:
+        """Find who takes a job, and how many answered; asks again when one was found to have gone, which may come back."""
+        for _ in range(ATTEMPTS):
+            self._start_own()
+            asked = self._ask(call, job)
+            if asked.found is not None or not asked.lost:
+                break
+        return asked.found, asked.responses
+
+    def _ask(self, call: Call, job: Any) -> _Asked:
+        """Ask one processor after the other, from the one whose turn it is."""
         with self._changed:
             self._turn += 1
             first = self._turn % max(1, len(self._attached))
             turn = self._attached[first:] + self._attached[:first]
-        responses = 0
+        asked = _Asked()
         for one in turn:
             answer = self._question(one, call, job)
-            responses += answer.given.is_set()
+            if answer is None:
+                asked.lost += 1
+                continue
+            asked.responses += answer.given.is_set()
             if answer.accepted and one.may_serve(call.session.user):
-                return one, responses
-        return None, responses
+                asked.found = one
+                break
+        return asked
 
-    def _question(self, one: Attached, call: Call, job: Any) -> _Answer:
+    def _question(self, one: Attached, call: Call, job: Any) -> _Answer | None:
+        """Ask a processor whether it takes a job; None if it has gone."""
         answer, who = _Answer(), call.caller
         user = omero.model.ExperimenterI(who.user, False)
         group = omero.model.ExperimenterGroupI(who.group if who.group >= 0 else call.session.group, False)
@@ -180,10 +208,11 @@ class Processors:
             one.proxy(ANSWER_SECONDS).willAccept(user, group, job, omero.grid.ProcessorCallbackPrx.uncheckedCast(proxy))
             answer.given.wait(GRACE_SECONDS)
         except Ice.TimeoutException:
-            log.warning("a processor has not answered within %d s", ANSWER_SECONDS)
+            log.warning("a processor has not answered within %s s", ANSWER_SECONDS)
         except Ice.LocalException as error:
             log.info("a processor has gone: %s", type(error).__name__)
             self._drop(one.identity)
+            return None
         finally:
             one.session.services.pop(name, None)
         return answer
@@ -191,17 +220,22 @@ class Processors:
     def _start_own(self) -> None:
         """Start the server's own processors unless they run, and wait for those that are about to attach themselves."""
         with self._starting:
-            for child in self._children:
-                if not child.runs:
-                    log.warning("%s has ended with status %s, see %s", child.name, child.process.returncode, child.log)
-                    children.end(self._server, child)
-            self._children = [child for child in self._children if child.runs]
-            wanted = {f"Processor-{number}" for number in range(self._server.options.processors)}
-            for name in sorted(wanted - {child.name for child in self._children}):
-                self._children.append(children.start(self._server, name))
-            deadline = time.monotonic() + START_SECONDS
-            for child in self._children:
-                self._await(child, deadline)
+            for _ in range(ATTEMPTS):
+                self._replace_ended()
+                deadline = time.monotonic() + START_SECONDS
+                for child in self._children:
+                    self._await(child, deadline)
+                if all(child.runs for child in self._children):
+                    break
+
+    def _replace_ended(self) -> None:
+        for child in [one for one in self._children if not one.runs]:
+            log.warning("%s has ended with status %s, see %s", child.name, child.process.returncode, child.log)
+            children.end(self._server, child)
+            self._children.remove(child)
+        wanted = {f"Processor-{number}" for number in range(self._server.options.processors)}
+        for name in sorted(wanted - {child.name for child in self._children}):
+            self._children.append(children.start(self._server, name))
 
     def _await(self, child: Child, deadline: float) -> None:
         with self._changed:

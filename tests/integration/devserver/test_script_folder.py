@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The folder of official scripts: what is changed there by hand is what clients find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+
+import omero
+import pytest
+
+from tests.fixtures.omero import OmeroServer, ServerHere, running_here
+from tests.fixtures.omero_client import rows
+from tests.fixtures.omero_scripts import HELLO
+
+
+@pytest.fixture
+def service(server_here: ServerHere) -> Iterator[Any]:
+    with server_here.client() as client:
+        yield client.sf.getScriptService()
+
+
+@pytest.fixture
+def folder(server_here: ServerHere) -> Path:
+    made = server_here.managed_repository.parent / "lib" / "scripts" / "mine"
+    made.mkdir()
+    return made
+
+
+def listed(service: Any) -> dict[str, int]:
+    return {one.path.val + one.name.val: one.id.val for one in service.getScripts()}
+
+
+def test_it_has_the_scripts_of_omero_from_the_start(server_here: ServerHere, service: Any) -> None:
+    packaged = {f"/{file}" for file in files("omero-scripts") or [] if file.match("*_scripts/[A-Z]*.py")}
+    assert "/omero/util_scripts/Move_Annotations.py" in packaged
+    assert set(listed(service)) == packaged
+    with server_here.client() as client:
+        found = rows(client, "select count(o) from OriginalFile o where o.mimetype = 'text/x-python'")
+        assert found == [[len(packaged)]]
+
+
+def test_a_file_that_is_put_there_is_a_script(service: Any, folder: Path) -> None:
+    (folder / "New.py").write_text(HELLO)
+    (folder / "Empty.py").touch()
+    (folder / ".Hidden.py").write_text(HELLO)
+    (folder / "readme.txt").write_text("no script")
+    assert {path for path in listed(service) if path.startswith("/mine/")} == {"/mine/New.py"}
+    assert service.getScriptText(service.getScriptID("/mine/New.py")) == HELLO
+
+
+def test_a_file_that_is_changed_there_is_another_script(service: Any, folder: Path) -> None:
+    (folder / "New.py").write_text(HELLO)
+    before = listed(service)
+    assert listed(service) == before
+    (folder / "New.py").write_text(HELLO + "# changed\n")
+    after = listed(service)
+    assert after.pop("/mine/New.py") != before.pop("/mine/New.py")
+    assert after == before
+
+
+def test_a_file_that_is_removed_there_is_no_script_any_more(service: Any, folder: Path) -> None:
+    (folder / "New.py").write_text(HELLO)
+    script = listed(service)["/mine/New.py"]
+    (folder / "New.py").unlink()
+    assert "/mine/New.py" not in listed(service)
+    assert service.getScriptID("/mine/New.py") == -1
+    with pytest.raises(omero.ResourceError, match="Failed to load"):
+        service.getScriptText(script)
+
+
+def test_scripts_keep_their_ids_over_a_restart(server_template: Path, tmp_path: Path) -> None:
+    def ids(server: OmeroServer) -> dict[str, int]:
+        with server.client() as client:
+            return listed(client.sf.getScriptService())
+
+    with running_here(tmp_path / "omero", template=server_template) as server:
+        before = ids(server)
+    with running_here(tmp_path / "omero") as server:
+        assert ids(server) == before
+
+
+@pytest.mark.parametrize("path", ["/mine/../../Outside.py", "../Outside.py"])
+def test_no_upload_leaves_the_folder(service: Any, folder: Path, path: str) -> None:
+    with pytest.raises(omero.ValidationException, match="may not make references above root"):
+        service.uploadOfficialScript(path, HELLO)
+    assert not list(folder.parent.parent.rglob("Outside.py"))
+
+
+@pytest.mark.parametrize("path", [None, "", "/", "/mine"])
+def test_a_folder_is_no_script(service: Any, folder: Path, path: str | None) -> None:
+    with pytest.raises(omero.InternalException, match="exists but is a directory"):
+        service.uploadOfficialScript(path, HELLO)
+
+
+def test_a_lookup_table_is_no_program(service: Any, folder: Path) -> None:
+    script = service.uploadOfficialScript("/mine/glow.lut", "0 1 2")
+    assert "/mine/glow.lut" not in listed(service)
+    assert [one.id.val for one in service.getScriptsByMimetype("text/x-lut")] == [script]
