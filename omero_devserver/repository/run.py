@@ -211,8 +211,8 @@ class ImportRun:
         self.registered.log.line("the import is over")
         try:
             self._save_log_size()
-        except FilesetGone:
-            log.info("fileset %d has been deleted while it was imported", self.registered.fileset)
+        except Exception as error:  # noqa: BLE001  the client must get its answer; as OMERO's ManagedImportRequestI.cleanup
+            log.warning("size of the log of fileset %d not saved: %r", self.registered.fileset, error)
         self.handle.finish(response)
         if self.auto_close:
             self.session.services.pop(self.handle.name, None)

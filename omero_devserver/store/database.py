@@ -93,7 +93,7 @@ class Database:
                         self._before_commit()
                     connection.commit()
                 except sqlite3.OperationalError as error:
-                    if error.sqlite_errorcode == sqlite3.SQLITE_READONLY and self.read_only:
+                    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY and self.read_only:
                         raise refusals.read_only() from error
                     raise
                 finally:
