@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import omero.model
@@ -12,6 +13,7 @@ from omero.rtypes import rdouble, rint, rlong, rstring, rtime
 from omero_devserver.formats import colors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from omero_devserver.formats.values import Channel, Color, Found, Objective, Picture, Plane, Quantity
@@ -25,19 +27,26 @@ class Values:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._known: dict[tuple[str, str], int | None] = {}
 
     def enumeration(self, kind: str, value: str | None, otherwise: str | None = None) -> Any:
         """Refer to an enumeration's value; to `otherwise` if the database does not have it, and None without that."""
         for wanted in (value, otherwise):
-            known = self._store.enumeration(kind, wanted) if wanted is not None else None
+            known = self._id(kind, wanted) if wanted is not None else None
             if known is not None:
                 return getattr(omero.model, kind + "I")(rlong(known), False)
         return None
 
     def format(self, value: str) -> Any:
         """Refer to a format, added if it is new: a real server has one for each reader (ome.services.util.DBEnumCheck)."""
-        known = self._store.enumeration("Format", value) or self._store.insert("Format", c_value=value)
-        return omero.model.FormatI(rlong(known), False)
+        if self._id("Format", value) is None:
+            self._known["Format", value] = self._store.insert("Format", c_value=value)
+        return omero.model.FormatI(rlong(self._known["Format", value]), False)
+
+    def _id(self, kind: str, value: str) -> int | None:
+        if (kind, value) not in self._known:
+            self._known[kind, value] = self._store.enumeration(kind, value)
+        return self._known[kind, value]
 
 
 def text(value: str | None) -> Any:
@@ -186,7 +195,10 @@ def _plane_info(plane: Plane) -> Any:
 
 
 def _quantity(value: Quantity | None, kind: Any, units: Any) -> Any:
-    if value is None:
-        return None
-    unit = {kind.lookupSymbol(one): one for one in units._enumerators.values()}.get(value.unit)
-    return None if unit is None else kind(value.value, unit)
+    unit = _by_symbol(kind, units).get(value.unit) if value is not None else None
+    return kind(value.value, unit) if value is not None and unit is not None else None
+
+
+@functools.cache
+def _by_symbol(kind: Any, units: Any) -> Mapping[str, Any]:
+    return {kind.lookupSymbol(unit): unit for unit in units._enumerators.values()}
