@@ -55,6 +55,7 @@ class Files:
                 return Found(
                     pictures=described.pictures,
                     plates=described.plates,
+                    notes=described.notes,
                     reader=kind,
                     format=kind.rpartition(".")[2].removesuffix("Reader"),
                     graphics="Graphics" in [str(domain) for domain in base.getDomains()],

@@ -7,7 +7,7 @@ Any release of the schema is read: elements are told by their local names. What 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -17,6 +17,7 @@ from omero_devserver.formats.values import (
     Channel,
     Color,
     Field,
+    Note,
     Objective,
     Picture,
     Plane,
@@ -27,7 +28,7 @@ from omero_devserver.formats.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from xml.etree.ElementTree import Element
 
 
@@ -37,6 +38,7 @@ class Document:
 
     pictures: tuple[Picture, ...]
     plates: tuple[Plate, ...]
+    notes: tuple[Note, ...]
 
 
 def document(text: str) -> Document:
@@ -51,7 +53,7 @@ def document(text: str) -> Document:
         # Expat of every supported Python refuses documents that grow without bound.
         root = ET.fromstring(text)  # noqa: S314
         reading = _Reading(root)
-        return Document(pictures=reading.pictures(), plates=reading.plates())
+        return Document(pictures=reading.pictures(), plates=reading.plates(), notes=reading.notes())
     except (ET.ParseError, ValueError, KeyError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
 
@@ -64,6 +66,8 @@ class _Reading:
         self._plates = list(root.iterfind("{*}Plate"))
         self._instruments = {_id(one): number for number, one in enumerate(root.iterfind("{*}Instrument"))}
         self._objectives = {_id(one): one for one in root.iterfind("{*}Instrument/{*}Objective")}
+        self._notes = _notes(root)
+        self._note_numbers = {name: number for number, name in enumerate(self._notes)}
         self._numbers = {_id(one): number for number, one in enumerate(self._images)}
 
     def pictures(self) -> tuple[Picture, ...]:
@@ -71,6 +75,13 @@ class _Reading:
 
     def plates(self) -> tuple[Plate, ...]:
         return tuple(self._plate(plate) for plate in self._plates)
+
+    def notes(self) -> tuple[Note, ...]:
+        return tuple(self._notes.values())
+
+    def _noted(self, element: Element) -> tuple[int, ...]:
+        references = [_id(reference) for reference in element.iterfind("{*}AnnotationRef")]
+        return tuple(self._note_numbers[one] for one in dict.fromkeys(references) if one in self._note_numbers)
 
     def _picture(self, image: Element, pixels: Element | None) -> Picture:
         if pixels is None:
@@ -97,6 +108,7 @@ class _Reading:
             planes=tuple(plane for element in pixels.iterfind("{*}Plane") if (plane := _plane(element)) is not None),
             instrument=self._instruments.get(_id(instrument)) if instrument is not None else None,
             objective=_objective(objective) if objective is not None else None,
+            notes=self._noted(image),
         )
 
     def _plate(self, plate: Element) -> Plate:
@@ -108,7 +120,8 @@ class _Reading:
             rows=_integer(plate, "Rows"),
             columns=_integer(plate, "Columns"),
             wells=tuple(self._well(well, of_field) for well in plate.iterfind("{*}Well")),
-            acquisitions=tuple(_acquisition(run) for run in runs),
+            acquisitions=tuple(replace(_acquisition(run), notes=self._noted(run)) for run in runs),
+            notes=self._noted(plate),
             row_convention=plate.get("RowNamingConvention"),
             column_convention=plate.get("ColumnNamingConvention"),
             external_identifier=plate.get("ExternalIdentifier"),
@@ -126,6 +139,7 @@ class _Reading:
             kind=well.get("Type"),
             external_identifier=well.get("ExternalIdentifier"),
             color=_color(well),
+            notes=self._noted(well),
         )
 
     def _field(self, sample: Element, acquisitions: Mapping[str, int]) -> Field:
@@ -242,3 +256,39 @@ def _time(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+#: The kinds of annotations that are one value, and how it is read.
+_SINGLE: Mapping[str, Callable[[str], str | float | bool | datetime | None]] = {
+    "CommentAnnotation": str,
+    "TagAnnotation": str,
+    "TermAnnotation": str,
+    "LongAnnotation": int,
+    "DoubleAnnotation": float,
+    "BooleanAnnotation": lambda text: text.strip() in ("true", "1"),
+    "TimestampAnnotation": _time,
+}
+
+
+def _notes(root: Element) -> dict[str, Note]:
+    """Read the annotations by their ids; lists of others, and files, are left out."""
+    notes = {}
+    for element in root.iterfind("{*}StructuredAnnotations/*"):
+        kind, value = element.tag.rpartition("}")[2], element.find("{*}Value")
+        content = _content(kind, value) if value is not None else None
+        if content is not None:
+            omero = "XmlAnnotation" if kind == "XMLAnnotation" else kind
+            text = _child(element, "Description")
+            notes[_id(element)] = Note(kind=omero, value=content, namespace=element.get("Namespace"), description=text)
+    return notes
+
+
+def _content(kind: str, value: Element) -> str | float | bool | datetime | tuple[tuple[str, str], ...] | None:
+    if kind == "MapAnnotation":
+        return tuple((pair.get("K", ""), pair.text or "") for pair in value.iterfind("{*}M"))
+    if kind == "XMLAnnotation":
+        return "".join([value.text or "", *(ET.tostring(inside, encoding="unicode") for inside in value)]).strip()
+    try:
+        return _SINGLE[kind](value.text or "") if kind in _SINGLE else None
+    except ValueError:
+        return None

@@ -51,6 +51,7 @@ class Files:
             return Found(
                 pictures=_pictures(file, described),
                 plates=(),
+                notes=(),
                 reader=f"loci.formats.in.{kind}Reader",
                 format=kind,
                 graphics=False,

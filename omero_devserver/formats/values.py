@@ -93,6 +93,20 @@ class Objective:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """An annotation that the file brings with it.
+
+    kind:  OMERO's name of its class, as `MapAnnotation`.
+    value: what the class takes: a text, a number, a truth value, a time, or pairs of a map.
+    """
+
+    kind: str
+    value: str | float | bool | datetime | tuple[tuple[str, str], ...]
+    namespace: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One image of the fileset; a reader calls it a series.
 
@@ -103,6 +117,7 @@ class Picture:
     channels:      as many as `size_c`.
     acquired:      when, in UTC.
     instrument:    number of the instrument in the file; pictures with the same one share it.
+    notes:         numbers of the annotations in the file; what has the same one shares it. So with wells, runs and plates.
     """
 
     name: str | None
@@ -122,6 +137,7 @@ class Picture:
     planes: tuple[Plane, ...] = ()
     instrument: int | None = None
     objective: Objective | None = None
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +166,7 @@ class Well:
     kind: str | None = None
     external_identifier: str | None = None
     color: Color | None = None
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +178,7 @@ class Acquisition:
     start: datetime | None = None
     end: datetime | None = None
     maximum_fields: int | None = None
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +197,7 @@ class Plate:
     status: str | None = None
     origin_x: Quantity | None = None
     origin_y: Quantity | None = None
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +214,7 @@ class Found:
 
     pictures: tuple[Picture, ...]
     plates: tuple[Plate, ...]
+    notes: tuple[Note, ...]
     reader: str
     format: str
     graphics: bool

@@ -16,6 +16,7 @@ from omero.rtypes import rlong
 
 from omero_devserver.model.schema import entity_of
 from omero_devserver.repository.images import Images
+from omero_devserver.repository.notes import Notes
 from omero_devserver.repository.plates import plate
 
 if TYPE_CHECKING:
@@ -89,12 +90,13 @@ def save(store: Store, who: Caller, found: Found, *, fileset: int, settings: Any
         As `Store.save`.
     """
     dataset, screen = _target(settings.userSpecifiedTarget)
-    images = Images(store, found, settings).built()
+    notes = Notes(found.notes)
+    images = Images(store, found, notes, settings).built()
     for image in images:
         image.fileset = omero.model.FilesetI(rlong(fileset), False)
         if dataset is not None:
             _link(omero.model.DatasetImageLinkI(), dataset, image, image.addDatasetImageLinkToBoth)
-    plates = [plate(_mixed(told, fileset), found, images, settings) for told in found.plates]
+    plates = [plate(_mixed(told, fileset), found, images, notes, settings) for told in found.plates]
     for made in plates if screen is not None else ():
         _link(omero.model.ScreenPlateLinkI(), screen, made, made.addScreenPlateLinkToBoth)
     numbers = list(range(len(images)))

@@ -3,87 +3,21 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import omero.model
-from omero.model.enums import UnitsLength, UnitsTime
-from omero.rtypes import rdouble, rint, rlong, rstring, rtime
+from omero.model.enums import UnitsLength
+from omero.rtypes import rint, rstring
 
 from omero_devserver.formats import colors
+from omero_devserver.repository.values import Values, length, moment, number, paint, text, time, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from omero_devserver.formats.values import Channel, Color, Found, Objective, Picture, Plane, Quantity
+    from omero_devserver.formats.values import Channel, Found, Objective, Picture, Plane
+    from omero_devserver.repository.notes import Notes
     from omero_devserver.store.store import Store
 
 NAME_LENGTH = 255
-
-
-class Values:
-    """Makes values of OMERO's model out of plain ones."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._known: dict[tuple[str, str], int | None] = {}
-
-    def enumeration(self, kind: str, value: str | None, otherwise: str | None = None) -> Any:
-        """Refer to an enumeration's value; to `otherwise` if the database does not have it, and None without that."""
-        for wanted in (value, otherwise):
-            known = self._id(kind, wanted) if wanted is not None else None
-            if known is not None:
-                return getattr(omero.model, kind + "I")(rlong(known), False)
-        return None
-
-    def format(self, value: str) -> Any:
-        """Refer to a format, added if it is new: a real server has one for each reader (ome.services.util.DBEnumCheck)."""
-        if self._id("Format", value) is None:
-            self._known["Format", value] = self._store.insert("Format", c_value=value)
-        return omero.model.FormatI(rlong(self._known["Format", value]), False)
-
-    def _id(self, kind: str, value: str) -> int | None:
-        if (kind, value) not in self._known:
-            self._known[kind, value] = self._store.enumeration(kind, value)
-        return self._known[kind, value]
-
-
-def text(value: str | None) -> Any:
-    """Wrap a text that may be missing."""
-    return None if value is None else rstring(value)
-
-
-def whole(value: int | None) -> Any:
-    """Wrap a whole number that may be missing."""
-    return None if value is None else rint(value)
-
-
-def number(value: float | None) -> Any:
-    """Wrap a number that may be missing."""
-    return None if value is None else rdouble(value)
-
-
-def moment(value: datetime | None) -> Any:
-    """Wrap a time that may be missing."""
-    return None if value is None else rtime(int(value.timestamp() * 1000))
-
-
-def length(value: Quantity | None) -> Any:
-    """Make a length; None if it is missing or its unit is none that OMERO knows."""
-    return _quantity(value, omero.model.LengthI, UnitsLength)
-
-
-def time(value: Quantity | None) -> Any:
-    """Make a span of time; None as with a length."""
-    return _quantity(value, omero.model.TimeI, UnitsTime)
-
-
-def paint(target: Any, color: Color | None) -> None:
-    """Set the four parts of a colour; nothing without one."""
-    if color is not None:
-        target.red, target.green = rint(color.red), rint(color.green)
-        target.blue, target.alpha = rint(color.blue), rint(color.alpha)
 
 
 def name_of_image(found: Found, series: int, settings: Any) -> str:
@@ -102,9 +36,9 @@ def name_of_image(found: Found, series: int, settings: Any) -> str:
 class Images:
     """The images of one fileset, in the order of the series; those with the same instrument share it."""
 
-    def __init__(self, store: Store, found: Found, settings: Any) -> None:
+    def __init__(self, store: Store, found: Found, notes: Notes, settings: Any) -> None:
         self._values = Values(store)
-        self._found, self._settings = found, settings
+        self._found, self._notes, self._settings = found, notes, settings
         self._instruments: dict[int | None, Any] = {}
         self._objectives: dict[tuple[int | None, Objective], Any] = {}
 
@@ -129,6 +63,7 @@ class Images:
         for annotation in self._settings.userSpecifiedAnnotationList or []:
             if annotation is not None:
                 image.linkAnnotation(annotation)
+        self._notes.link(image, picture.notes)
         return image
 
     def _pixels(self, picture: Picture) -> Any:
@@ -192,13 +127,3 @@ def _plane_info(plane: Plane) -> Any:
     made.deltaT, made.exposureTime = time(plane.delta), time(plane.exposure)
     made.positionX, made.positionY, made.positionZ = length(plane.x), length(plane.y), length(plane.height)
     return made
-
-
-def _quantity(value: Quantity | None, kind: Any, units: Any) -> Any:
-    unit = _by_symbol(kind, units).get(value.unit) if value is not None else None
-    return kind(value.value, unit) if value is not None and unit is not None else None
-
-
-@functools.cache
-def _by_symbol(kind: Any, units: Any) -> Mapping[str, Any]:
-    return {kind.lookupSymbol(unit): unit for unit in units._enumerators.values()}

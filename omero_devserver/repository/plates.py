@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import omero.model
 from omero.rtypes import rint, rstring
 
-from omero_devserver.repository.images import length, moment, paint, text, whole
+from omero_devserver.repository.values import length, moment, paint, text, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omero_devserver.formats.values import Acquisition, Field, Found, Plate, Well
+    from omero_devserver.repository.notes import Notes
 
 
-def plate(told: Plate, found: Found, images: Sequence[Any], settings: Any) -> Any:
+def plate(told: Plate, found: Found, images: Sequence[Any], notes: Notes, settings: Any) -> Any:
     """Build a plate; its name is the user's choice, the file's, or that of the file itself (recorded: facts 1)."""
     made = omero.model.PlateI()
     chosen = settings.userSpecifiedName.val if settings.userSpecifiedName is not None else ""
@@ -28,11 +29,15 @@ def plate(told: Plate, found: Found, images: Sequence[Any], settings: Any) -> An
     made.rowNamingConvention, made.columnNamingConvention = text(told.row_convention), text(told.column_convention)
     made.externalIdentifier, made.status = text(told.external_identifier), text(told.status)
     made.wellOriginX, made.wellOriginY = length(told.origin_x), length(told.origin_y)
+    notes.link(made, told.notes)
     runs = [_acquisition(run) for run in told.acquisitions]
-    for run in runs:
+    for run, described in zip(runs, told.acquisitions, strict=True):
         made.addPlateAcquisition(run)
+        notes.link(run, described.notes)
     for well in told.wells:
-        made.addWell(_well(well, images, runs))
+        placed = _well(well, images, runs)
+        made.addWell(placed)
+        notes.link(placed, well.notes)
     return made
 
 

@@ -174,6 +174,24 @@ def test_channels_have_the_names_and_colours_of_their_wavelengths(client: Any, f
     ]
 
 
+def test_annotations_of_the_file_are_linked_and_shared_by_what_names_them(client: Any, folder: Path) -> None:
+    pixels = '<Pixels ID="Pixels:{0}" DimensionOrder="XYCZT" Type="uint8" SizeX="4" SizeY="4" SizeC="1" SizeZ="1" SizeT="1">'
+    image = '<Image ID="Image:{0}">' + pixels + '<TiffData IFD="{0}"/></Pixels><AnnotationRef ID="Annotation:0"/></Image>'
+    note = '<MapAnnotation ID="Annotation:0" Namespace="a/space"><Value><M K="dose">high</M></Value></MapAnnotation>'
+    images = "".join(image.format(number) for number in range(2))
+    schema = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    text = f'<OME xmlns="{schema}">{images}<StructuredAnnotations>{note}</StructuredAnnotations></OME>'
+    path = folder / "noted.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 4, 4), "u1"), description=text, metadata=None, photometric="minisblack")
+    response = InPlace(client, [path], None).run()
+    linked = "select l.child.id, l.child.ns, v.name, v.value from ImageAnnotationLink l, MapAnnotation a join a.mapValue v"
+    found = [
+        rows(client, f"{linked} where a.id = l.child.id and l.parent.id = :id", id=image.id.val) for image in response.objects
+    ]
+    assert [one[0][1:] for one in found] == [["a/space", "dose", "high"]] * 2
+    assert found[0][0][0] == found[1][0][0]
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -87,6 +87,31 @@ def test_an_objective_belongs_to_the_image_that_names_it() -> None:
     assert (with_it.instrument, without.instrument, without.objective) == (0, None, None)
 
 
+def test_annotations_are_read_once_and_belong_to_all_that_name_them() -> None:
+    notes = (
+        '<MapAnnotation ID="A:0" Namespace="ns"><Value><M K="k">v</M><M K="k">w</M></Value></MapAnnotation>'
+        '<LongAnnotation ID="A:1"><Description>d</Description><Value>7</Value></LongAnnotation>'
+        '<XMLAnnotation ID="A:2"><Value><x xmlns=""><y/></x></Value></XMLAnnotation>'
+        '<LongAnnotation ID="A:3"><Value>many</Value></LongAnnotation>'
+        '<BooleanAnnotation ID="A:4"><Value>true</Value></BooleanAnnotation>'
+    )
+    named = "".join(f'<AnnotationRef ID="A:{number}"/>' for number in (1, 0, 3, 9))
+    plate = (
+        '<Plate ID="Plate:0"><Well ID="W" Row="0" Column="0"><AnnotationRef ID="A:4"/></Well><AnnotationRef ID="A:0"/></Plate>'
+    )
+    images = [image(before=named), image(number=1, before='<AnnotationRef ID="A:0"/>')]
+    found = omexml.document(ome(plate, *images, f"<StructuredAnnotations>{notes}</StructuredAnnotations>"))
+    assert [(note.kind, note.value) for note in found.notes] == [
+        ("MapAnnotation", (("k", "v"), ("k", "w"))),
+        ("LongAnnotation", 7),
+        ("XmlAnnotation", "<x><y /></x>"),
+        ("BooleanAnnotation", True),
+    ]
+    assert (found.notes[0].namespace, found.notes[1].description) == ("ns", "d")
+    assert [picture.notes for picture in found.pictures] == [(1, 0), (0,)]
+    assert (found.plates[0].notes, found.plates[0].wells[0].notes) == ((0,), (3,))
+
+
 @pytest.mark.parametrize("text", ["", "<OME>", '<OME><Image ID="I"/></OME>', '<OME><Image><Pixels SizeC="x"/></Image></OME>'])
 def test_what_is_no_ome_xml_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
