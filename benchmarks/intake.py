@@ -251,7 +251,7 @@ def median(measure: Callable[[], float], times: int = 101) -> float:
 # --- surroundings -------------------------------------------------------------------------------------------------------
 
 
-def run(url: str, statement: str, values: Any = None) -> list[tuple[Any, ...]]:  # noqa: ANN401 (whatever the driver binds)
+def run(url: str, statement: str, values: Any = None) -> list[tuple[Any, ...]]:
     """Run a statement in a transaction of its own."""
     bound = values if values is None or isinstance(values, dict) else (values,)
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
