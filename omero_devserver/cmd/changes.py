@@ -50,6 +50,8 @@ def options_of(request: Any) -> list[ChildOption]:
 @answers(omero.cmd.Delete2, steps=_steps(6))
 def delete(work: Work, request: Any) -> Any:
     """Delete objects and what goes with them."""
+    if request.typesToIgnore:
+        return work.not_implemented(request, "typesToIgnore")
     planning = False
     try:
         options = options_of(request)

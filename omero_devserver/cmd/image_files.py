@@ -64,7 +64,7 @@ def image_binaries(work: Work, request: Any) -> Any:
     response.pixelSize = sum(_size(disk.pixel_buffer(one)) for one in pixels[:1])
     response.pixelsPresent = response.pixelSize > 0
     if request.togglePixels and response.pixelsPresent:
-        return failure(request, name="not-implemented", message="not implemented: togglePixels")
+        return work.not_implemented(request, "togglePixels")
     if request.deleteThumbnails and response.thumbnailSize:
         if image.details.permissions.isDisallow(omero.constants.permissions.DELETERESTRICTION):
             return refusal(request, "thumbnail-delete-disallowed", {})

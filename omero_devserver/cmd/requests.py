@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import omero.cmd
 
 # Each of these registers the answers to its requests.
-from omero_devserver.cmd import accounts, basic, changes, image_files, kin  # noqa: F401
+from omero_devserver.cmd import accounts, basic, changes, copies, image_files, kin  # noqa: F401
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.responses import failure
 from omero_devserver.cmd.work import Work, failed, steps_of

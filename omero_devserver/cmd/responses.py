@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import omero.cmd
 
 from omero_devserver.model.schema import UnknownEntityError
-from omero_devserver.store.errors import BadOption, BadTarget, GraphFailed, NoGroupOwned, NoSuchUser, NotInGroup, StoreError
+from omero_devserver.store.errors import (
+    BadOption,
+    BadTarget,
+    GraphFailed,
+    NoGroupOwned,
+    NoSuchUser,
+    NotCopied,
+    NotInGroup,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +66,8 @@ def refused(request: Any, error: StoreError | UnknownEntityError, *, planning: b
     match error:
         case BadTarget():
             name, java = "bad-target", "java.lang.IllegalArgumentException"
+        case NotCopied():
+            name = "not-implemented"
         case NotInGroup():
             name, java = "not-in-group", "java.lang.IllegalArgumentException"
         case NoGroupOwned():

@@ -45,12 +45,14 @@ class Work:
             An ``omero.cmd.ERR`` if it was refused; what it did until then is for the caller to take back.
         """
         kind = _KINDS.get(type(request))
-        if kind is None:
-            where = f"Session.submit({type(request).__name__})"
-            self.server.journal.not_implemented(where)
-            message = f"not implemented by the development server: {where}"
-            return failure(request, name="not-implemented", message=message)
-        return kind.answer(self, request)
+        return self.not_implemented(request) if kind is None else kind.answer(self, request)
+
+    def not_implemented(self, request: Any, *fields: str) -> Any:
+        """Answer a request that this server does not know, or that it does not know with these fields."""
+        where = f"Session.submit({', '.join([type(request).__name__, *fields])})"
+        self.server.journal.not_implemented(where)
+        message = f"not implemented by the development server: {where}"
+        return failure(request, name="not-implemented", message=message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
     ├── GraphFailed    a graph request is refused; clients get it as a response, omero.cmd.GraphException
     ├── BadOption      a child option of a graph request that says nothing, or two things at once
     ├── BadTarget      a graph request names a class that it does not work on
+    ├── NotCopied      a Duplicate comes upon imported files
     ├── NotInGroup     the destination of a Chgrp2 is a group that the caller is not in
     ├── NoGroupOwned   a Chown2 by somebody who owns no group
     ├── NoSuchUser     a name or id that is no Experimenter
@@ -39,6 +40,14 @@ class BadTarget(StoreError):
     def __init__(self, *, kind: str) -> None:
         super().__init__(f"cannot target {kind}")
         self.kind = kind
+
+
+class NotCopied(StoreError):
+    """Imported files cannot be duplicated here."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(f"not implemented by the development server: to duplicate imported files, as {path}")
+        self.path = path
 
 
 class NotInGroup(StoreError):

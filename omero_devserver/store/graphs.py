@@ -13,7 +13,9 @@ from omero_devserver.store.access import Access
 from omero_devserver.store.caller import ALL_GROUPS
 from omero_devserver.store.chmod import Chmod
 from omero_devserver.store.delete import Delete
+from omero_devserver.store.duplicate import Duplicate
 from omero_devserver.store.errors import BadTarget
+from omero_devserver.store.events import new_event
 from omero_devserver.store.gather import by_class
 from omero_devserver.store.graphrules import TARGETS, may_be_target
 from omero_devserver.store.kinship import Kinship
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from omero_devserver.store.caller import Caller
     from omero_devserver.store.delete import Deletion
+    from omero_devserver.store.duplicate import Duplicated, Kept
     from omero_devserver.store.gather import Gathering
     from omero_devserver.store.graphrules import ChildOption
     from omero_devserver.store.kinship import Family
@@ -72,6 +75,13 @@ class Graphs:
         """Give rows and what belongs to them to a user; also raises NoGroupOwned and NoSuchUser."""
         check_targets(Change.GIVE, targets)
         return Give(self._rows, self._access(caller), options, user).run(targets, dry_run=dry_run)
+
+    def duplicate(self, caller: Caller, targets: Targets, *, kept: Kept, dry_run: bool = False) -> Duplicated:
+        """Copy objects and all below them; also raises NotCopied. Files of copied rows are the caller's to copy."""
+        check_targets("Duplicate", targets)
+        with self._rows.transaction():
+            event = None if dry_run else new_event(self._rows, caller, caller.member_of[0])
+            return Duplicate(self._rows, self._access(caller), kept).run(targets, event=event, dry_run=dry_run)
 
     def set_permissions(self, caller: Caller, groups: Sequence[int], *, permissions: int, dry_run: bool = False) -> Transferred:
         """Change what members of groups may do to each other's data.

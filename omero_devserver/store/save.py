@@ -8,12 +8,12 @@ followed, so that graphs may have cycles. Texts and order of the refusals are th
 from __future__ import annotations
 
 import sqlite3
-import time
 from typing import TYPE_CHECKING, Any
 
 from omero_devserver.model.schema import ENTITIES, Entity, Field, Kind, entity_of
 from omero_devserver.model.tables import UNIQUE, table
 from omero_devserver.store import refusals
+from omero_devserver.store.events import new_event
 from omero_devserver.store.graph import Graph
 from omero_devserver.store.linking import Linking
 from omero_devserver.store.people import USER_GROUP
@@ -312,15 +312,9 @@ class Save:
     def _current_event(self, group: int | None) -> int:
         if self._event is None:
             caller = self._caller
-            found = self._rows.rows("SELECT id FROM t_EventType WHERE c_value = ?", caller.event_type)
-            self._event = self._rows.insert(
-                "Event",
-                r_experimenter=caller.user,
-                r_experimenterGroup=group if group is not None else (caller.group if caller.group >= 0 else USER_GROUP),
-                r_type=found[0][0] if found else None,
-                r_session=caller.session,
-                c_time=int(time.time() * 1000),
-            )
+            if group is None:
+                group = caller.group if caller.group >= 0 else USER_GROUP
+            self._event = new_event(self._rows, caller, group)
         return self._event
 
     # What is given back

@@ -14,7 +14,7 @@ import pytest
 from omero.cmd import Delete2, DoAll, SkipHead, Timing
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, new_dataset
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, new_dataset, rows
 from tests.fixtures.omero_requests import counts, deleted, exists, link, named, new_image, refusal, save, submit
 from tests.fixtures.waiting import wait_until
 
@@ -152,3 +152,44 @@ def test_times_of_a_session_are_changed_and_users_make_none_endless(client: Any)
 def test_a_forgotten_password_is_refused_by_name(client: Any, user: User) -> None:
     assert submit(client, omero.cmd.ResetPasswordRequest(omename="nosuch", email="a@b.c")).name == "unknown-user"
     assert submit(client, omero.cmd.ResetPasswordRequest(omename=user.name, email="a@b.c")).name == "unknown-email"
+
+
+def test_objects_are_copied_with_all_below_them(client: Any) -> None:
+    dataset = named(m.DatasetI, "original")
+    dataset.linkImage(new_image(client))
+    annotation = m.MapAnnotationI()
+    annotation.setMapValue([m.NamedValue("key", "value")])
+    dataset.linkAnnotation(annotation)
+    original = save(client, dataset).id.val
+    request = omero.cmd.Duplicate(targetObjects={"Dataset": [original]})
+    expected = dict.fromkeys(
+        (
+            *("Dataset", "DatasetImageLink", "Image", "Pixels", "Channel", "LogicalChannel"),
+            *("DatasetAnnotationLink", "MapAnnotation"),
+        ),
+        1,
+    )
+    request.dryRun = True
+    assert counts(submit(client, request).duplicates) == expected
+    request.dryRun = False
+    made = submit(client, request).duplicates
+    assert counts(made) == expected
+    copy = made["ome.model.containers.Dataset"][0]
+    assert copy != original
+    hql = "select l.child.id, p.sizeX from DatasetImageLink l join l.child.pixels p where l.parent.id = :id"
+    assert rows(client, hql, id=copy) == [[made["ome.model.core.Image"][0], 4]]
+    pairs = client.sf.getQueryService().get("MapAnnotation", made["ome.model.annotations.MapAnnotation"][0]).getMapValue()
+    assert [(pair.name, pair.value) for pair in pairs] == [("key", "value")]
+
+
+def test_copies_leave_out_or_share_what_they_are_told_to(client: Any) -> None:
+    saved = save(client, link(m.DatasetAnnotationLinkI, named(m.DatasetI), m.TagAnnotationI()))
+    request = omero.cmd.Duplicate(targetObjects={"Dataset": [saved.parent.id.val]}, typesToReference=["Annotation"])
+    made = submit(client, request).duplicates
+    assert counts(made) == {"Dataset": 1, "DatasetAnnotationLink": 1}
+    hql = "select l.child.id from DatasetAnnotationLink l where l.parent.id = :id"
+    assert rows(client, hql, id=made["ome.model.containers.Dataset"][0]) == [[saved.child.id.val]]
+    request = omero.cmd.Duplicate(targetObjects={"Dataset": [saved.parent.id.val]}, typesToIgnore=["DatasetAnnotationLink"])
+    assert counts(submit(client, request).duplicates) == {"Dataset": 1}
+    text = refusal(submit(client, omero.cmd.Duplicate(targetObjects={"Dataset": [999999999]})))
+    assert text == "cannot read ome.model.containers.Dataset[999999999]"
