@@ -31,7 +31,7 @@ def test_an_empty_database_has_the_rows_of_every_omero(store: Store) -> None:
     assert [people.group_name(i) for i in (0, 1, 2)] == ["system", "user", "guest"]
     assert str(m.PermissionsI(people.permissions(1))) == "rwr-r-"
     algorithms = [row[0] for row in store.rows("SELECT c_value FROM t_ChecksumAlgorithm ORDER BY id")]
-    assert algorithms == ["SHA1-160", "MD5-128", "Murmur3-128", "Murmur3-32", "CRC-32", "Adler-32", "File-Size-64"]
+    assert algorithms == ["Adler-32", "CRC-32", "MD5-128", "Murmur3-32", "Murmur3-128", "SHA1-160", "File-Size-64"]
     empty = [e.name for e in ENTITIES.values() if e.enumeration and not store.rows(f"SELECT 1 FROM t_{e.root} LIMIT 1")]
     assert empty == []
     assert store.enumeration("PixelsType", "uint16")
