@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import Any
 
 import Ice
 import omero
-import omero.processor
 import pytest
 from omero.rtypes import rint
 
 from omero_devserver.scripts import processors
-from omero_devserver.scripts.processor import attach, detach, prepared
 from omero_devserver.scripts.processors import Processors
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
 from tests.fixtures.omero_client import PASSWORD, make_user
@@ -37,10 +34,11 @@ def without_processors(server_template: Path, tmp_path: Path) -> Iterator[Server
 
 
 @contextmanager
-def by_hand(server: OmeroServer, *, password: str = ROOT_PASSWORD) -> Iterator[subprocess.Popen[str]]:
+def by_hand(server: OmeroServer, *, user: str = "root", password: str = ROOT_PASSWORD) -> Iterator[subprocess.Popen[str]]:
     """The program, as an administrator starts it on some host."""
+    command = [sys.executable, "-m", "omero_devserver.scripts.processor", "--host", server.host]
     process = subprocess.Popen(
-        [sys.executable, "-m", "omero_devserver.scripts.processor", "--host", server.host, "--port", str(server.ssl_port)],
+        [*command, "--port", str(server.ssl_port), "--user", user],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -141,40 +139,58 @@ def test_a_processor_that_loses_its_server_ends(server_template: Path, tmp_path:
         assert process.wait(20) == os.EX_UNAVAILABLE
 
 
-@contextmanager
-def attached(client: Any, home: Path) -> Iterator[Any]:
-    with prepared(home) as folder:
-        processor = attach(client, folder, "here", threading.Event())
-        try:
-            yield processor
-        finally:
-            detach(processor)
+#: A processor as the program is one, which looks after its scripts when it is told to, and not once a minute.
+LOOKING_AFTER = """
+import sys, threading
+import omero.clients
+from pathlib import Path
+from omero_devserver.scripts.processor import attach, detach, prepared
+port, home = sys.argv[1:]
+client = omero.client("127.0.0.1", int(port))
+client.createSession("root", "omero")
+with prepared(Path(home)) as folder:
+    processor = attach(client, folder, "test", threading.Event())
+    print("attached", flush=True)
+    sys.stdin.readline()
+    lost = processor.resources.checkAll(processor.resources.copyStuff())
+    print("lost", [one.pid for one, *_ in lost if one.isRunning()], flush=True)
+    sys.stdin.readline()
+    detach(processor)
+client.closeSession()
+"""
 
 
 def test_a_processor_looks_after_a_script_without_ending_it(
     without_processors: OmeroServer, tmp_path: Path, listener: Listener
 ) -> None:
     script = upload(without_processors, OBEDIENT)
-    with without_processors.client() as mine, without_processors.client() as client, attached(mine, tmp_path / "home") as here:
+    command = [sys.executable, "-c", LOOKING_AFTER, str(without_processors.ssl_port), str(tmp_path / "home")]
+    with (
+        without_processors.client() as client,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as program,
+    ):
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == "attached\n"
         process, line = begin(client, script, listener)
-        lost = here.resources.checkAll(here.resources.copyStuff())  # what it does once a minute
-        assert [one for one, *_ in lost if one.isRunning()] == []
+        program.stdin.write("look\n")
+        assert program.stdout.readline() == "lost []\n"
         assert line.ask("end")[0] == "root"
         assert exit_status(process) == 0
 
 
-def test_a_users_processor_runs_nothing_for_others(without_processors: OmeroServer, tmp_path: Path) -> None:
+def test_a_users_processor_runs_nothing_for_others(without_processors: OmeroServer) -> None:
     script = upload(without_processors, SILENT)
     one, other = make_user(without_processors), make_user(without_processors)
     with (
         without_processors.client(one.name, PASSWORD) as mine,
-        without_processors.client(one.name, PASSWORD) as again,
         without_processors.client(other.name, PASSWORD) as client,
-        attached(mine, tmp_path / "home"),
+        by_hand(without_processors, user=one.name, password=PASSWORD) as process,
     ):
+        ready(process)
         with pytest.raises(omero.NoProcessorAvailable):
             client.sf.getScriptService().runScript(script, {}, None)
-        assert parent(again, script) == os.getpid()
+        assert parent(mine, script) == process.pid
 
 
 def test_the_servers_own_processor_is_started_again(server_here: OmeroServer, listener: Listener) -> None:
@@ -190,13 +206,16 @@ def test_the_servers_own_processor_is_started_again(server_here: OmeroServer, li
 
 
 def test_a_script_whose_time_is_over_is_ended(server_template: Path, tmp_path: Path, listener: Listener) -> None:
-    options = {"script_seconds": 2, "session_sync_seconds": 0.2}
+    options = {"script_seconds": 100, "session_sync_seconds": 0.1}
     with running_here(tmp_path / "omero", template=server_template, **options) as server:
         script = upload(server, OBEDIENT)
         with server.client() as client:
-            assert client.sf.getConfigService().getConfigValue("omero.scripts.timeout") == "2000"
+            assert client.sf.getConfigService().getConfigValue("omero.scripts.timeout") == "100000"
             process, line = begin(client, script, listener)
             assert line.ask()[0] == "root"
+            [session] = [one for one in server.server.sessions.all() if one.event_type == "Processing"]
+            assert (session.time_to_live, session.time_to_idle) == (100_000, 0)
+            session.time_to_live = 1
             assert line.ended()
             assert exit_status(process) == -signal.SIGTERM
 
