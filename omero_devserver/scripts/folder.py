@@ -20,6 +20,7 @@ from omero.rtypes import rlong, rstring
 
 from omero_devserver.scripts.kinds import MIMETYPES, PROGRAMS, of_name
 from omero_devserver.store.caller import SERVER
+from omero_devserver.store.repositories import SCRIPTS
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPOSITORY = "ScriptRepo"  # in the column `repo` of official scripts
 HASHER = "SHA1-160"
 PACKAGE = "omero-scripts"  # the scripts that come with OMERO.server
 USER_GROUP = 1  # what belongs to everybody
@@ -135,7 +135,7 @@ class ScriptFolder:
 
     def _rows(self) -> list[Any]:
         columns = "id, c_path, c_name, c_hash, c_mimetype"
-        return self._store.rows(f"SELECT {columns} FROM t_OriginalFile WHERE c_repo = ?", REPOSITORY)
+        return self._store.rows(f"SELECT {columns} FROM t_OriginalFile WHERE c_repo = ?", SCRIPTS)
 
     def _row(self, path: str) -> Any:
         full = f"/{self.place(path).relative_to(self.root)}"
@@ -143,7 +143,7 @@ class ScriptFolder:
 
     def _add(self, path: str, content: bytes) -> int:
         file = new_file(path, content)
-        file.repo = rstring(REPOSITORY)
+        file.repo = rstring(SCRIPTS)
         file.hasher = omero.model.ChecksumAlgorithmI(rlong(self._store.enumeration("ChecksumAlgorithm", HASHER)), False)
         return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)
 
@@ -152,13 +152,13 @@ class ScriptFolder:
 
     def _describe(self) -> int:
         """Have the row that describes the folder among the repositories."""
-        found = self._store.rows("SELECT id FROM t_OriginalFile WHERE c_hash = ? AND c_mimetype = 'Repository'", REPOSITORY)
+        found = self._store.rows("SELECT id FROM t_OriginalFile WHERE c_hash = ? AND c_mimetype = 'Repository'", SCRIPTS)
         if found:
             self._store.update("OriginalFile", found[0]["id"], c_path=f"{self.root.parent}/")
             return int(found[0]["id"])
         file = omero.model.OriginalFileI()
         file.name, file.path = rstring(self.root.name), rstring(f"{self.root.parent}/")
-        file.mimetype, file.hash = rstring("Repository"), rstring(REPOSITORY)
+        file.mimetype, file.hash = rstring("Repository"), rstring(SCRIPTS)
         return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)
 
 
