@@ -9,7 +9,7 @@ import omero.model as m
 import pytest
 from omero.rtypes import rint, rstring
 
-from omero_devserver.model.schema import UnknownEntityError
+from omero_devserver.model.schema import ENTITIES, UnknownEntityError
 from omero_devserver.store.errors import GraphFailed
 from omero_devserver.store.graphrules import ChildOption
 
@@ -254,3 +254,121 @@ def test_two_deletes_in_one_transaction_are_undone_together(lab: Lab, alice: Cal
 def test_a_delete_works_from_another_group(lab: Lab, alice: Caller) -> None:
     elsewhere = lab.dataset(lab.caller("alice", "grw"))
     assert counts(lab.store.delete(alice, {"Dataset": [elsewhere.id.val]})) == {"containers.Dataset": 1}
+
+
+def microscope() -> Any:
+    """An instrument with one of each device, and a filter set of its own filters."""
+    instrument = m.InstrumentI()
+    instrument.microscope = m.MicroscopeI()
+    instrument.microscope.type = enumeration(m.MicroscopeTypeI, "Upright")
+    detector, objective, dichroic, laser, pump = m.DetectorI(), m.ObjectiveI(), m.DichroicI(), m.LaserI(), m.LaserI()
+    detector.type = enumeration(m.DetectorTypeI, "CCD")
+    objective.immersion, objective.correction = enumeration(m.ImmersionI, "Oil"), enumeration(m.CorrectionI, "UV")
+    for light in (laser, pump):
+        light.type, light.laserMedium = enumeration(m.LaserTypeI, "Gas"), enumeration(m.LaserMediumI, "Ar")
+    laser.pump = pump
+    filters = m.FilterI(), m.FilterI()
+    for one in filters:
+        one.transmittanceRange = m.TransmittanceRangeI()
+    filter_set = m.FilterSetI()
+    filter_set.dichroic = dichroic
+    filter_set.linkEmissionFilter(filters[0])
+    instrument.addDetector(detector)
+    instrument.addObjective(objective)
+    instrument.addDichroic(dichroic)
+    instrument.addLightSource(laser)
+    instrument.addLightSource(pump)
+    instrument.addFilterSet(filter_set)
+    for one in filters:
+        instrument.addFilter(one)
+    return instrument
+
+
+def enumeration(kind: Any, value: str) -> Any:
+    found = kind()
+    found.value = rstring(value)
+    return found
+
+
+def with_settings(image: Any, instrument: Any) -> Any:
+    """An image that tells how it was taken, its channel through a light path of one filter."""
+    image.instrument, image.imagingEnvironment, image.stageLabel = instrument, m.ImagingEnvironmentI(), m.StageLabelI()
+    image.stageLabel.name = rstring("place")
+    image.objectiveSettings = m.ObjectiveSettingsI()
+    image.objectiveSettings.objective = instrument.copyObjective()[0]
+    channel = image.getPrimaryPixels().copyChannels()[0].logicalChannel
+    channel.detectorSettings, channel.lightSourceSettings = m.DetectorSettingsI(), m.LightSettingsI()
+    channel.detectorSettings.detector = instrument.copyDetector()[0]
+    channel.lightSourceSettings.lightSource = instrument.copyLightSource()[0]
+    channel.lightPath = m.LightPathI()
+    channel.lightPath.linkEmissionFilter(instrument.copyFilter()[0])
+    return image
+
+
+DEVICES = {
+    **dict.fromkeys(("Instrument", "Microscope", "Detector", "Objective", "Dichroic", "FilterSet"), 1),
+    **dict.fromkeys(("Filter", "TransmittanceRange", "Laser"), 2),
+    "FilterSetEmissionFilterLink": 1,
+}
+SETTINGS = dict.fromkeys(
+    ("ObjectiveSettings", "DetectorSettings", "LightSettings", "LightPath", "LightPathEmissionFilterLink"), 1
+)
+
+
+def test_an_instrument_goes_with_the_last_image_that_was_taken_with_it(lab: Lab, alice: Caller, image: Any) -> None:
+    instrument = microscope()
+    first, second = lab.store.save(alice, [with_settings(image("a"), instrument), with_settings(image("b"), instrument)])
+    own = {"Image": 1, "Pixels": 1, "Channel": 1, "LogicalChannel": 1, "ImagingEnvironment": 1, "StageLabel": 1}
+
+    def gone(target: Any) -> dict[str, int]:
+        return {name.rpartition(".")[2]: n for name, n in counts(lab.store.delete(alice, {"Image": [target.id.val]})).items()}
+
+    assert gone(first) == own
+    assert lab.count("Instrument") == 1
+    assert gone(second) == {**own, **DEVICES, **dict.fromkeys(SETTINGS, 2)}
+    tables = {ENTITIES[name].root for name in (*own, *DEVICES, *SETTINGS)}
+    assert {name: lab.count(name) for name in tables} == dict.fromkeys(tables, 0)
+
+
+def test_a_tag_set_takes_its_tags_along_and_leaves_those_of_others(lab: Lab) -> None:
+    alice, bob = lab.caller("alice", "grw"), lab.caller("bob", "grw")
+    theirs = lab.save(bob, m.TagAnnotationI())
+    group = m.TagAnnotationI()
+    group.linkAnnotation(m.TagAnnotationI())
+    group.linkAnnotation(m.TagAnnotationI(theirs.id.val, False))
+    saved = lab.save(alice, group)
+    found = counts(lab.store.delete(alice, {"TagAnnotation": [saved.id.val]}))
+    assert found == {"annotations.TagAnnotation": 2, "annotations.AnnotationAnnotationLink": 2}
+    assert lab.store.rows("SELECT id FROM t_Annotation")[0][0] == theirs.id.val
+
+
+def test_a_tag_is_not_taken_off_what_is_not_mine_to_delete(lab: Lab) -> None:
+    alice, bob = lab.caller("alice", "gra"), lab.caller("bob", "gra")
+    dataset = lab.dataset(alice)
+    linked = m.DatasetAnnotationLinkI()
+    linked.parent, linked.child = m.DatasetI(dataset.id.val, False), m.TagAnnotationI()
+    tag = lab.save(bob, linked).child
+    text = rf"may not delete TagAnnotation\[{tag.id.val}\] while Dataset\[{dataset.id.val}\] remains"
+    with pytest.raises(GraphFailed, match=text):
+        lab.store.delete(bob, {"Annotation": [tag.id.val]})
+
+
+def test_a_file_in_a_fileset_does_not_go_alone(lab: Lab, alice: Caller) -> None:
+    lab.imported(alice)
+    with pytest.raises(GraphFailed, match=r"may not delete OriginalFile\[1\] while FilesetEntry\[1\] remains"):
+        lab.store.delete(alice, {"OriginalFile": [1]})
+
+
+def test_regions_go_with_their_image_and_folders_with_what_is_in_them(lab: Lab, alice: Caller, image: Any) -> None:
+    saved = image()
+    roi = m.RoiI()
+    roi.addShape(m.PointI())
+    saved.addRoi(roi)
+    folder, inner = m.FolderI(), m.FolderI()
+    folder.name, inner.name = rstring("outer"), rstring("inner")
+    folder.addChildFolders(inner)
+    inner.linkImage(saved)
+    row_id = lab.save(alice, folder).id.val
+    found = counts(lab.store.delete(alice, {"Folder": [row_id]}))
+    expected = {"containers.Folder": 2, "containers.FolderImageLink": 1, "core.Image": 1, "roi.Roi": 1, "roi.Point": 1}
+    assert expected.items() <= found.items()
