@@ -135,7 +135,7 @@ class PixelSet:
         ------
         omero.InternalException
             The planes were imported.
-        omero.ApiUsageException
+        omero.ResourceError
             The part has another size.
         omero.SecurityViolation
             The caller who opened the pixel set may not change it.
@@ -153,7 +153,7 @@ class PixelSet:
                 self._buffer = self._mapped("w+")
             part = self._buffer[at]
             if len(content) != part.nbytes:
-                raise fault(omero.ApiUsageException, f"{len(content)} bytes were sent where {part.nbytes} are wanted.")
+                raise fault(omero.ResourceError, f"{len(content)} bytes were sent where {part.nbytes} are wanted.")
             part[...] = np.frombuffer(content, part.dtype).reshape(part.shape)
 
     def flush(self) -> None:

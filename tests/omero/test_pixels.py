@@ -169,7 +169,7 @@ def test_a_plane_of_the_wrong_size_is_refused(client: Any) -> None:
     pixels_id = image_by_hand(client)
     with service(client, "RawPixelsStore") as store:
         store.setPixelsId(pixels_id, False)
-        with pytest.raises(omero.ServerError):
+        with pytest.raises(omero.ResourceError):
             store.setPlane(bytes(5000), 0, 0, 0)
 
 

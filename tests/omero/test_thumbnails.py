@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,35 @@ def test_a_colleague_sees_the_owners_thumbnail_and_a_stranger_none(devserver: Om
         pytest.raises(omero.ResourceError),
     ):
         store.setPixelsId(shown)
+
+
+def test_a_colleague_with_settings_of_his_own_has_a_thumbnail_of_his_own(colleague: Any, shown: int) -> None:
+    with engine(colleague, shown) as rendering:
+        rendering.setRGBA(0, 0, 0, 255, 255)
+        own = rendering.saveAsNewSettings()
+    with service(colleague, "ThumbnailStore") as store:
+        store.setPixelsId(shown)
+        assert store.getRenderingDefId() == own
+        red, _, blue = opened(store.getThumbnailByLongestSide(rint(96))).split()
+        assert blue.getextrema()[1] > red.getextrema()[1] + 100
+
+
+def test_in_a_read_only_group_others_see_thumbnails_and_keep_none(devserver: OmeroServer, stack: Path) -> None:
+    group = f"read-{uuid.uuid4().hex[:8]}"
+    devserver.add_group(group, "rwr---")
+    owner, reader = f"owner-{group}", f"reader-{group}"
+    for name in (owner, reader):
+        devserver.add_user(name, PASSWORD, [group])
+    with devserver.client(owner, PASSWORD) as client:
+        pixels_id = InPlace(client, [stack], None).run().pixels[0].id.val
+        with devserver.client(reader, PASSWORD) as other, service(other, "ThumbnailStore") as store:
+            assert store.setPixelsId(pixels_id) is False
+            with pytest.raises(omero.ResourceError):
+                store.getThumbnailByLongestSide(rint(96))
+            with pytest.raises(omero.ApiUsageException):
+                store.resetDefaults()
+            with engine(client, pixels_id):
+                pass
+            assert store.setPixelsId(pixels_id) is True
+            assert opened(store.getThumbnailByLongestSide(rint(96))).size == (96, 48)
+        assert rows(client, KEPT, id=pixels_id) == []
