@@ -49,8 +49,8 @@ class Tree:
         return call.server.store.get(SERVER, "OriginalFile", [self._row_of_root])[0]
 
     def fileExists(self, call: Call, path: str) -> bool:
-        """Tell whether a path is registered."""
-        return self._row(call, self._checked(call, path)) is not None
+        """Tell whether a path is registered; raises SecurityViolation for one that the caller may not read."""
+        return self._readable_row(call, self._checked(call, path)) is not None
 
     def mimetype(self, call: Call, path: str) -> str:
         """Tell the kind of a file by its name."""
@@ -66,10 +66,8 @@ class Tree:
     def listFiles(self, call: Call, path: str) -> Any:
         """List the file rows in a folder that the caller may read."""
         parts = self._existing(call, path)
-        row = self._row(call, parts)
-        if row is None:
+        if self._readable_row(call, parts) is None:
             raise fault(omero.SecurityViolation, f"No such parent dir: {_named(parts)}")
-        call.server.store.get(call.user, "OriginalFile", [row])  # refuses a folder that the caller may not read
         ids = [one["id"] for one in self._rows_in(call, parts)]
         if not ids:
             return []
@@ -87,7 +85,7 @@ class Tree:
         if mode != "r":
             raise call.server.journal.not_implemented("Repository.file for writing")
         parts = self._checked(call, path)
-        row = self._row(call, parts)
+        row = self._readable_row(call, parts)
         if row is None:
             raise self._unregistered(parts)
         return self._opened(call, row, parts, writable=False)
@@ -136,6 +134,12 @@ class Tree:
                 below |= self._described(call, (*parts, one["c_name"]))
             values["files"] = rmap(below)
         return {file.name.val: rmap(values)}
+
+    def _readable_row(self, call: Call, parts: Parts) -> int | None:
+        row = self._row(call, parts)
+        if row is not None and parts:
+            call.server.store.get(call.user, "OriginalFile", [row])  # raises if the caller may not
+        return row
 
     def _row(self, call: Call, parts: Parts) -> int | None:
         if not parts:

@@ -125,7 +125,7 @@ def assert_all_but_images(client: Any, job: InPlace) -> None:
         (lambda: ProjectI(1, False), "Unable to handle target: omero.model.Project"),
         (lambda: ImageI(1, False), "Unable to handle target: omero.model.Image"),
         (lambda: PlateI(1, False), "Unable to handle target: omero.model.Plate"),
-        (lambda: DatasetI(), 'Cannot invoke "omero.RLong.getValue()" because the return value of'),
+        (DatasetI, 'Cannot invoke "omero.RLong.getValue()" because the return value of'),
     ],
 )
 def test_a_target_of_another_kind(client: Any, one: Path, target: Any, message: str) -> None:
