@@ -49,7 +49,6 @@ class ManagedRepository(Tree):
         Raises what `registration.register` raises.
         """
         self._need_session(call)
-        call.server.store.check_writable()  # before anything is on the disk
         try:
             _ = call.caller
         except omero.SecurityViolation as error:  # untranslated, as a real server sends it (recorded: facts 1)

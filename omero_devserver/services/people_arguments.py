@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import unwrap
 
+from omero_devserver.model.schema import find_class
 from omero_devserver.store.errors import NameTaken, NoSuchGroup, NoSuchUser, StillReferred
 from omero_devserver.store.people import Person
+from omero_devserver.store.refusals import not_inserted
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -75,14 +77,11 @@ def known_privileges(call: Call, privileges: Iterable[Any]) -> frozenset[str]:
 @contextmanager
 def as_omero(kind: str) -> Iterator[None]:
     """Turn errors of the store about a row of `kind` (``Experimenter`` or ``ExperimenterGroup``) into ValidationExceptions."""
-    inserting = f"could not insert: [ome.model.meta.{kind}]"
     column = "omename" if kind == "Experimenter" else "name"
     try:
         yield
     except NameTaken as error:
-        constraint = f"constraint [{kind.lower()}_{column}_key]"
-        nested = f"nested exception is org.hibernate.exception.ConstraintViolationException: {inserting}"
-        raise fault(omero.ValidationException, f"{inserting}; {constraint}; {nested}") from error
+        raise not_inserted(find_class(kind), constraint=f"{kind.lower()}_{column}_key") from error
     except StillReferred as error:
         text = f"could not delete: [ome.model.meta.{error.entity}#{error.row_id}]"
         nested = f"nested exception is org.hibernate.exception.ConstraintViolationException: {text}"

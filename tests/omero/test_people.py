@@ -54,7 +54,9 @@ def test_a_user_is_made_with_all_that_is_said_and_cannot_log_in_without_a_passwo
         assert not logs_in(devserver, name, " ")
         service.changeUserPassword(name, rstring("now"))
         assert logs_in(devserver, name, "now")
-        service.changeUserPassword(name, None)
+        for nothing in (None, rstring(" ")):
+            service.changeUserPassword(name, nothing)
+            assert not logs_in(devserver, name, " ")
         assert not logs_in(devserver, name, "now")
 
 
