@@ -70,6 +70,7 @@ class PixelSet:
         self.dtype = dtype_of(self.type)
         self._lock = threading.RLock()
         self._held = ExitStack()
+        self._closed = False
         self._files = files  # of the fileset, opened by somebody who closes them
         self._planes: Planes | None = None
         self._buffer: Any = None
@@ -117,6 +118,7 @@ class PixelSet:
         """Read a rectangle inside of a plane, shape (height, width); raises as `plane`."""
         self.check(z, c, t)
         with self._lock:
+            self._not_closed()
             if self.imported:
                 return self._read(self._source(), (z, c, t), (x, y, width, height), level)
             if self._written() is None:
@@ -148,6 +150,7 @@ class PixelSet:
         if not self.pixels.details.permissions.canEdit():
             raise fault(omero.SecurityViolation, f"Updating ome.model.core.Pixels:Id_{self.pixels.id.val} not allowed.")
         with self._lock:
+            self._not_closed()
             if self._written() is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._buffer = self._mapped("w+")
@@ -174,10 +177,17 @@ class PixelSet:
         """Give the files back; a closed set is not used again."""
         with self._lock:
             self.flush()
+            self._closed = True
             self._planes = self._buffer = None
             self._held.close()
 
+    def _not_closed(self) -> None:
+        # Another call of the same client may have closed the service while this one was reading.
+        if self._closed:
+            raise fault(omero.ResourceError, f"The planes of pixels {self.pixels.id.val} have been closed.")
+
     def _source(self) -> Planes:
+        self._not_closed()
         if self._planes is None:
             series = self.pixels.image.series.val if self.pixels.image.series is not None else 0
             try:

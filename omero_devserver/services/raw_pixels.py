@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from omero_devserver.wire.servant import Call
 
-DEFAULT_BINS = 256
+DEFAULT_BINS, MOST_BINS = 256, 65_536
 
 
 class RawPixels(Resolutions):
@@ -151,6 +151,8 @@ class RawPixels(Resolutions):
         level = next((at for at, size in enumerate(planes.levels) if max(size) <= LARGEST_SIDE), None)
         if level is None:
             raise fault(omero.ApiUsageException, "All resolution levels larger than max plane size")
+        if bins > MOST_BINS:
+            raise fault(omero.ApiUsageException, f"{bins} bins are more than {MOST_BINS}.")
         z, t = (max(plane.z, 0), max(plane.t, 0)) if plane is not None else (0, 0)
         counted = {}
         for c in channels:

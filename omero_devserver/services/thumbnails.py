@@ -18,7 +18,7 @@ from omero.rtypes import rint, rstring
 
 from omero_devserver.rendering import picture
 from omero_devserver.services import rendering_defs
-from omero_devserver.services.pixel_sets import PixelSet, describe
+from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, describe
 from omero_devserver.services.rendered import Section, render
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
@@ -381,6 +381,8 @@ def _size(width: Any, height: Any) -> Size:
     for name, side in zip(("sizeX", "sizeY"), sides, strict=True):
         if side < 0:
             raise fault(omero.ApiUsageException, f"{name} is negative")
+        if side > LARGEST_SIDE:
+            raise fault(omero.ApiUsageException, f"{name} is greater than {LARGEST_SIDE}")
     return max(1, sides[0]), max(1, sides[1])
 
 

@@ -3,26 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import omero
 import pytest
-from omero.rtypes import rint
+from omero.rtypes import rbool, rint
 
+from omero_devserver.services.pixel_sets import PixelSet, describe
+from omero_devserver.store.caller import SERVER
 from omero_devserver.testing import running
-from tests.fixtures.omero_client import delete
-from tests.fixtures.omero_pixels import image_by_hand, service
+from omero_devserver.wire.server import Server
+from tests.fixtures.omero_client import InPlace, delete
+from tests.fixtures.omero_pixels import engine, image_by_hand, service
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[Any]:
-    with running(tmp_path / "data") as server:
-        client = omero.client("127.0.0.1", server.ssl_port)
-        client.createSession("root", "omero")
-        yield client
-        client.closeSession()
+def server(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path / "data", step_seconds=0) as server:
+        yield server
+
+
+@pytest.fixture
+def root(server: Server) -> Iterator[Any]:
+    client = omero.client("127.0.0.1", server.ssl_port)
+    client.createSession("root", "omero")
+    yield client
+    client.closeSession()
 
 
 def test_planes_and_thumbnails_go_with_their_image(root: Any, tmp_path: Path) -> None:
@@ -44,3 +52,49 @@ def test_looking_at_an_image_without_planes_makes_no_file(root: Any, tmp_path: P
         store.setPixelsId(image_by_hand(root), False)
         assert store.getPlane(0, 0, 0) == bytes(1024)
     assert not (tmp_path / "data" / "Pixels").exists()
+
+
+def test_planes_that_were_closed_are_not_opened_again(server: Server, root: Any, stack: Path) -> None:
+    imported = InPlace(root, [stack], None).run().pixels[0].id.val
+    for pixels in (imported, image_by_hand(root)):
+        planes = PixelSet(server, describe(server.store, SERVER, pixels))
+        assert planes.plane(0, 0, 0).shape == (16, 32)
+        planes.close()
+        with pytest.raises(omero.ResourceError):
+            planes.plane(0, 0, 0)
+
+
+def test_a_file_that_is_gone_is_named_and_one_that_is_kept_needs_none(root: Any, stack: Path) -> None:
+    imported = InPlace(root, [stack], None, doThumbnails=rbool(True)).run().pixels[0].id.val
+    stack.unlink()
+    with service(root, "RawPixelsStore") as store, pytest.raises(omero.ResourceError, match=r"stack\.ome\.tif"):
+        store.setPixelsId(imported, False)
+    with service(root, "RenderingEngine") as rendering:
+        rendering.lookupPixels(imported)
+        assert rendering.lookupRenderingDef(imported)
+        with pytest.raises(omero.ResourceError, match=r"stack\.ome\.tif"):
+            rendering.load()
+    with service(root, "ThumbnailStore") as store:
+        assert store.getThumbnailByLongestSideSet(rint(96), [imported])[imported].startswith(b"\xff\xd8\xff")
+        assert store.getThumbnailByLongestSideSet(rint(80), [imported]) == {imported: b""}
+
+
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        ("RawPixelsStore", lambda store: store.getHistogram([0], 10**9, False, None)),
+        ("RawPixelsStore", lambda store: store.getHypercube([0] * 5, [10**9] * 5, [1] * 5)),
+        ("RawPixelsStore", lambda store: store.getPlaneRegion(0, 0, 0, 10**9, 0)),
+        ("ThumbnailStore", lambda store: store.getThumbnailDirect(rint(10**6), rint(10**6))),
+        ("RenderingEngine", lambda rendering: rendering.renderCompressed(None)),
+        ("RenderingEngine", lambda rendering: rendering.setModel(None)),
+        ("RenderingEngine", lambda rendering: rendering.setQuantumStrategy(77)),
+    ],
+)
+def test_what_would_take_all_memory_or_is_nothing_is_refused(root: Any, kind: str, call: Callable[[Any], Any]) -> None:
+    pixels = image_by_hand(root)
+    with engine(root, pixels) as ready, service(root, kind) as made:
+        if kind != "RenderingEngine":
+            made.setPixelsId(pixels, *([False] if kind == "RawPixelsStore" else []))
+        with pytest.raises(omero.ServerError):
+            call(ready if kind == "RenderingEngine" else made)
