@@ -17,10 +17,10 @@ from omero.rtypes import rlong, rstring, rtime
 
 from omero_devserver.files.checksums import ALGORITHMS
 from omero_devserver.files.disk import LOG_MIMETYPE
-from omero_devserver.repository import naming
+from omero_devserver.repository import library, naming
 from omero_devserver.repository.folders import folders_of
 from omero_devserver.repository.journal import ImportLog
-from omero_devserver.repository.versions import knows_reader, version_info
+from omero_devserver.repository.versions import version_info
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.moments import IMPORT_REGISTERED
 
@@ -96,7 +96,8 @@ def register(call: Call, fileset: Any, settings: Any) -> Registered:
     client_paths = [entry.clientPath.val for entry in entries]
     folders = folders_of(call.server, call.session, who, client_paths)
     template = folders.new_template_folder()
-    files = _files(template, client_paths, reader=_reader(fileset))
+    required = library.required_folders(_reader(fileset), [f"{call.server.disk.root}/{path}" for path in client_paths])
+    files = _files(template, client_paths, required=required)
     algorithm = settings.checksumAlgorithm.value.val
     if algorithm not in ALGORITHMS:
         raise fault(omero.ValidationException, f"unknown checksum algorithm: {algorithm}")
@@ -130,11 +131,10 @@ def _reader(fileset: Any) -> str | None:
     return None
 
 
-def _files(template: Parts, client_paths: Sequence[str], *, reader: str | None) -> list[Parts]:
+def _files(template: Parts, client_paths: Sequence[str], *, required: int | None) -> list[Parts]:
     """Work out the path of each file below the repository's root."""
     try:
-        # Most readers need no folder of those above all files; which do is asked for nowhere in a recording.
-        below = naming.below_template(client_paths, required=0 if knows_reader(reader) else None)
+        below = naming.below_template(client_paths, required=required)
         return [naming.resolved("/".join((*template, *parts))) for parts in below]
     except naming.PathRefused as error:
         raise fault(omero.ValidationException, str(error)) from error
