@@ -133,8 +133,17 @@ def _probe(library: Path) -> None:
     if not program.is_file():
         return
     try:
-        subprocess.run(
-            [program, *OPTIONS, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=True
+        done = subprocess.run(
+            [program, *OPTIONS, "-version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PROBE_SECONDS,
+            check=False,
+            text=True,
+            errors="replace",
         )
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, subprocess.TimeoutExpired) as error:
         raise NoJava(f"Java does not start: {error}") from error
+    if done.returncode:
+        raise NoJava(f"Java does not start: {' '.join(done.stdout.split())}")
