@@ -118,7 +118,6 @@ class ManagedRepository(Tree):
     def makeDir(self, call: Call, path: str, parents: bool) -> None:
         """Make a folder in the caller's own tree, with those above it if `parents`; see `UserFolders.make`."""
         parts = self._checked(call, path)
-        call.server.store.check_writable()
         try:
             folders_of(call.server, call.session, call.user).make(parts, parents=parents)
         except FolderTaken as error:

@@ -12,6 +12,7 @@ import omero
 import pytest
 
 from omero_devserver.store.store import Store
+from omero_devserver.wire.clients import Client, Clients
 from omero_devserver.wire.session import stamp
 from omero_devserver.wire.sessions import CLOSED, NOT_THERE, Session, Sessions
 
@@ -126,6 +127,25 @@ def test_a_read_only_server_has_sessions_and_no_rows_of_them(lab: Lab) -> None:
     assert sessions.release(first, explicit=True) == CLOSED
     sessions.close()
     assert [row[0] for row in lab.store.rows("SELECT c_uuid FROM t_Session WHERE c_closed IS NULL")] == ["of a writing server"]
+
+
+class Connection:
+    """A client's connection, as far as `Clients` wants one."""
+
+    def setCallback(self, callback: object) -> None:  # noqa: N802  Ice's name
+        self.callback = callback
+
+
+def test_a_client_of_a_session_that_ended_while_it_joined_is_not_kept(lab: Lab, sessions: Sessions) -> None:
+    clients, session = Clients(sessions), sessions.create(user=0, group=0, references=1)
+    early, late = (Client(session=session, connection=Connection()) for _ in range(2))
+    clients.add(early, "factory of the first")
+    assert clients.factory(early.identity.category) == "factory of the first"
+    sessions.end(session)
+    clients.add(late, "factory of the second")
+    for client in (early, late):
+        assert clients.factory(client.identity.category) is None
+        assert clients.of(client.connection) is None
 
 
 @pytest.mark.parametrize(
