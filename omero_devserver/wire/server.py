@@ -6,10 +6,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import Ice
@@ -86,11 +86,8 @@ class Server:
         options.data.mkdir(parents=True, exist_ok=True)
         self.journal = Journal()
         self.moments = Moments()
-        self.store = Store(
-            options.data / "omero.sqlite",
-            root_password=options.root_password,
-            before_commit=partial(self.moments.reached, DATABASE_COMMIT),
-        )
+        self._database = options.data / "omero.sqlite"
+        self.store = Store(self._database, root_password=options.root_password, before_commit=self._before_commit)
         self.disk = Disk(data=options.data, store=self.store)
         self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds, read_only=options.read_only)
         self.clients = Clients(self.sessions)
@@ -140,6 +137,12 @@ class Server:
     def proxy(self, session: Session, name: str) -> Any:
         """Give the proxy of a session's servant (not yet cast)."""
         return self.adapter.createProxy(Ice.Identity(name, session.uuid))
+
+    def _before_commit(self) -> None:
+        self.moments.reached(DATABASE_COMMIT)
+        if not self._database.exists():
+            # SQLite would go on with a file that has no name any more, and lose everything at the end without a word.
+            raise sqlite3.OperationalError(f"'{self._database}' has gone")
 
     def _listen(self) -> Any:
         host = self.options.host

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sqlite3
 import threading
 import time
 import uuid
@@ -213,7 +214,10 @@ class Sessions:
             session.ended.set()
             self._all.pop(session.uuid, None)
         if not self._read_only:
-            self._store.update("Session", session.row, c_closed=milliseconds(time.time()))
+            try:
+                self._store.update("Session", session.row, c_closed=milliseconds(time.time()))
+            except (sqlite3.Error, OSError) as error:  # it is over all the same, and the next start closes the row
+                log.warning("the row of session %s stays open: %s", session.uuid, error)
         for listener in self._listeners:
             listener(session)
 

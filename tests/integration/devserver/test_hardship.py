@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A server in hard times: its folder goes, handles run out, many come and go. Clients get exceptions, and it lives on."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import Glacier2
+import Ice
+import omero
+import pytest
+
+from omero_devserver.__main__ import main
+from omero_devserver.cmd.handle import Handle
+from omero_devserver.wire.session import Session
+from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
+from tests.fixtures.omero_client import InPlace, delete, new_dataset, rows
+from tests.fixtures.waiting import wait_until
+
+MANY = 100
+
+
+def test_a_data_folder_that_vanishes_is_told_to_who_writes(server_template: Path, tmp_path: Path, one: Path) -> None:
+    with running_here(tmp_path / "data", template=server_template) as server:
+        client = omero.client(server.host, server.ssl_port)
+        client.createSession("root", "omero")
+        shutil.rmtree(tmp_path / "data")
+        with pytest.raises(omero.InternalException, match="has gone"):
+            new_dataset(client)
+        with pytest.raises(omero.ServerError):
+            InPlace(client, [one], None)
+        with pytest.raises(Glacier2.PermissionDeniedException, match="Internal error"), server.client():
+            pass
+        client.closeSession()
+    assert not (tmp_path / "data" / "omero.sqlite").exists()
+
+
+def test_nothing_is_left_in_memory_of_who_has_gone(server_here: ServerHere) -> None:
+    def visit() -> None:
+        with server_here.client() as client:
+            dataset = new_dataset(client)
+            client.sf.createRawFileStore().close()
+            client.sf.createRawPixelsStore()
+            delete(client, Dataset=[dataset])
+        client.__del__()
+
+    def kept() -> dict[str, int]:
+        gc.collect()
+        everything = gc.get_objects()
+        return {kind.__name__: sum(type(one) is kind for one in everything) for kind in (Session, Handle)}
+
+    visit()
+    for _ in range(10):
+        visit()
+    assert kept() == {"Session": 0, "Handle": 0}
+    assert server_here.server.clients.connections() == []
+
+
+def test_what_a_session_closes_is_not_kept_until_its_end(server_here: ServerHere) -> None:
+    with server_here.client() as client:
+        client.sf.getQueryService()
+        [session] = server_here.server.sessions.all()
+        before = len(session.services)
+        for _ in range(50):
+            client.sf.createRawFileStore().close()
+            delete(client, Dataset=[])
+        assert len(session.services) <= before + 1
+
+
+@contextmanager
+def few_handles(number: int) -> Iterator[None]:
+    """Let processes that are started meanwhile open so many files at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def logins_until_refused(server: OmeroServer) -> Iterator[Any]:
+    for _ in range(MANY):
+        client = omero.client(server.host, server.ssl_port)
+        try:
+            client.createSession("root", "omero")
+        except (Ice.Exception, omero.ClientError):
+            client.__del__()
+            return
+        yield client
+
+
+def answers(server: OmeroServer) -> bool:
+    try:
+        with server.client() as client:
+            return rows(client, "select count(d) from Dataset d") == [[0]]
+    except Ice.LocalException:
+        return False
+
+
+def test_a_server_without_file_handles_refuses_and_comes_back(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with few_handles(90):
+            server = stack.enter_context(started(tmp_path / "data"))
+        clients = list(logins_until_refused(server))
+        assert 10 < len(clients) < MANY
+        for client in clients:
+            client.closeSession()
+            client.__del__()
+        wait_until(lambda: answers(server), what="a login")  # Ice listens again after a second
+        assert server.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--step-seconds", "-1"], "-1 is no number of seconds"),
+        (["--step-seconds", "nan"], "nan is no number of seconds"),
+        (["--pool", "0"], "0 is too few"),
+        (["--ssl-port", "65536"], "65536 is no port"),
+        (["--tcp-port", "ssh"], "invalid _port value: 'ssh'"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--data", str(tmp_path / "data"), *arguments])
+    assert ended.value.code == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
