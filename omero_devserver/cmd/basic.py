@@ -14,7 +14,7 @@ _LONGEST_SECONDS = 5 * 60
 _MOST_STEPS = 1_000_000
 
 
-@answers(omero.cmd.DoAll, steps=lambda request: sum(steps_of(one) for one in request.requests or []))
+@answers(omero.cmd.DoAll, steps=lambda request: sum(steps_of(one) for one in request.requests or []), writes=True)
 def do_all(work: Work, request: Any) -> Any:
     """Carry out several requests one after the other; the first that fails is the answer, and all is taken back."""
     if not request.requests:

@@ -47,7 +47,7 @@ def options_of(request: Any) -> list[ChildOption]:
     ]
 
 
-@answers(omero.cmd.Delete2, steps=_steps(6))
+@answers(omero.cmd.Delete2, steps=_steps(6), writes=True)
 def delete(work: Work, request: Any) -> Any:
     """Delete objects and what goes with them."""
     if request.typesToIgnore:
@@ -66,7 +66,7 @@ def delete(work: Work, request: Any) -> Any:
     return omero.cmd.Delete2Response({name: list(ids) for name, ids in deletion.objects.items()})
 
 
-@answers(omero.cmd.Chgrp2, steps=_steps(6))
+@answers(omero.cmd.Chgrp2, steps=_steps(6), writes=True)
 def move(work: Work, request: Any) -> Any:
     """Move objects into another group."""
 
@@ -78,7 +78,7 @@ def move(work: Work, request: Any) -> Any:
     return _transferred(work, request, run, omero.cmd.Chgrp2Response)
 
 
-@answers(omero.cmd.Chown2, steps=_steps(7))
+@answers(omero.cmd.Chown2, steps=_steps(7), writes=True)
 def give(work: Work, request: Any) -> Any:
     """Give objects to another user; with `targetUsers` all that those own and the caller may give."""
 
@@ -92,7 +92,7 @@ def give(work: Work, request: Any) -> Any:
     return _transferred(work, request, run, omero.cmd.Chown2Response)
 
 
-@answers(omero.cmd.Chmod2, steps=_steps(6))
+@answers(omero.cmd.Chmod2, steps=_steps(6), writes=True)
 def set_permissions(work: Work, request: Any) -> Any:
     """Change the permissions of groups."""
     try:
@@ -134,7 +134,7 @@ def _skip_steps(request: Any) -> int:
     return before + (_steps(7 if kind is omero.cmd.Chown2 else 6)(request) if kind in _SKIPPING else 0)
 
 
-@answers(omero.cmd.SkipHead, steps=_skip_steps)
+@answers(omero.cmd.SkipHead, steps=_skip_steps, writes=True)
 def skip_head(work: Work, request: Any) -> Any:
     """Do something from where objects of some classes are come upon, leaving what is above them."""
     inner = request.request

@@ -18,7 +18,7 @@ from omero_devserver.store.errors import StoreError
 _BRANCHES = ("typesToDuplicate", "typesToReference", "typesToIgnore")
 
 
-@answers(omero.cmd.Duplicate, steps=lambda request: 3 if request.dryRun else 14)
+@answers(omero.cmd.Duplicate, steps=lambda request: 3 if request.dryRun else 14, writes=True)
 def duplicate(work: Work, request: Any) -> Any:
     """Copy objects and all below them but what `typesToReference` and `typesToIgnore` name; imported files are refused."""
     if request.childOptions:

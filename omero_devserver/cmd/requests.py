@@ -16,7 +16,7 @@ import omero.cmd
 from omero_devserver.cmd import accounts, basic, changes, copies, image_files, kin  # noqa: F401
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.responses import failure
-from omero_devserver.cmd.work import Work, failed, steps_of
+from omero_devserver.cmd.work import Work, failed, steps_of, writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from omero_devserver.wire.sessions import Session
 
 log = logging.getLogger(__name__)
-
-#: Requests that wait: the one write lock is not for them.
-_WITHOUT_TRANSACTION = (omero.cmd.Timing,)
 
 
 class _TakenBack(Exception):
@@ -111,7 +108,7 @@ def _taken_back_if_failed(response: Any) -> Any:
 
 def _outcome(work: Work, request: Any) -> Any:
     try:
-        if isinstance(request, _WITHOUT_TRANSACTION):
+        if not writes(request):
             return work.answer(request)
         with work.server.store.transaction():
             response = _taken_back_if_failed(work.answer(request))

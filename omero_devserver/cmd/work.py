@@ -55,28 +55,39 @@ class Work:
         return failure(request, name="not-implemented", message=message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How requests of one class are answered, and how many steps each shows."""
+    """How requests of one class are answered.
+
+    steps:  how many each shows.
+    writes: they run in one transaction, which nobody else may write beside; the others must not hold anybody up.
+    """
 
     answer: Callable[[Work, Any], Any]
     steps: Callable[[Any], int]
+    writes: bool
 
 
 _KINDS: dict[type, Kind] = {}
 
 
 def answers(
-    request: type, *, steps: int | Callable[[Any], int] = 1
+    request: type, *, steps: int | Callable[[Any], int] = 1, writes: bool = False
 ) -> Callable[[Callable[[Work, Any], Any]], Callable[[Work, Any], Any]]:
-    """Make a function the answer to requests of a class."""
+    """Make a function the answer to requests of a class; see `Kind`."""
     counted = (lambda _request: steps) if isinstance(steps, int) else steps
 
     def register(answer: Callable[[Work, Any], Any]) -> Callable[[Work, Any], Any]:
-        _KINDS[request] = Kind(answer, counted)
+        _KINDS[request] = Kind(answer=answer, steps=counted, writes=writes)
         return answer
 
     return register
+
+
+def writes(request: Any) -> bool:
+    """Tell whether a request changes something."""
+    kind = _KINDS.get(type(request))
+    return kind is not None and kind.writes
 
 
 def steps_of(request: Any) -> int:

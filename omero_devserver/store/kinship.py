@@ -54,6 +54,10 @@ class Kinship:
         return self._walk(targets, stop_before, down=True)
 
     def _walk(self, targets: Mapping[str, Sequence[int]], stop_before: Sequence[str], *, down: bool) -> Family:
+        with self._rows.reading():
+            return self._found(targets, stop_before, down=down)
+
+    def _found(self, targets: Mapping[str, Sequence[int]], stop_before: Sequence[str], *, down: bool) -> Family:
         closed = frozenset(sub for name in stop_before for sub in find_class(name).subs)
         found: Family = {}
         waiting = [(find_class(name).root, list(ids)) for name, ids in targets.items()]
