@@ -64,8 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     # Imported late: `--help` and a refused folder need no Ice.
     from omero_devserver.entry.start import start  # noqa: PLC0415
+    from omero_devserver.wire import handles  # noqa: PLC0415
     from omero_devserver.wire.server import CannotListen, Options  # noqa: PLC0415
 
+    handles.take_all()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

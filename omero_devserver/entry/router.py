@@ -7,7 +7,9 @@ out proxies to it. Clients notice no difference.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import omero
 import omero.api
 
 from omero_devserver.entry.factory import ServiceFactory
+from omero_devserver.wire import handles
 from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
 from omero_devserver.wire.moments import LOGIN
@@ -82,6 +85,10 @@ class Router:
             self._server.moments.reached(LOGIN, connection=current.con)
         except (Ice.UserException, Ice.LocalException) as refusal:
             callback.ice_exception(refusal)
+            return
+        if handles.scarce():
+            log.warning("a login was refused: too many open files")
+            callback.ice_exception(Glacier2.PermissionDeniedException(f"{INTERNAL_ERROR}{os.strerror(errno.EMFILE)}"))
             return
         try:
             callback.ice_response(self.createSession(user, password, current))
