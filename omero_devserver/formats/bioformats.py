@@ -181,6 +181,8 @@ def _translated() -> Iterator[None]:
         yield
     except jpype.JException as error:
         raise Unreadable(str(error.getMessage() or error.getClass().getName())) from error
+    except UnicodeError as error:  # a name of a file that is no text
+        raise Unreadable(str(error)) from error
 
 
 #: Those whose reader is open, the one that was idle longest first.

@@ -6,13 +6,13 @@ The rules are a real server's (ome.formats.model.ChannelProcessor and ColorsFact
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omero_devserver.formats.values import Channel, Color
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from omero_devserver.formats.values import Quantity
 
@@ -26,6 +26,7 @@ TRANSPARENT = Color(red=0, green=0, blue=0, alpha=0)
 _BY_NUMBER = (RED, GREEN, BLUE)
 _GRAPHICS_NAMES = ("Red", "Green", "Blue", "Alpha")
 _GREEN_FROM, _RED_FROM = 500, 560  # nm
+_RANGE = 15  # nm: what a filter lets through is taken to be so far behind its edge
 
 
 def completed(channels: Sequence[Channel], *, graphics: bool) -> tuple[Channel, ...]:
@@ -48,7 +49,7 @@ def completed(channels: Sequence[Channel], *, graphics: bool) -> tuple[Channel, 
         return (replace(only, color=only.color or GREY),)
     if graphics:
         return tuple(_of_graphics(channel, number) for number, channel in enumerate(channels))
-    fluorescent = [channel.color is not None or channel.emission is not None for channel in channels]
+    fluorescent = [channel.color is not None or _emits(channel) for channel in channels]
     some_are_not = any(fluorescent) and not all(fluorescent)
     return tuple(
         replace(_of_microscope(channel, number), color=WHITE) if some_are_not and not emits else _of_microscope(channel, number)
@@ -63,6 +64,11 @@ def of_wavelength(wavelength: Quantity) -> Color:
     return GREEN if wavelength.value < _RED_FROM else RED
 
 
+def _emits(channel: Channel) -> bool:
+    through = channel.emission_filter
+    return channel.emission is not None or (through is not None and through.cut_in is not None)
+
+
 def _of_graphics(channel: Channel, number: int) -> Channel:
     name = _GRAPHICS_NAMES[number] if number < len(_GRAPHICS_NAMES) else None
     color = TRANSPARENT if number == len(_BY_NUMBER) else _BY_NUMBER[number % len(_BY_NUMBER)]
@@ -70,11 +76,39 @@ def _of_graphics(channel: Channel, number: int) -> Channel:
 
 
 def _of_microscope(channel: Channel, number: int) -> Channel:
-    wavelength = channel.emission or channel.excitation
+    light = next(_lights(channel), None)
     color = channel.color
     if color is None:
-        color = of_wavelength(wavelength) if wavelength is not None else _BY_NUMBER[number % len(_BY_NUMBER)]
+        color = of_wavelength(light.color) if light is not None else _BY_NUMBER[number % len(_BY_NUMBER)]
     name = channel.name
-    if name is None and wavelength is not None:
-        name = str(wavelength.value)
+    if name is None and light is not None:
+        name = light.name
     return replace(channel, name=name, color=color)
+
+
+@dataclass(frozen=True, slots=True)
+class _Light:
+    """What stands for a channel's light: a wavelength for its colour, and a name."""
+
+    color: Quantity
+    name: str | None
+
+
+def _lights(channel: Channel) -> Iterator[_Light]:
+    """Give what is known of a channel's light, what says most first."""
+    emitted, lit = channel.emission_filter, channel.excitation_filter
+    if channel.emission is not None:
+        yield _of_number(channel.emission)
+    if emitted is not None and emitted.cut_in is not None:
+        yield _Light(replace(emitted.cut_in, value=emitted.cut_in.value + _RANGE), str(emitted.cut_in.value))
+    for wavelength in (channel.laser, channel.excitation):
+        if wavelength is not None:
+            yield _of_number(wavelength)
+    if lit is not None and lit.cut_out is not None:
+        begin = lit.cut_in.value if lit.cut_in is not None and lit.cut_in.value else lit.cut_out.value - 2 * _RANGE
+        middle = max(0.0, (begin + lit.cut_out.value) / 2)
+        yield _Light(replace(lit.cut_out, value=middle), str(lit.cut_in.value) if lit.cut_in is not None else None)
+
+
+def _of_number(wavelength: Quantity) -> _Light:
+    return _Light(wavelength, str(wavelength.value))

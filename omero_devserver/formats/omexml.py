@@ -6,29 +6,28 @@ Any release of the schema is read: elements are told by their local names. What 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from omero_devserver.formats.elements import child, color, identity, number, quantity, time, whole
 from omero_devserver.formats.values import (
     Acquisition,
+    Band,
     Channel,
-    Color,
     Field,
     Note,
     Objective,
     Picture,
     Plane,
     Plate,
-    Quantity,
     Unreadable,
     Well,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from xml.etree.ElementTree import Element
 
 
@@ -64,11 +63,11 @@ class _Reading:
     def __init__(self, root: Element) -> None:
         self._images = list(root.iterfind("{*}Image"))
         self._plates = list(root.iterfind("{*}Plate"))
-        self._instruments = {_id(one): number for number, one in enumerate(root.iterfind("{*}Instrument"))}
-        self._objectives = {_id(one): one for one in root.iterfind("{*}Instrument/{*}Objective")}
+        self._instruments = {identity(one): number for number, one in enumerate(root.iterfind("{*}Instrument"))}
+        self._parts = {identity(one): one for one in root.iterfind("{*}Instrument/*")}
         self._notes = _notes(root)
         self._note_numbers = {name: number for number, name in enumerate(self._notes)}
-        self._numbers = {_id(one): number for number, one in enumerate(self._images)}
+        self._numbers = {identity(one): number for number, one in enumerate(self._images)}
 
     def pictures(self) -> tuple[Picture, ...]:
         return tuple(self._picture(image, image.find("{*}Pixels")) for image in self._images)
@@ -80,45 +79,77 @@ class _Reading:
         return tuple(self._notes.values())
 
     def _noted(self, element: Element) -> tuple[int, ...]:
-        references = [_id(reference) for reference in element.iterfind("{*}AnnotationRef")]
+        references = [identity(reference) for reference in element.iterfind("{*}AnnotationRef")]
         return tuple(self._note_numbers[one] for one in dict.fromkeys(references) if one in self._note_numbers)
 
     def _picture(self, image: Element, pixels: Element | None) -> Picture:
         if pixels is None:
-            raise ValueError(f"{_id(image)} has no Pixels")
+            raise ValueError(f"{identity(image)} has no Pixels")
         size_c = int(pixels.attrib["SizeC"])
         settings = image.find("{*}ObjectiveSettings")
-        objective = self._objectives.get(_id(settings)) if settings is not None else None
+        objective = self._part(settings)
         instrument = image.find("{*}InstrumentRef")
         return Picture(
             name=image.get("Name"),
-            description=_child(image, "Description"),
+            description=child(image, "Description"),
             size_x=int(pixels.attrib["SizeX"]),
             size_y=int(pixels.attrib["SizeY"]),
             size_z=int(pixels.attrib["SizeZ"]),
             size_c=size_c,
             size_t=int(pixels.attrib["SizeT"]),
             pixels_type=pixels.attrib["Type"],
-            significant_bits=_integer(pixels, "SignificantBits") or 0,
+            significant_bits=whole(pixels, "SignificantBits") or 0,
             order=pixels.get("DimensionOrder", "XYZCT"),
-            channels=_channels(pixels, size_c),
-            sizes={axis: size for axis in "XYZ" if (size := _quantity(pixels, f"PhysicalSize{axis}", "µm")) is not None},
-            acquired=_time(_child(image, "AcquisitionDate")),
-            time_increment=_quantity(pixels, "TimeIncrement", "s"),
+            channels=self._channels(pixels, size_c),
+            sizes={axis: size for axis in "XYZ" if (size := quantity(pixels, f"PhysicalSize{axis}", "µm")) is not None},
+            acquired=time(child(image, "AcquisitionDate")),
+            time_increment=quantity(pixels, "TimeIncrement", "s"),
             planes=tuple(plane for element in pixels.iterfind("{*}Plane") if (plane := _plane(element)) is not None),
-            instrument=self._instruments.get(_id(instrument)) if instrument is not None else None,
+            instrument=self._instruments.get(identity(instrument)) if instrument is not None else None,
             objective=_objective(objective) if objective is not None else None,
             notes=self._noted(image),
         )
 
+    def _channels(self, pixels: Element, size_c: int) -> tuple[Channel, ...]:
+        """Give one a channel; samples of RGB are channels of their own, of which nothing is told but of the first."""
+        told = [self._channel(channel) for channel in pixels.iterfind("{*}Channel")][:size_c]
+        return tuple(told + [Channel()] * (size_c - len(told)))
+
+    def _channel(self, channel: Element) -> Channel:
+        light = self._part(channel.find("{*}LightSourceSettings"))
+        return replace(
+            _channel(channel),
+            laser=quantity(light, "Wavelength", "nm") if light is not None and light.tag.endswith("}Laser") else None,
+            emission_filter=self._filter(channel, "EmissionFilterRef"),
+            excitation_filter=self._filter(channel, "ExcitationFilterRef"),
+        )
+
+    def _filter(self, channel: Element, kind: str) -> Band | None:
+        """Find the first filter of a kind, of those in the light path and of the filter set, that says what it lets through."""
+        filter_set = self._part(channel.find("{*}FilterSetRef"))
+        references = [*channel.iterfind(f"{{*}}LightPath/{{*}}{kind}")]
+        references += [] if filter_set is None else filter_set.iterfind(f"{{*}}{kind}")
+        for reference in references:
+            part = self._part(reference)
+            through = part.find("{*}TransmittanceRange") if part is not None else None
+            if through is not None:
+                return Band(cut_in=quantity(through, "CutIn", "nm"), cut_out=quantity(through, "CutOut", "nm"))
+        return None
+
+    def _part(self, reference: Element | None) -> Element | None:
+        """Find the part of an instrument that is referred to."""
+        return self._parts.get(identity(reference)) if reference is not None else None
+
     def _plate(self, plate: Element) -> Plate:
         runs = list(plate.iterfind("{*}PlateAcquisition"))
-        of_field = {_id(reference): number for number, run in enumerate(runs) for reference in run.iterfind("{*}WellSampleRef")}
+        of_field = {
+            identity(reference): number for number, run in enumerate(runs) for reference in run.iterfind("{*}WellSampleRef")
+        }
         return Plate(
             name=plate.get("Name"),
-            description=_child(plate, "Description"),
-            rows=_integer(plate, "Rows"),
-            columns=_integer(plate, "Columns"),
+            description=child(plate, "Description"),
+            rows=whole(plate, "Rows"),
+            columns=whole(plate, "Columns"),
             wells=tuple(self._well(well, of_field) for well in plate.iterfind("{*}Well")),
             acquisitions=tuple(replace(_acquisition(run), notes=self._noted(run)) for run in runs),
             notes=self._noted(plate),
@@ -126,8 +157,8 @@ class _Reading:
             column_convention=plate.get("ColumnNamingConvention"),
             external_identifier=plate.get("ExternalIdentifier"),
             status=plate.get("Status"),
-            origin_x=_quantity(plate, "WellOriginX", "reference frame"),
-            origin_y=_quantity(plate, "WellOriginY", "reference frame"),
+            origin_x=quantity(plate, "WellOriginX", "reference frame"),
+            origin_y=quantity(plate, "WellOriginY", "reference frame"),
         )
 
     def _well(self, well: Element, acquisitions: Mapping[str, int]) -> Well:
@@ -135,39 +166,33 @@ class _Reading:
             row=int(well.attrib["Row"]),
             column=int(well.attrib["Column"]),
             fields=tuple(self._field(sample, acquisitions) for sample in well.iterfind("{*}WellSample")),
-            description=_child(well, "Description"),
+            description=child(well, "Description"),
             kind=well.get("Type"),
             external_identifier=well.get("ExternalIdentifier"),
-            color=_color(well),
+            color=color(well),
             notes=self._noted(well),
         )
 
     def _field(self, sample: Element, acquisitions: Mapping[str, int]) -> Field:
         image = sample.find("{*}ImageRef")
         return Field(
-            picture=self._numbers.get(_id(image)) if image is not None else None,
-            acquisition=acquisitions.get(_id(sample)),
-            x=_quantity(sample, "PositionX", "reference frame"),
-            y=_quantity(sample, "PositionY", "reference frame"),
-            taken=_time(sample.get("Timepoint")),
+            picture=self._numbers.get(identity(image)) if image is not None else None,
+            acquisition=acquisitions.get(identity(sample)),
+            x=quantity(sample, "PositionX", "reference frame"),
+            y=quantity(sample, "PositionY", "reference frame"),
+            taken=time(sample.get("Timepoint")),
         )
-
-
-def _channels(pixels: Element, size_c: int) -> tuple[Channel, ...]:
-    """Give one a channel; samples of RGB are channels of their own, of which nothing is told but of the first."""
-    told = [_channel(channel) for channel in pixels.iterfind("{*}Channel")][:size_c]
-    return tuple(told + [Channel()] * (size_c - len(told)))
 
 
 def _channel(channel: Element) -> Channel:
     return Channel(
         name=channel.get("Name"),
-        color=_color(channel),
-        emission=_quantity(channel, "EmissionWavelength", "nm"),
-        excitation=_quantity(channel, "ExcitationWavelength", "nm"),
-        pinhole=_quantity(channel, "PinholeSize", "µm"),
+        color=color(channel),
+        emission=quantity(channel, "EmissionWavelength", "nm"),
+        excitation=quantity(channel, "ExcitationWavelength", "nm"),
+        pinhole=quantity(channel, "PinholeSize", "µm"),
         fluor=channel.get("Fluor"),
-        nd_filter=_number(channel, "NDFilter"),
+        nd_filter=number(channel, "NDFilter"),
         illumination=channel.get("IlluminationType"),
         mode=channel.get("AcquisitionMode"),
         contrast=channel.get("ContrastMethod"),
@@ -181,11 +206,11 @@ def _plane(plane: Element) -> Plane | None:
         z=int(plane.attrib["TheZ"]),
         c=int(plane.attrib["TheC"]),
         t=int(plane.attrib["TheT"]),
-        delta=_quantity(plane, "DeltaT", "s"),
-        exposure=_quantity(plane, "ExposureTime", "s"),
-        x=_quantity(plane, "PositionX", "reference frame"),
-        y=_quantity(plane, "PositionY", "reference frame"),
-        height=_quantity(plane, "PositionZ", "reference frame"),
+        delta=quantity(plane, "DeltaT", "s"),
+        exposure=quantity(plane, "ExposureTime", "s"),
+        x=quantity(plane, "PositionX", "reference frame"),
+        y=quantity(plane, "PositionY", "reference frame"),
+        height=quantity(plane, "PositionZ", "reference frame"),
     )
 
 
@@ -194,10 +219,10 @@ def _objective(objective: Element) -> Objective:
         manufacturer=objective.get("Manufacturer"),
         model=objective.get("Model"),
         serial_number=objective.get("SerialNumber"),
-        magnification=_number(objective, "NominalMagnification"),
-        calibrated_magnification=_number(objective, "CalibratedMagnification"),
-        numerical_aperture=_number(objective, "LensNA"),
-        working_distance=_quantity(objective, "WorkingDistance", "µm"),
+        magnification=number(objective, "NominalMagnification"),
+        calibrated_magnification=number(objective, "CalibratedMagnification"),
+        numerical_aperture=number(objective, "LensNA"),
+        working_distance=quantity(objective, "WorkingDistance", "µm"),
         correction=objective.get("Correction"),
         immersion=objective.get("Immersion"),
     )
@@ -206,56 +231,11 @@ def _objective(objective: Element) -> Objective:
 def _acquisition(run: Element) -> Acquisition:
     return Acquisition(
         name=run.get("Name"),
-        description=_child(run, "Description"),
-        start=_time(run.get("StartTime")),
-        end=_time(run.get("EndTime")),
-        maximum_fields=_integer(run, "MaximumFieldCount"),
+        description=child(run, "Description"),
+        start=time(run.get("StartTime")),
+        end=time(run.get("EndTime")),
+        maximum_fields=whole(run, "MaximumFieldCount"),
     )
-
-
-def _id(element: Element) -> str:
-    return element.get("ID", "")
-
-
-def _child(element: Element, name: str) -> str | None:
-    found = element.find(f"{{*}}{name}")
-    return found.text if found is not None else None
-
-
-def _number(element: Element, name: str) -> float | None:
-    try:
-        value = float(element.get(name, ""))
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _integer(element: Element, name: str) -> int | None:
-    value = _number(element, name)
-    return None if value is None else int(value)
-
-
-def _quantity(element: Element, name: str, unit: str) -> Quantity | None:
-    value = _number(element, name)
-    return None if value is None else Quantity(value=value, unit=element.get(f"{name}Unit", unit))
-
-
-def _color(element: Element) -> Color | None:
-    """Read a colour: a signed number of 32 bits, red the highest byte and alpha the lowest."""
-    value = _integer(element, "Color")
-    if value is None:
-        return None
-    red, green, blue, alpha = (value & 0xFFFFFFFF).to_bytes(4, "big")
-    return Color(red=red, green=green, blue=blue, alpha=alpha)
-
-
-def _time(text: str | None) -> datetime | None:
-    """Read a time; one without a zone is UTC, as OMERO takes it (recorded: an acquisition date of a fake)."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 #: The kinds of annotations that are one value, and how it is read.
@@ -266,7 +246,7 @@ _SINGLE: Mapping[str, Callable[[str], str | float | bool | datetime | None]] = {
     "LongAnnotation": int,
     "DoubleAnnotation": float,
     "BooleanAnnotation": lambda text: text.strip() in ("true", "1"),
-    "TimestampAnnotation": _time,
+    "TimestampAnnotation": time,
 }
 
 
@@ -278,8 +258,8 @@ def _notes(root: Element) -> dict[str, Note]:
         content = _content(kind, value) if value is not None else None
         if content is not None:
             omero = "XmlAnnotation" if kind == "XMLAnnotation" else kind
-            text = _child(element, "Description")
-            notes[_id(element)] = Note(kind=omero, value=content, namespace=element.get("Namespace"), description=text)
+            text = child(element, "Description")
+            notes[identity(element)] = Note(kind=omero, value=content, namespace=element.get("Namespace"), description=text)
     return notes
 
 

@@ -47,14 +47,6 @@ def describe() -> str:
     return f"image files: all that Bio-Formats reads ({java.jar()})"
 
 
-def version() -> str | None:
-    """Say which Bio-Formats reads the files, as a real server does in `bioformats.version`; None if tifffile does."""
-    if not _java_works():
-        return None
-    tools = java.loci().formats.FormatTools
-    return f"version: {tools.VERSION} revision: {tools.VCS_REVISION} date: {tools.DATE}"
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
     """Have the files of a fileset for a block, found by the first of them; nothing is read before it is asked for."""

@@ -41,16 +41,29 @@ class Color:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """What a filter lets through: from one wavelength to another."""
+
+    cut_in: Quantity | None
+    cut_out: Quantity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One channel of an image.
 
-    illumination, mode, contrast: OMERO's names of the enumerations' values.
+    laser:                               its wavelength, if a laser lit the channel.
+    emission_filter, excitation_filter:  those in the path of its light.
+    illumination, mode, contrast:        OMERO's names of the enumerations' values.
     """
 
     name: str | None = None
     color: Color | None = None
     emission: Quantity | None = None
     excitation: Quantity | None = None
+    laser: Quantity | None = None
+    emission_filter: Band | None = None
+    excitation_filter: Band | None = None
     pinhole: Quantity | None = None
     fluor: str | None = None
     nd_filter: float | None = None

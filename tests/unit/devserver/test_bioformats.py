@@ -99,6 +99,11 @@ def test_smaller_resolutions_are_levels_of_the_same_image(tmp_path: Path) -> Non
         assert stack.plane(0, 0, 0).shape == (32, 64)
 
 
+def test_a_name_that_is_no_text_is_unreadable(tmp_path: Path) -> None:
+    with readers.opened(fake(tmp_path, os.fsdecode(b"\xff&sizeX=8&sizeY=8.fake"))) as files, pytest.raises(Unreadable):
+        files.found()
+
+
 def test_indexed_colours_are_resolved(tmp_path: Path) -> None:
     with readers.opened(fake(tmp_path, "a&sizeX=20&sizeY=20&indexed=true.fake")) as files:
         assert len(files.found().pictures[0].channels) == 3

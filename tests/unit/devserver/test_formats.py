@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from omero_devserver.formats import colors, java, omexml, readers, tiff
-from omero_devserver.formats.values import Channel, Color, Quantity, Unreadable
+from omero_devserver.formats.values import Band, Channel, Color, Quantity, Unreadable
 
 PIXELS = 'DimensionOrder="XYCZT" Type="uint16" SizeX="4" SizeY="3" SizeZ="2" SizeC="{c}" SizeT="1"'
 
@@ -112,6 +112,23 @@ def test_annotations_are_read_once_and_belong_to_all_that_name_them() -> None:
     assert (found.plates[0].notes, found.plates[0].wells[0].notes) == ((0,), (3,))
 
 
+def test_a_channel_knows_its_laser_and_its_filters_from_the_path_or_the_set() -> None:
+    band = '<TransmittanceRange CutIn="{}" CutOut="{}"/>'
+    instrument = (
+        '<Instrument ID="I"><Laser ID="L" Wavelength="488"/><Arc ID="R"/>'
+        f'<FilterSet ID="S"><EmissionFilterRef ID="F:2"/></FilterSet><Filter ID="F:0"/>'
+        f'<Filter ID="F:1">{band.format(500, 550)}</Filter><Filter ID="F:2">{band.format(570, 600)}</Filter></Instrument>'
+    )
+    path = '<LightPath><EmissionFilterRef ID="F:0"/><EmissionFilterRef ID="F:1"/></LightPath>'
+    first = f'<Channel ID="C:0"><LightSourceSettings ID="L"/><FilterSetRef ID="S"/>{path}</Channel>'
+    second = '<Channel ID="C:1"><LightSourceSettings ID="R"/><FilterSetRef ID="S"/></Channel>'
+    (picture,) = omexml.document(ome(instrument, image(first + second, c=2))).pictures
+    assert [channel.laser for channel in picture.channels] == [nm(488), None]
+    bands = [channel.emission_filter for channel in picture.channels]
+    assert bands == [Band(cut_in=nm(500), cut_out=nm(550)), Band(cut_in=nm(570), cut_out=nm(600))]
+    assert [channel.excitation_filter for channel in picture.channels] == [None, None]
+
+
 @pytest.mark.parametrize("text", ["", "<OME>", '<OME><Image ID="I"/></OME>', '<OME><Image><Pixels SizeC="x"/></Image></OME>'])
 def test_what_is_no_ome_xml_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
@@ -141,6 +158,22 @@ def test_a_wavelength_has_a_colour(wavelength: float, color: Color) -> None:
 
 def test_among_channels_that_emit_the_others_are_white() -> None:
     assert colours(Channel(emission=nm(460)), Channel(excitation=nm(460)), Channel()) == [colors.BLUE, colors.WHITE, colors.WHITE]
+
+
+LASER = Channel(laser=nm(488))
+GREEN_FILTER = Channel(emission_filter=Band(cut_in=nm(500), cut_out=nm(550)), excitation=nm(470))
+RED_FILTER = Channel(excitation_filter=Band(cut_in=nm(540), cut_out=nm(600)))
+
+
+def test_without_a_wavelength_filters_and_lasers_stand_for_it() -> None:
+    completed = colors.completed([GREEN_FILTER, GREEN_FILTER], graphics=False)
+    assert [(channel.name, channel.color) for channel in completed] == [("500", colors.GREEN)] * 2
+    completed = colors.completed([LASER, RED_FILTER], graphics=False)
+    assert [(channel.name, channel.color) for channel in completed] == [("488", colors.BLUE), ("540", colors.RED)]
+
+
+def test_a_filter_in_front_of_the_detector_is_as_good_as_an_emission() -> None:
+    assert colours(GREEN_FILTER, LASER, RED_FILTER) == [colors.GREEN, colors.WHITE, colors.WHITE]
 
 
 def test_what_the_file_says_is_kept() -> None:
