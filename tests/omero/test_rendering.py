@@ -298,6 +298,23 @@ def test_the_gateway_renders_as_omero_web_asks_it_to(devserver: OmeroServer, use
         gateway.close()
 
 
+def test_settings_are_taken_over_from_an_object_as_far_as_they_are_set(client: Any, pixels_id: int) -> None:
+    models = {model.value.val: model for model in client.sf.getTypesService().allEnumerations("RenderingModel")}
+    wanted = omero.model.RenderingDefI()
+    wanted.model = omero.model.RenderingModelI(models["greyscale"].id, False)
+    for start in (None, 1007):
+        binding = omero.model.ChannelBindingI()
+        if start is not None:
+            binding.inputStart, binding.inputEnd, binding.active = rdouble(start), rdouble(1100), rbool(False)
+        wanted.addChannelBinding(binding)
+    with engine(client, pixels_id) as shown:
+        shown.updateSettings(wanted)
+        assert shown.getModel().value.val == "greyscale"
+        assert [shown.getChannelWindowStart(c) for c in (0, 1)] == [0, 1007]
+        assert [shown.isActive(c) for c in (0, 1)] == [True, False]
+        assert bands(shown).any()
+
+
 def test_settings_can_be_saved_as_objects(client: Any, pixels_id: int) -> None:
     with engine(client, pixels_id) as shown:
         definition_id = shown.getRenderingDefId()
