@@ -50,9 +50,8 @@ def split_filesets(call: Call, included: Mapping[str, Sequence[int]]) -> dict[in
         new = _ids(call, _FOLDERS, new) - folders
         folders |= new
     images = chosen["Image"] | _ids(call, _IN_FOLDERS, folders)
-    touched = _ids(call, _FILESETS, images) - chosen.get("Fileset", set())
     parts: dict[int, dict[bool, list[int]]] = {}
-    for fileset, image in _rows(call, _PARTS, touched):
+    for fileset, image in _rows(call, _PARTS, _ids(call, _FILESETS, images)):
         parts.setdefault(fileset, {True: [], False: []})[image in images].append(image)
     return {fileset: both for fileset, both in parts.items() if both[False]}
 

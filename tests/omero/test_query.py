@@ -172,8 +172,9 @@ def test_objects_by_a_text(query: Any, client: Any) -> None:
     assert query.findAllByString("Dataset", "name", name.upper(), True, None) == []
     assert query.findByExample(named(m.DatasetI, name)).name.val == name
     assert len(query.findAllByExample(named(m.DatasetI, name), None)) == 1
-    with pytest.raises(omero.ApiUsageException, match="could not resolve property: nosuch"):
+    with pytest.raises(omero.ApiUsageException, match="could not resolve property: nosuch") as raised:
         query.findByString("Dataset", "nosuch", "x")
+    assert raised.type is omero.ApiUsageException
 
 
 def test_objects_by_the_words_of_their_names(query: Any, client: Any) -> None:

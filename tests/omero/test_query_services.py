@@ -116,6 +116,14 @@ def test_filesets_that_lie_partly_within_are_told(client: Any, tree: Any, images
     assert {key: {within: sorted(ids) for within, ids in both.items()} for key, both in split.items()} == {
         fileset: {True: images[:1], False: images[1:]}
     }
+    other = named(m.ProjectI, "other")
+    other.linkDataset(named(m.DatasetI, "with one of them"))
+    other = saved(client, other)
+    link = m.DatasetImageLinkI()
+    link.parent, link.child = m.DatasetI(dataset_of(other), False), m.ImageI(images[0], False)
+    saved(client, link)
+    for kind, identifier in (("Project", other.id.val), ("Dataset", dataset_of(other))):
+        assert containers.getImagesBySplitFilesets({kind: [identifier]}, None)[fileset][True] == images[:1]
     for whole in ({"Image": images}, {"Project": [tree.id.val]}, {"Image": images[:1], "Fileset": [fileset]}):
         assert containers.getImagesBySplitFilesets(whole, None) == {}
 
@@ -168,6 +176,7 @@ def test_tags_of_others_that_a_user_uses_are_counted(client: Any, devserver: Ome
     with devserver.client(owner, PASSWORD) as other:
         theirs = tag(other, "theirs")
     metadata = client.sf.getMetadataService()
+    annotate(client, "Project", tree.id.val, tag(client, "mine"))
     assert metadata.countAnnotationsUsedNotOwned("TagAnnotation", user.id).val == 0
     annotate(client, "Project", tree.id.val, theirs)
     assert [one.id.val for one in metadata.loadAnnotationsUsedNotOwned("TagAnnotation", user.id)] == [theirs.id.val]
@@ -205,8 +214,9 @@ def test_enumerations(client: Any) -> None:
     assert types.getEnumeration("PixelsType", "float").value.val == "float"
     assert "TagAnnotation" in {name.rpartition(".")[2].removesuffix("I") for name in types.getAnnotationTypes()}
     for kind in ("omero.model.NoSuch", "NoSuch"):
-        with pytest.raises(omero.ApiUsageException, match=r"omero\.model\.NoSuch does not specify a valid class"):
+        with pytest.raises(omero.ApiUsageException) as raised:
             types.allEnumerations(kind)
+        assert raised.value.message == "omero.model.NoSuch does not specify a valid class."
     with pytest.raises(omero.ApiUsageException, match="does not exist with the value"):
         types.getEnumeration("PixelsType", "no such")
 

@@ -103,6 +103,7 @@ def test_statements_that_write_are_refused(text: str) -> None:
         ("update Dataset set name = 'from Image'", "update ome.model.containers.Dataset set name = 'from Image'"),
         ("from dataset where a.class = Image", "from dataset where a.class = Image"),
         ("from ome.model.core.Image i", "from ome.model.core.Image i"),
+        ("select trim(both from Image) from Image", "select trim(both from Image) from ome.model.core.Image"),
         ("select extract(year from time) from 'Image", "select extract(year from time) from 'Image"),
     ],
 )

@@ -411,3 +411,9 @@ def test_names_of_users_without_a_common_group_are_hidden(lab: Lab, name: str, s
     found = lab.store.objects(caller, f"select e {text}", None)[0]
     assert found.firstName.val == seen
     assert lab.store.get(caller, "Experimenter", [found.id.val])[0].omeName.val == seen
+
+
+def test_the_condition_of_an_outer_join_counts_for_its_id_too(lab: Lab, alice: Caller, filled: Any) -> None:
+    text = "select l.id from DatasetImageLink l left outer join l.child i with i.name = :name where i.id > 0"
+    for name, expected in (("image 0", 1), ("no such", 0)):
+        assert len(lab.store.project(alice, text, omero.sys.ParametersI().addString("name", name))) == expected
