@@ -13,7 +13,14 @@ import omero
 from omero.rtypes import unwrap
 
 from omero_devserver.services.people_arguments import as_omero, known_privileges, loaded, managed, person_of
-from omero_devserver.services.roles import administrator, require_password
+from omero_devserver.services.roles import (
+    administrator,
+    refuse_elevation,
+    require_admin_of_users,
+    require_password,
+    require_privilege,
+)
+from omero_devserver.store.errors import GraphFailed
 from omero_devserver.store.people import ROOT
 from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
 from omero_devserver.wire.faults import fault
@@ -34,7 +41,7 @@ class PeopleChanges:
     def createGroup(self, call: Call, group: Any) -> int:
         """Create a group; returns its id. A private one, if it says nothing else."""
         administrator(call)
-        _require(call, "ModifyGroup")
+        require_privilege(call, "ModifyGroup")
         if loaded(group).name is None:
             raise fault(omero.ValidationException, "Group name may not be null.")
         details = group.details
@@ -82,9 +89,9 @@ class PeopleChanges:
         before = people.privileges(changed)
         if changed == ROOT and wanted != people.every_privilege():
             raise fault(omero.ApiUsageException, "cannot remove light administrator privileges from the root user")
-        _require(call, "ModifyUser")  # what is saved is the row of the user
+        require_privilege(call, "ModifyUser")  # what is saved is the row of the user
         if SYSTEM_GROUP in people.memberships(changed).member_of:
-            _refuse_elevation(call, wanted - before)
+            refuse_elevation(call, wanted - before)
         with as_omero("Experimenter"):
             people.set_privileges(changed, wanted)
 
@@ -104,31 +111,54 @@ class PeopleChanges:
         """Write one's own name and address anew, not the login name."""
         who, people = call.user, _people(call)
         if who.sudoer not in (None, who.user):
-            _require_admin_of_users(call)
+            require_admin_of_users(call)
         with as_omero("Experimenter"):
             people.change_user(who.user, person_of(user, name=people.user_name(who.user)))
 
     def updateGroup(self, call: Call, group: Any) -> None:
-        """Write a group's name and description anew."""
+        """Write a group's name, description and permissions anew."""
         changed, people = managed(group), _people(call)
-        _require(call, "ModifyGroup", changed)
-        with as_omero("ExperimenterGroup"):
+        require_privilege(call, "ModifyGroup", changed)
+        with call.server.store.transaction(), as_omero("ExperimenterGroup"):
             people.permissions(changed)
             before, name = people.group_name(changed) or "", unwrap(loaded(group).name) or ""
             _refuse_special(before, name, SPECIAL_GROUPS, "group")
             if before != name and changed == call.caller.group:
                 raise fault(omero.ValidationException, f"cannot rename the current group context '{before}'")
             people.change_group(changed, name=name, description=unwrap(group.description))
+            permissions = None if group.details is None else group.details.permissions
+            if permissions is not None and permissions._perm1 != people.permissions(changed):
+                self.changePermissions(call, group, permissions)
+
+    def changePermissions(self, call: Call, obj: Any, permissions: Any) -> None:
+        """Change the permissions of a group; other objects have those of their group.
+
+        Raises
+        ------
+        omero.SecurityViolation
+            The group is not the caller's to change, or its data cannot be parted, as it must be in a private group.
+        omero.InternalException
+            It is no group: not implemented.
+        """
+        if permissions is None:
+            raise fault(omero.ApiUsageException, "Argument may not be null.")
+        if not isinstance(obj, omero.model.ExperimenterGroup):
+            raise call.server.journal.not_implemented("IAdmin.changePermissions of other objects than groups")
+        try:
+            changed = call.server.store.graphs.set_permissions(call.user, [managed(obj)], permissions=permissions._perm1)
+        except GraphFailed as refusal:
+            raise fault(omero.SecurityViolation, refusal.message) from refusal
+        call.server.disk.remove(changed.files)
 
     def deleteExperimenter(self, call: Call, user: Any) -> None:
         """Delete a user of whom there is nothing, not even a session."""
-        _require_admin_of_users(call)
+        require_admin_of_users(call)
         with as_omero("Experimenter"):
             _people(call).delete_user(managed(user))
 
     def deleteGroup(self, call: Call, group: Any) -> None:
         """Delete a group that nothing is in."""
-        _require(call, "ModifyGroup", managed(group))
+        require_privilege(call, "ModifyGroup", managed(group))
         with as_omero("ExperimenterGroup"):
             _people(call).delete_group(managed(group))
 
@@ -137,19 +167,19 @@ class PeopleChanges:
         if not groups:
             raise fault(omero.ValidationException, "Nothing to do.")
         added, people, wanted = managed(user), _people(call), [managed(group) for group in groups]
-        _require(call, "ModifyGroupMembership", *wanted)
+        require_privilege(call, "ModifyGroupMembership", *wanted)
         with call.server.store.transaction(), as_omero("Experimenter"):
             before = people.privileges(added)
             for group in wanted:
                 people.add_member(added, group)
-            _refuse_elevation(call, people.privileges(added) - before)
+            refuse_elevation(call, people.privileges(added) - before)
 
     def removeGroups(self, call: Call, user: Any, groups: Sequence[Any]) -> None:
         """Take a user out of groups; one must be left besides `user` (recorded)."""
         if user is None or groups is None:
             return
         removed, gone, people = managed(user), {managed(group) for group in groups}, _people(call)
-        _require(call, "ModifyGroupMembership", *gone)
+        require_privilege(call, "ModifyGroupMembership", *gone)
         name = people.user_name(removed)
         if gone & {SYSTEM_GROUP, USER_GROUP} and removed == ROOT:
             text = f"experimenter '{name}' may not be removed from the 'system' or 'user' group"
@@ -226,17 +256,17 @@ class PeopleChanges:
     def _create(
         self, call: Call, user: Any, password: str | None, groups: list[int], privileges: frozenset[str] | None = None
     ) -> int:
-        _require(call, "ModifyUser", *(group for group in groups if group != USER_GROUP))
+        require_privilege(call, "ModifyUser", *(group for group in groups if group != USER_GROUP))
         people = _people(call)
         if not groups:
             raise fault(omero.ApiUsageException, "Group must be persistent.")
         if SYSTEM_GROUP in groups:
-            _refuse_elevation(call, people.every_privilege() if privileges is None else privileges)
+            refuse_elevation(call, people.every_privilege() if privileges is None else privileges)
         with as_omero("Experimenter"):
             return people.add_user(person_of(user), password, groups, privileges=privileges)
 
     def _update(self, call: Call, user: Any) -> None:
-        _require_admin_of_users(call)
+        require_admin_of_users(call)
         people, changed = _people(call), managed(user)
         with as_omero("Experimenter"):
             person = person_of(user)
@@ -244,7 +274,7 @@ class PeopleChanges:
             people.change_user(changed, person)
 
     def _change_password(self, call: Call, user: int, password: str | None) -> None:
-        _require_admin_of_users(call)
+        require_admin_of_users(call)
         people = _people(call)
         if people.privileges(user) - call.caller.privileges:
             raise fault(omero.SecurityViolation, "Cannot change the password of a more privileged user.")
@@ -252,7 +282,7 @@ class PeopleChanges:
 
     def _own(self, call: Call, group: Any, users: Iterable[Any], *, owner: bool) -> None:
         owned, people = managed(group), _people(call)
-        _require(call, "ModifyGroupMembership", owned)
+        require_privilege(call, "ModifyGroupMembership", owned)
         with call.server.store.transaction(), as_omero("Experimenter"):
             for user in users:
                 if owned not in people.memberships(managed(user)).member_of:
@@ -262,25 +292,6 @@ class PeopleChanges:
 
 def _people(call: Call) -> People:
     return call.server.store.people
-
-
-def _require(call: Call, privilege: str, *groups: int) -> None:
-    """Refuse a caller who neither holds a privilege nor owns all of some groups."""
-    who = call.user
-    if privilege in who.privileges or (groups and set(groups) <= set(who.leader_of)):
-        return
-    text = "Current user is neither admin nor group-leader for the given user(s)/group(s)"
-    raise fault(omero.SecurityViolation, text)
-
-
-def _require_admin_of_users(call: Call) -> None:
-    if "ModifyUser" not in call.user.privileges:
-        raise fault(omero.SecurityViolation, "Current user is not admin for the given user(s)")
-
-
-def _refuse_elevation(call: Call, gained: frozenset[str]) -> None:
-    if gained - call.caller.privileges:
-        raise fault(omero.SecurityViolation, "cannot give administrator privileges that current user does not have")
 
 
 def _refuse_special(before: str, after: str, special: Sequence[str], kind: str) -> None:

@@ -40,3 +40,29 @@ def administrator(call: Call) -> Caller:
     who = call.caller
     require_group(call.server.store, call.session, group=SYSTEM_GROUP, who=who)
     return who
+
+
+def require_privilege(call: Call, privilege: str, *groups: int) -> None:
+    """Refuse a caller who neither holds a privilege nor owns all of some groups.
+
+    Raises
+    ------
+    omero.SecurityViolation
+        As AdminImpl of OMERO's source words it.
+    """
+    who = call.user
+    if privilege not in who.privileges and not (groups and set(groups) <= set(who.leader_of)):
+        text = "Current user is neither admin nor group-leader for the given user(s)/group(s)"
+        raise fault(omero.SecurityViolation, text)
+
+
+def require_admin_of_users(call: Call) -> None:
+    """Refuse a caller who may not change users, with omero.SecurityViolation."""
+    if "ModifyUser" not in call.user.privileges:
+        raise fault(omero.SecurityViolation, "Current user is not admin for the given user(s)")
+
+
+def refuse_elevation(call: Call, gained: frozenset[str]) -> None:
+    """Refuse to give privileges that the caller does not hold, with omero.SecurityViolation."""
+    if gained - call.caller.privileges:
+        raise fault(omero.SecurityViolation, "cannot give administrator privileges that current user does not have")

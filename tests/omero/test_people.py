@@ -110,6 +110,24 @@ def test_a_group_is_private_unless_it_says_something_else(devserver: OmeroServer
         assert str(service.getGroup(service.createGroup(group)).details.permissions) == "rwra--"
 
 
+def test_the_permissions_of_a_group_are_changed_by_administrators_and_its_owners(devserver: OmeroServer, user: User) -> None:
+    with devserver.client() as root:
+        service = root.sf.getAdminService()
+        group = service.getGroup(user.group_id)
+        group.details.permissions = PermissionsI("rwr---")
+        service.updateGroup(group)
+        assert str(service.getGroup(user.group_id).details.permissions) == "rwr---"
+    with devserver.client(user.name, PASSWORD) as client:
+        service = client.sf.getAdminService()
+        with pytest.raises(omero.SecurityViolation):
+            service.changePermissions(a_group(user.group_id), PermissionsI("rwrw--"))
+    devserver.set_owner(user.name, user.group)
+    with devserver.client(user.name, PASSWORD) as client:
+        service = client.sf.getAdminService()
+        service.changePermissions(a_group(user.group_id), PermissionsI("rwrw--"))
+        assert str(service.getEventContext().groupPermissions) == "rwrw--"
+
+
 def test_users_and_groups_are_renamed_but_for_the_special_ones(devserver: OmeroServer, user: User) -> None:
     other = make_user(devserver)
     with devserver.client() as root:
