@@ -119,7 +119,7 @@ class _Reading:
         light = self._part(channel.find("{*}LightSourceSettings"))
         return replace(
             _channel(channel),
-            laser=quantity(light, "Wavelength", "nm") if light is not None and light.tag.endswith("}Laser") else None,
+            laser=quantity(light, "Wavelength", "nm") if light is not None else None,  # others have none
             emission_filter=self._filter(channel, "EmissionFilterRef"),
             excitation_filter=self._filter(channel, "ExcitationFilterRef"),
         )
