@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Basics: requests that are about requests: DoAll, Timing, ListRequests."""
+"""Basics: requests that are about requests, DoAll, Timing, ListRequests; and Save, which goes into a DoAll."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import omero
+import omero.api
 import omero.cmd
 
 from omero_devserver.cmd.responses import failure, refusal
@@ -27,6 +29,16 @@ def do_all(work: Work, request: Any) -> Any:
         response.responses.append(answer)
         response.status.append(omero.cmd.Status(None, "", "", [], {}, 0, steps_of(one), 0, [], [], 0))
     return response
+
+
+@answers(omero.api.Save, writes=True)
+def save(work: Work, request: Any) -> Any:
+    """Save an object in the group of the call, as BlitzGateway does with new links after a Chgrp2."""
+    try:
+        return omero.api.SaveRsp(work.server.store.save(work.caller, [request.obj])[0])
+    except omero.ServerError as error:
+        trace = f"{error.serverExceptionClass}: {error.message}"
+        return failure(request, name="failed", message=error.message, trace=trace)
 
 
 @answers(omero.cmd.Timing, steps=lambda request: int(request.steps))

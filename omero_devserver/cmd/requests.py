@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import omero.cmd
@@ -17,6 +18,7 @@ from omero_devserver.cmd import accounts, basic, changes, copies, image_files, k
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.cmd.responses import failure
 from omero_devserver.cmd.work import Work, failed, steps_of, writes
+from omero_devserver.store.caller import ALL_GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
     request : omero.cmd.Request
         One of the classes that there is an answer to; any other is answered with an ERR `not-implemented`.
     who : Caller
-        In whose name; graph requests run over all groups, whatever the client asked for.
+        In whose name; graph requests run over all groups, whatever the client asked for, saves in the group of the call.
 
     Returns
     -------
@@ -55,7 +57,8 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
         Answers at once.
     """
     handle = Handle(request)
-    work = Work(server=call.server, session=call.session, who=who, cancelled=handle.wait_for_cancel)
+    everywhere = replace(who, group=ALL_GROUPS)
+    work = Work(server=call.server, session=call.session, who=everywhere, caller=who, cancelled=handle.wait_for_cancel)
 
     def run() -> None:
         steps = steps_of(request)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Work:
     """One submitted request.
 
-    who:       in whose name it runs; graph requests look at all groups.
+    who:       in whose name it runs, looking at all groups, as graph requests do.
+    caller:    the same in the group of the call.
     cancelled: asks whether the client has called it off.
     files:     which files are to be removed after the commit: repository, path and name.
     data:      what else is: attachments, planes and thumbnails.
@@ -32,6 +33,7 @@ class Work:
     server: Server
     session: Session
     who: Caller
+    caller: Caller
     cancelled: Callable[[float], bool]
     files: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
     data: list[Path] = field(default_factory=list)

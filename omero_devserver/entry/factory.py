@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import Ice
@@ -142,7 +141,7 @@ class ServiceFactory:
     def submit(self, call: Call, request: Any) -> Any:
         """Start a request; returns the proxy of its handle."""
         with _undeclared():
-            who = replace(call.caller, group=-1)
+            who = call.caller
         return submit(call, request, who=who)
 
     def _stateless(self, call: Call, name: str) -> Any:

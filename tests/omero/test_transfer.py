@@ -11,10 +11,12 @@ from typing import Any
 import omero.model as m
 import pytest
 from omero.cmd import Chgrp2, Chmod2, Chown2
+from omero.gateway import BlitzGateway
 
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows
 from tests.fixtures.omero_requests import counts, exists, join, link, named, new_image, refusal, save, submit
+from tests.fixtures.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -167,3 +169,19 @@ def test_a_group_that_becomes_private_loses_what_ties_its_users_data_together(de
         assert submit(root, Chmod2(targetObjects={"Dataset": [dataset]}, permissions="rwra--")).name == "bad-target"
     permissions = pair.theirs.sf.getAdminService().getGroup(pair.alice.group_id).details.permissions
     assert str(permissions) == "rwrw--"
+
+
+def test_a_gateway_moves_images_into_a_dataset_of_the_other_group(devserver: OmeroServer, pair: Pair) -> None:
+    images = [save(pair.mine, new_image(pair.mine)).id.val for _ in range(2)]
+    dataset = save(pair.mine, named(m.DatasetI), group=pair.alice.other_group_id).id.val
+    gateway = BlitzGateway(client_obj=pair.mine)
+    handle = gateway.chgrpObjects("Image", images, pair.alice.other_group_id, container_id=dataset)
+    wait_until(lambda: handle.getResponse() is not None)
+    kinds = [type(one).__name__ for one in handle.getResponse().responses]
+    assert kinds == ["Chgrp2Response", "SaveRsp", "SaveRsp"]
+    linked = rows(pair.mine, "select l.child.id from DatasetImageLink l where l.parent.id = :id order by l.child.id", id=dataset)
+    assert linked == [[image] for image in images]
+    handle = gateway.chgrpObjects("Image", images, pair.alice.group_id, container_id=999999999)
+    wait_until(lambda: handle.getResponse() is not None)
+    assert handle.getResponse().name == "failed"
+    assert {group_of(pair.mine, "Image", image) for image in images} == {pair.alice.other_group_id}
