@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
     from omero_devserver.wire.sessions import Session
 
-PARSE_SECONDS = 300  # for running a script only to learn its parameters
+PARSE_SECONDS = 120  # for running a script only to learn its parameters
 OUTPUTS = ("stdout", "stderr")
 RULER = "-" * 33
 
