@@ -79,8 +79,11 @@ class Shown:
             return
         definition = rendering_defs.new(self.pixels)
         rendering_defs.set_defaults(self.server.store, planes, definition)
-        self.definition = rendering_defs.save(self.server.store, self.who, self.pixels, definition)
-        self.made = definition
+        with self.server.store.transaction():
+            self.definition = rendering_defs.in_use_id(self.server.store, self.who, self.pixels)
+            if self.definition is None:  # nobody was quicker
+                self.definition = rendering_defs.save(self.server.store, self.who, self.pixels, definition)
+                self.made = definition
 
     def fitting(self, longest: int) -> Size:
         """Give the size of a thumbnail by its longest side."""
@@ -94,7 +97,10 @@ class Shown:
             return self.server.disk.thumbnail(row["id"]).read_bytes()
         made = self.render(size, planes)
         if self.may_keep:
-            self._keep(self._new_row(size) if row is None else row["id"], made, settings["update_id"])
+            with self.server.store.transaction():
+                row = self._row(size, settings)
+                if row is None or not self._is_fresh(row, settings):  # nobody was quicker
+                    self._keep(self._new_row(size) if row is None else row["id"], made, settings["update_id"])
         return made
 
     def is_kept(self, size: Size) -> bool:
@@ -161,7 +167,9 @@ class Shown:
     def _keep(self, row: int, made: bytes, event: int) -> None:
         path = self.server.disk.thumbnail(row)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(made)
+        unfinished = path.with_suffix(".new")  # who reads at this moment gets the former one whole
+        unfinished.write_bytes(made)
+        unfinished.replace(path)
         # As new as the settings that it shows: thumbnails that are older than their settings are made again.
         self.server.store.update("Thumbnail", row, update_id=event)
 

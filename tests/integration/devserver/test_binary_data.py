@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from omero_devserver.services.pixel_sets import PixelSet, describe
 from omero_devserver.store.caller import SERVER
 from omero_devserver.testing import running
 from omero_devserver.wire.server import Server
-from tests.fixtures.omero_client import InPlace, delete
+from tests.fixtures.omero_client import InPlace, delete, rows
 from tests.fixtures.omero_pixels import engine, image_by_hand, service
 
 
@@ -98,3 +99,16 @@ def test_what_would_take_all_memory_or_is_nothing_is_refused(root: Any, kind: st
             made.setPixelsId(pixels, *([False] if kind == "RawPixelsStore" else []))
         with pytest.raises(omero.ServerError):
             call(ready if kind == "RenderingEngine" else made)
+
+
+def test_many_who_look_at_once_make_one_thumbnail(root: Any, stack: Path) -> None:
+    pixels = InPlace(root, [stack], None).run().pixels[0].id.val
+
+    def look(_: int) -> int:
+        with service(root, "ThumbnailStore") as store:
+            return len(store.getThumbnailByLongestSideSet(rint(96), [pixels])[pixels])
+
+    with ThreadPoolExecutor(8) as lookers:
+        assert all(lookers.map(look, range(8)))
+    for kind in ("Thumbnail", "RenderingDef"):
+        assert rows(root, f"select count(x) from {kind} x where x.pixels.id = :id", id=pixels) == [[1]]
