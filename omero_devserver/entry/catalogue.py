@@ -15,6 +15,7 @@ from omero_devserver.scripts.service import Scripts
 from omero_devserver.services.admin import Admin
 from omero_devserver.services.configuration import Configuration
 from omero_devserver.services.containers import Containers
+from omero_devserver.services.directory import Directory
 from omero_devserver.services.metadata import Metadata
 from omero_devserver.services.pixels import Pixels
 from omero_devserver.services.projections import Projections
@@ -46,7 +47,7 @@ STATELESS: dict[str, Callable[[], object]] = {
     "omero.api.IAdmin": Admin,
     "omero.api.IConfig": Configuration,
     "omero.api.IContainer": Containers,
-    "omero.api.ILdap": Absent,
+    "omero.api.ILdap": Directory,
     "omero.api.IMetadata": Metadata,
     "omero.api.IPixels": Pixels,
     "omero.api.IProjection": Projections,

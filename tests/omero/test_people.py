@@ -279,6 +279,13 @@ def test_names_of_users_with_whom_no_group_is_shared_are_hidden(devserver: Omero
     assert service.getExperimenter(other.id).omeName.val == other.name
 
 
+def test_nobody_logs_in_by_a_directory(client: Any, user: User) -> None:
+    assert client.sf.getLdapService().getSetting() is False
+    service = client.sf.getAdminService()
+    assert service.lookupLdapAuthExperimenters().val == []
+    assert not service.lookupLdapAuthExperimenter(user.id)
+
+
 def test_what_may_be_changed_is_told_of_any_object(devserver: OmeroServer, client: Any, user: User) -> None:
     service, dataset = client.sf.getAdminService(), omero.model.DatasetI(new_dataset(client), False)
     assert service.canUpdate(dataset)
