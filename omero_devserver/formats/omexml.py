@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from omero_devserver.formats.elements import child, color, identity, number, quantity, time, whole
+from omero_devserver.formats.regions import regions
 from omero_devserver.formats.values import (
     Acquisition,
     Band,
@@ -21,6 +22,7 @@ from omero_devserver.formats.values import (
     Picture,
     Plane,
     Plate,
+    Region,
     Unreadable,
     Well,
 )
@@ -66,6 +68,7 @@ class _Reading:
         self._instruments = {identity(one): number for number, one in enumerate(root.iterfind("{*}Instrument"))}
         self._parts = {identity(one): one for one in root.iterfind("{*}Instrument/*")}
         self._notes = _notes(root)
+        self._regions = regions(root)
         self._note_numbers = {name: number for number, name in enumerate(self._notes)}
         self._numbers = {identity(one): number for number, one in enumerate(self._images)}
 
@@ -81,6 +84,10 @@ class _Reading:
     def _noted(self, element: Element) -> tuple[int, ...]:
         references = [identity(reference) for reference in element.iterfind("{*}AnnotationRef")]
         return tuple(self._note_numbers[one] for one in dict.fromkeys(references) if one in self._note_numbers)
+
+    def _marked(self, image: Element) -> tuple[Region, ...]:
+        references = [identity(reference) for reference in image.iterfind("{*}ROIRef")]
+        return tuple(self._regions[one] for one in dict.fromkeys(references) if one in self._regions)
 
     def _picture(self, image: Element, pixels: Element | None) -> Picture:
         if pixels is None:
@@ -108,6 +115,7 @@ class _Reading:
             instrument=self._instruments.get(identity(instrument)) if instrument is not None else None,
             objective=_objective(objective) if objective is not None else None,
             notes=self._noted(image),
+            regions=self._marked(image),
         )
 
     def _channels(self, pixels: Element, size_c: int) -> tuple[Channel, ...]:

@@ -120,6 +120,41 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One shape of a region.
+
+    kind:         OMERO's name of its class, as `Rectangle`.
+    numbers:      where it is, in pixels, by OME-XML's names, as `X` or `RadiusX`.
+    points:       of polygons and polylines.
+    mask:         bits of a mask.
+    z, c, t:      of the planes that it is on; None for all.
+    fill, stroke: colours as OMERO keeps them: signed numbers, red the highest byte and alpha the lowest.
+    """
+
+    kind: str
+    numbers: Mapping[str, float]
+    points: str | None = None
+    mask: bytes | None = None
+    text: str | None = None
+    z: int | None = None
+    c: int | None = None
+    t: int | None = None
+    fill: int | None = None
+    stroke: int | None = None
+    stroke_width: Quantity | None = None
+    font_size: Quantity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A region of interest, made of shapes."""
+
+    name: str | None
+    description: str | None
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """One image of the fileset; a reader calls it a series.
 
@@ -151,6 +186,7 @@ class Picture:
     instrument: int | None = None
     objective: Objective | None = None
     notes: tuple[int, ...] = ()
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

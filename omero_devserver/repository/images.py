@@ -10,6 +10,7 @@ from omero.model.enums import UnitsLength
 from omero.rtypes import rint, rstring
 
 from omero_devserver.formats import colors
+from omero_devserver.repository.regions import region
 from omero_devserver.repository.values import Values, length, moment, number, paint, text, time, whole
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Images:
             if annotation is not None:
                 image.linkAnnotation(annotation)
         self._notes.link(image, picture.notes)
+        for told in picture.regions:
+            image.addRoi(region(told))
         return image
 
     def _pixels(self, picture: Picture) -> Any:

@@ -192,6 +192,27 @@ def test_annotations_of_the_file_are_linked_and_shared_by_what_names_them(client
     assert found[0][0][0] == found[1][0][0]
 
 
+def test_regions_of_the_file_are_those_of_the_image(client: Any, folder: Path) -> None:
+    sizes = 'DimensionOrder="XYCZT" Type="uint8" SizeX="4" SizeY="4" SizeC="1" SizeZ="1" SizeT="1"'
+    pixels = f'<Pixels ID="P" {sizes}><TiffData/></Pixels>'
+    shapes = (
+        '<Rectangle ID="Shape:0" X="1" Y="2" Width="2" Height="1.5" TheZ="0" StrokeColor="-16776961"/>'
+        '<Polyline ID="Shape:1" Points="0,0 1,1" Text="way"/>'
+    )
+    region = f'<ROI ID="ROI:0" Name="a region"><Union>{shapes}</Union></ROI>'
+    schema = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    text = f'<OME xmlns="{schema}"><Image ID="Image:0">{pixels}<ROIRef ID="ROI:0"/></Image>{region}</OME>'
+    path = folder / "marked.ome.tif"
+    tifffile.imwrite(path, np.zeros((4, 4), "u1"), description=text, metadata=None)
+    (image,) = InPlace(client, [path], None).run().objects
+    (found,) = client.sf.getRoiService().findByImage(image.id.val, None).rois
+    rectangle, way = sorted(found.copyShapes(), key=lambda shape: type(shape).__name__, reverse=True)
+    numbers = (rectangle.x, rectangle.y, rectangle.width, rectangle.height)
+    assert [number.val for number in numbers] == [1.0, 2.0, 2.0, 1.5]
+    assert (rectangle.theZ.val, rectangle.theT, rectangle.strokeColor.val) == (0, None, -16776961)
+    assert (way.points.val, way.textValue.val) == ("0,0 1,1", "way")
+
+
 @pytest.mark.parametrize(
     "options",
     [

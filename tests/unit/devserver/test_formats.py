@@ -129,6 +129,29 @@ def test_a_channel_knows_its_laser_and_its_filters_from_the_path_or_the_set() ->
     assert [channel.excitation_filter for channel in picture.channels] == [None, None]
 
 
+def test_regions_belong_to_the_image_that_names_them() -> None:
+    mask = '<Mask X="0" Y="0" Width="8" Height="1"><BinData Compression="{}" Length="1">/w==</BinData></Mask>'
+    shapes = (
+        '<Ellipse ID="S:0" X="1" Y="2" RadiusX="3" RadiusY="4.5" TheZ="1" StrokeColor="-1" StrokeWidth="2"/>',
+        mask.format("none"),
+        mask.format("zlib"),
+        '<Polygon ID="S:3" Points="1,1 2,2" Text="here"/>',
+        '<Blob ID="S:4"/>',
+    )
+    region = f'<ROI ID="R:0" Name="r"><Union>{"".join(shapes)}</Union></ROI>'
+    with_it, without = omexml.document(
+        ome(image(before='<ROIRef ID="R:0"/><ROIRef ID="R:9"/>'), image(number=1), region)
+    ).pictures
+    assert without.regions == ()
+    (found,) = with_it.regions
+    assert (found.name, [shape.kind for shape in found.shapes]) == ("r", ["Ellipse", "Mask", "Mask", "Polygon"])
+    assert found.shapes[0].numbers == {"X": 1.0, "Y": 2.0, "RadiusX": 3.0, "RadiusY": 4.5}
+    assert (found.shapes[0].z, found.shapes[0].t, found.shapes[0].stroke) == (1, None, -1)
+    assert found.shapes[0].stroke_width == Quantity(value=2.0, unit="pixel")
+    assert [shape.mask for shape in found.shapes] == [None, b"\xff", None, None]
+    assert (found.shapes[3].points, found.shapes[3].text) == ("1,1 2,2", "here")
+
+
 @pytest.mark.parametrize("text", ["", "<OME>", '<OME><Image ID="I"/></OME>', '<OME><Image><Pixels SizeC="x"/></Image></OME>'])
 def test_what_is_no_ome_xml_is_unreadable(text: str) -> None:
     with pytest.raises(Unreadable):
