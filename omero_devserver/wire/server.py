@@ -149,8 +149,9 @@ class Server:
         endpoints = f"ssl -h {host} -p {self.options.ssl_port}:tcp -h {host} -p {self.options.tcp_port}"
         try:
             adapter = self.communicator.createObjectAdapterWithEndpoints("Blitz", endpoints)
-        except (Ice.SocketException, Ice.DNSException) as error:
+        except (Ice.SocketException, Ice.DNSException, Ice.EndpointParseException) as error:
             self.communicator.destroy()
+            self.sessions.close()
             self.store.close()
             ports = " or ".join(str(port) for port in (self.options.ssl_port, self.options.tcp_port) if port)
             raise CannotListen(f"Cannot listen on {host}, port {ports or 'any'}: {_reason(error)}.") from error
@@ -185,7 +186,7 @@ class _Locator(Ice.ServantLocator):  # type: ignore[misc]  # Ice carries no type
 
 
 def _reason(error: Any) -> str:
-    if isinstance(error, Ice.DNSException):
+    if not isinstance(error, Ice.SocketException):
         return "no such host"
     return "another program uses it" if error.error == errno.EADDRINUSE else os.strerror(error.error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,19 +19,19 @@ import omero
 import pytest
 
 from omero_devserver.disturb.control import Control, Refused
-from tests.fixtures.omero import OmeroServer, started
+from tests.fixtures.omero import OmeroServer, running_here, started
 from tests.fixtures.omero_client import InPlace, images_of, new_dataset, rows
 from tests.fixtures.waiting import wait_until
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+@pytest.fixture(scope="module")
+def data(server_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(server_template, tmp_path_factory.mktemp("control") / "data"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(data: Path) -> Iterator[OmeroServer]:
-    with started(data, "--control", "--step-seconds", "0") as server:
+    with started(data, "--control") as server:
         yield server
 
 
@@ -90,18 +91,8 @@ def test_what_makes_no_sense_is_refused_with_its_reason(server: OmeroServer, con
         stream.close()
 
 
-def test_the_socket_is_the_owners_and_goes_with_the_server(server: OmeroServer, control: Control, data: Path) -> None:
-    assert (data / "control").stat().st_mode & 0o077 == 0
-    assert server.stop() == 0
-    assert not (data / "control").exists()
-    done = command_line(data, "clear")
-    assert done.returncode == os.EX_UNAVAILABLE
-    assert "No server with --control runs on" in done.stderr
-
-
-def test_without_the_option_there_is_no_socket(tmp_path: Path) -> None:
-    with started(tmp_path / "plain"):
-        assert not (tmp_path / "plain" / "control").exists()
+def test_without_the_option_there_is_no_socket(devserver: OmeroServer) -> None:
+    assert not (devserver.managed_repository.parent / "control").exists()
 
 
 def test_a_folder_with_too_long_a_path_is_one_sentence(tmp_path: Path) -> None:
@@ -112,55 +103,51 @@ def test_a_folder_with_too_long_a_path_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("after", "saved"), [(False, 0), (True, 1)])
-@pytest.mark.parametrize("way", ["kill", "stop"])
+@pytest.mark.parametrize(("way", "after", "saved"), [("stop", False, 0), ("kill", True, 1)])
 def test_the_server_ends_before_or_after_a_call_took_effect(
-    server: OmeroServer, control: Control, data: Path, *, way: str, after: bool, saved: int
+    server_template: Path, tmp_path: Path, *, way: str, after: bool, saved: int
 ) -> None:
-    client = omero.client(server.host, server.ssl_port)
-    client.createSession("root", "omero")
-    control.do(way, "IUpdate.saveAndReturnObject", after=after)
-    with pytest.raises(Ice.LocalException):
-        new_dataset(client)
-    client.__del__()
-    assert server.process is not None
-    assert server.process.wait(30) == (0 if way == "stop" else -signal.SIGKILL)
-    with started(data, "--control") as again, again.client() as client:
+    data = Path(shutil.copytree(server_template, tmp_path / "data"))
+    with started(data, "--control") as server:
+        assert (data / "control").stat().st_mode & 0o077 == 0
+        client = omero.client(server.host, server.ssl_port)
+        client.createSession("root", "omero")
+        Control(data).do(way, "IUpdate.saveAndReturnObject", after=after)
+        with pytest.raises(Ice.LocalException):
+            new_dataset(client)
+        client.__del__()
+        assert ended(server) == (0 if way == "stop" else -signal.SIGKILL)
+    done = command_line(data, "clear")
+    assert done.returncode == os.EX_UNAVAILABLE
+    assert "No server with --control runs on" in done.stderr
+    with running_here(data, template=server_template) as again, again.client() as client:
         assert datasets(client) == saved
 
 
 @pytest.mark.parametrize(
     ("way", "moment", "left"),
-    [
-        ("kill", "import.registered", None),
-        ("kill", "import.step.0.in", []),
-        ("kill", "import.step.0.after", [0, 0, 0]),
-        ("kill", "import.step.1.in", [0, 0, 0]),
-        ("kill", "import.step.1.after", [0, 1, 2]),
-        ("stop", "import.step.0.in", []),
-        ("stop", "import.step.1.in", [0, 0, 0]),
-    ],
+    [("stop", "import.step.0.in", []), ("stop", "import.step.1.in", [0, 0, 0]), ("kill", "import.step.1.in", [0, 0, 0])],
 )
 def test_an_import_stays_as_it_was_at_the_moment_when_the_server_ends(
-    server: OmeroServer, control: Control, data: Path, three: Path, way: str, moment: str, left: list[int] | None
+    server_template: Path, tmp_path: Path, three: Path, way: str, moment: str, left: list[int]
 ) -> None:
-    client = omero.client(server.host, server.ssl_port)
-    client.createSession("root", "omero")
-    control.do(way, moment)
-    job = None
-    try:
+    data = Path(shutil.copytree(server_template, tmp_path / "data"))
+    with started(data, "--control", "--step-seconds", "0") as server:
+        client = omero.client(server.host, server.ssl_port)
+        client.createSession("root", "omero")
         job = InPlace(client, [three], None)
         fileset = job.fileset
         job.link()
-        handle = job.verify()
-        wait_until(handle.getResponse, what="a response that never comes")
-    except Ice.LocalException:
-        pass
-    client.__del__()
+        Control(data).do(way, moment)
+        with pytest.raises(Ice.LocalException):
+            wait_until(job.verify().getResponse, what="a response that never comes")
+        client.__del__()
+        assert ended(server) == (0 if way == "stop" else -signal.SIGKILL)
+    with running_here(data, template=server_template) as again, again.client() as client:
+        assert [series for _, _, series in images_of(client, fileset)] == left
+
+
+def ended(server: OmeroServer) -> int:
+    """The exit status of a server that ends by itself."""
     assert server.process is not None
-    assert server.process.wait(30) == (0 if way == "stop" else -signal.SIGKILL)
-    with started(data) as again, again.client() as client:
-        if job is None:
-            assert len(rows(client, "select f.id from Fileset f")) == 1
-        else:
-            assert [series for _, _, series in images_of(client, fileset)] == left
+    return server.process.wait(30)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import omero_devserver
+from omero_devserver.disturb.control import COMMANDS
 from tests.fixtures.omero import started
 
 
@@ -62,3 +65,42 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
             assert root.sf.getAdminService().getEventContext().isAdmin
         assert (data / "certificate" / "server.pem").read_bytes() == certificate
         assert (data / "certificate" / "server.key").stat().st_mode & 0o077 == 0
+
+
+def test_the_example_for_other_peoples_tests_works(tmp_path: Path) -> None:
+    readme = (Path(omero_devserver.__file__).parent / "README.md").read_text(encoding="utf-8")
+    example = re.search(r"<!-- example: a test runs this block -->\n```python\n(.+?)```", readme, re.DOTALL)
+    assert example is not None
+    (tmp_path / "test_example.py").write_text(example[1])
+    command = [sys.executable, "-W", "ignore", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(omero_devserver.__file__).parents[1])},
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_every_command_that_disturbs_is_in_the_readme() -> None:
+    readme = (Path(omero_devserver.__file__).parent / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"`{name}" not in readme] == []
+
+
+def test_a_database_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "omero.sqlite").write_text("no database at all, but more than a hundred bytes of something else. " * 3)
+    done = run("--data", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr.endswith("': file is not a database.\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_host_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    done = run("--data", str(tmp_path / "data"), "--host", "no such host")
+    assert done.returncode == 1
+    assert "Cannot listen on no such host, port any: " in done.stderr
+    assert "Traceback" not in done.stderr
