@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compiler: one expression of the tree to SQL.
 
-Values never go into the SQL text but as arguments; names in it come from the model or are generated.
+Texts go into the SQL as arguments only (see `binding`); names in it come from the model or are generated.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,27 +15,20 @@ from typing import TYPE_CHECKING
 from omero_devserver.hql import functions, paths, tree
 from omero_devserver.hql.discriminators import discriminator_sql
 from omero_devserver.hql.errors import (
-    EmptyListError,
     HqlError,
     NotExecutableError,
-    NullParameterError,
-    ParameterTypeError,
     PositionalError,
-    TooManyValuesError,
 )
 from omero_devserver.hql.lexer import tokenize
-from omero_devserver.hql.values import Argument, Value, ValueKind
+from omero_devserver.hql.values import Value, ValueKind
 from omero_devserver.model.schema import ENTITIES
 from omero_devserver.model.tables import table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from omero_devserver.hql.binding import Binding
     from omero_devserver.hql.scope import Scope
 
 _ARITHMETIC_ORDER = ("RDouble", "RFloat", "RLong", "RInt")
-#: PostgreSQL's driver cannot bind more (real server, recorded: 5,000 work, 40,000 end the connection).
-_MOST_ELEMENTS = 32_767
 
 SubqueryCompiler = Callable[[tree.Query, "Compiler"], Value]
 
@@ -44,15 +36,12 @@ SubqueryCompiler = Callable[[tree.Query, "Compiler"], Value]
 class Compiler:
     """Translates the expressions of one query.
 
-    arguments: values of the named parameters.
-    bound:     what the SQL is to be run with; shared with subqueries.
-    subquery:  translates a query inside this one.
+    binding:  values of the query and of its parameters; shared with subqueries.
+    subquery: translates a query inside this one.
     """
 
-    def __init__(
-        self, *, scope: Scope, arguments: Mapping[str, Argument], bound: dict[str, object], subquery: SubqueryCompiler
-    ) -> None:
-        self.scope, self.arguments, self.bound, self.subquery = scope, arguments, bound, subquery
+    def __init__(self, *, scope: Scope, binding: Binding, subquery: SubqueryCompiler) -> None:
+        self.scope, self.binding, self.subquery = scope, binding, subquery
         #: Select aliases, which order by may use.
         self.selected: dict[str, Value] = {}
 
@@ -65,9 +54,9 @@ class Compiler:
         """Translate any expression."""
         match node:
             case tree.Literal():
-                return self._literal(node)
+                return self.binding.literal(node.value)
             case tree.Parameter():
-                return self._parameter(node, None)
+                return self.binding.parameter(node, None)
             case tree.Positional():
                 raise PositionalError(count=sum(token.is_symbol("?") for token in tokenize(self.text)))
             case tree.Path():
@@ -125,44 +114,10 @@ class Compiler:
             return self.selected[node.parts[0]]
         return paths.resolve(self.scope, node.parts)
 
-    def _literal(self, node: tree.Literal) -> Value:
-        match node.value:
-            case None:
-                return Value(sql="NULL", kind=ValueKind.NULL)
-            case bool():
-                return Value(sql=str(int(node.value)), type="RBool")
-            case int():
-                return Value(sql=str(node.value), type="RInt" if abs(node.value) < 2**31 else "RLong")
-            case float():
-                return Value(sql=repr(node.value), type="RDouble")
-            case str():
-                return Value(sql=self._bind(node.value), type="RString")
-
-    def _bind(self, value: object) -> str:
-        name = f"v{len(self.bound)}"
-        self.bound[name] = value
-        return f":{name}"
-
-    def _parameter(self, node: tree.Parameter, wanted: Value | None) -> Value:
-        argument = self.arguments.get(node.name)
-        if argument is None:
-            raise NullParameterError(name=node.name)
-        given = argument.element_types if argument.elements is not None else {argument.type}
-        expected = _expected_type(wanted)
-        wrong = next((kind for kind in sorted(given) if expected and kind != expected), None)
-        if wrong is not None:
-            raise ParameterTypeError(name=node.name, wanted=expected, given=wrong)
-        if argument.elements is None:
-            return Value(sql=self._bind(argument.value), type=argument.type)
-        if len(argument.elements) > _MOST_ELEMENTS:
-            raise TooManyValuesError(name=node.name, most=_MOST_ELEMENTS)
-        # One argument however many there are: no limit of SQLite's is met, and the statement stays the same.
-        return Value(sql=f"(SELECT value FROM json_each({self._bind(json.dumps(argument.elements))}))", list=True)
-
     def _like_type(self, node: tree.Expression, other: Value) -> Value:
         """Translate one side of a comparison: what it is compared with tells the type of parameters and of times."""
         if isinstance(node, tree.Parameter):
-            return self._parameter(node, other)
+            return self.binding.parameter(node, other)
         if isinstance(node, tree.Literal) and isinstance(node.value, str) and other.type == "RTime":
             return Value(sql=str(_milliseconds(node.value, self.text)), type="RTime")
         return self.value(node)
@@ -197,7 +152,7 @@ class Compiler:
     def _like(self, node: tree.Like) -> Value:
         operand = self.value(node.operand)
         pattern = self._like_type(node.pattern, operand)
-        sql = f"{operand.sql} {_no(node.negated)}LIKE {pattern.sql} ESCAPE {self._bind(node.escape)}"
+        sql = f"{operand.sql} {_no(node.negated)}LIKE {pattern.sql} ESCAPE {self.binding.bind(node.escape)}"
         return _condition(sql)
 
     def _at_reference(self, value: Value) -> Value:
@@ -213,7 +168,8 @@ class Compiler:
             return _condition(f"{operand.sql} {_no(node.negated)}IN {right}")
         items = [self._like_type(item, operand) for item in node.items]
         if len(items) == 1 and (items[0].list or isinstance(node.items[0], tree.Subquery)):
-            self._refuse_empty(node.items[0])
+            if isinstance(node.items[0], tree.Parameter):
+                self.binding.refuse_empty(node.items[0], self.text)
             return _condition(f"{operand.sql} {_no(node.negated)}IN {items[0].sql}")
         if any(item.list for item in items):
             raise HqlError(f"a list among other values of in (…) is not supported [{self.text}]")
@@ -227,10 +183,6 @@ class Compiler:
         # OMERO's own queries ask like this for the class of an object: `ann member of TagAnnotation`.
         classes = ", ".join(f"'{name}'" for name in sorted(entity.subs))
         return _condition(f"{self._type_of(operand).sql} {_no(node.negated)}IN ({classes})")
-
-    def _refuse_empty(self, node: tree.Expression) -> None:
-        if isinstance(node, tree.Parameter) and self.arguments[node.name].elements == ():
-            raise EmptyListError(text=self.text.replace(f":{node.name}", ""))
 
     def _elements(self, path: tree.Path) -> str:
         """Subselect of the ids of a collection's elements that the caller may see."""
@@ -252,7 +204,7 @@ class Compiler:
             case "size":
                 raise NotExecutableError(why="size(…)", in_select=False)
             case "current_timestamp" | "current_date" | "current_time" | "now":
-                return Value(sql=self._bind(int(time.time() * 1000)), type="RTime")
+                return Value(sql=self.binding.bind(int(time.time() * 1000)), type="RTime")
         arguments = [self.value(argument) for argument in node.arguments]
         if node.name in functions.AGGREGATES:
             if len(arguments) != 1:
@@ -304,12 +256,6 @@ def _condition(sql: str) -> Value:
 
 def _no(negated: bool) -> str:
     return "NOT " if negated else ""
-
-
-def _expected_type(wanted: Value | None) -> str:
-    if wanted is None:
-        return ""
-    return "RLong" if wanted.kind is ValueKind.ENTITY else wanted.type
 
 
 def _discriminated(value: Value, other: Value) -> Value:

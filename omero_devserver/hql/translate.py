@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omero_devserver.hql import paths, tree
+from omero_devserver.hql.binding import Binding
 from omero_devserver.hql.compiler import Compiler
 from omero_devserver.hql.errors import HqlError, NotExecutableError
 from omero_devserver.hql.names import with_full_names
@@ -81,9 +82,9 @@ def translate(text: str, arguments: Mapping[str, Argument], row_filter: RowFilte
     """
     quoted = with_full_names(text)
     query = parse(quoted)
-    bound: dict[str, object] = {}
+    binding = Binding(arguments)
     scope = Scope(row_filter=row_filter, text=quoted)
-    compiler = Compiler(scope=scope, arguments=arguments, bound=bound, subquery=_subquery)
+    compiler = Compiler(scope=scope, binding=binding, subquery=_subquery)
     _add_sources(query, compiler)
     items = _select_items(query, scope)
     distinct = query.select is not None and query.select.distinct
@@ -98,7 +99,7 @@ def translate(text: str, arguments: Mapping[str, Argument], row_filter: RowFilte
         ]
     return Statement(
         sql=f"SELECT {'DISTINCT ' if distinct else ''}{', '.join(selected)} FROM {scope.sql()}{tail}",
-        bound=bound,
+        bound=binding.bound,
         columns=tuple(columns),
         fetches=tuple(fetches),
         form=query.select.form if query.select is not None else tree.Form.ROW,
@@ -108,7 +109,7 @@ def translate(text: str, arguments: Mapping[str, Argument], row_filter: RowFilte
 
 def _subquery(query: tree.Query, outer: Compiler) -> Value:
     scope = Scope(row_filter=outer.scope.row_filter, text=outer.text, parent=outer.scope)
-    compiler = Compiler(scope=scope, arguments=outer.arguments, bound=outer.bound, subquery=_subquery)
+    compiler = Compiler(scope=scope, binding=outer.binding, subquery=_subquery)
     _add_sources(query, compiler)
     items = _select_items(query, scope)
     if len(items) != 1:
