@@ -187,6 +187,23 @@ def test_objects_by_the_words_of_their_names(query: Any, client: Any) -> None:
     assert query.findAllByFullText("Project", word, None) == []
 
 
+def test_words_may_be_wanted_unwanted_or_patterns(query: Any, client: Any) -> None:
+    word = f"word{uuid.uuid4().hex}"
+    names = [f"{word} alpha beta", f"{word} beta alpha", f"{word} gamma"]
+    ids = [client.sf.getUpdateService().saveAndReturnObject(named(m.DatasetI, name)).id.val for name in names]
+    wait_until(lambda: len(query.findAllByFullText("Dataset", word, None)) == len(names), seconds=60)
+    for text, expected in (
+        (f"{word} AND alpha", ids[:2]),
+        (f"+{word} +gamma", ids[2:]),
+        (f"{word} -gamma", ids[:2]),
+        (f"{word} NOT alpha", ids[2:]),
+        (f'+{word} +"alpha beta"', ids[:1]),
+        (f"{word[:-3]}*", ids),
+        (f"name:{word}", ids),
+    ):
+        assert sorted(d.id.val for d in query.findAllByFullText("Dataset", text, None)) == expected, text
+
+
 def test_refresh_is_not_for_clients(query: Any, project: Any) -> None:
     with pytest.raises(omero.SecurityViolation, match="This method allows no remote access"):
         query.refresh(project)
