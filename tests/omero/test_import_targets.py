@@ -210,6 +210,11 @@ def test_a_template_names_the_dataset(client: Any, one: Path) -> None:
     ):
         assert names_of_containers(client, imported(text)) == ["project x"], text
         assert rows(client, counted, id=me) == [[datasets]], text
+    mine = "select d.id from Dataset d where d.name = 'project x' and d.details.owner.id = :id order by d.id"
+    (oldest,), (newest,) = rows(client, mine, id=me)
+    for sign, chosen in (("+", newest), ("-", oldest)):
+        image = imported(f"regex:{sign}name:{pattern}").objects[0].id.val
+        assert rows(client, "select l.parent.id from DatasetImageLink l where l.child.id = :id", id=image) == [[chosen]]
     for text in (f"regex:%name:{pattern}", f"regex:nonsense:{pattern}", "regex:no such path(?<Container1>.)"):
         assert names_of_containers(client, imported(text)) == [], text
 

@@ -223,8 +223,10 @@ def test_a_fileset_deleted_while_it_is_imported_leaves_nothing(server_here: Serv
     with stopped_at(server_here, "import.step.1.before", job) as handle:
         assert len(images_of(here, fileset)) == 3
         assert not isinstance(delete(here, Fileset=[fileset]), omero.cmd.ERR)
-    response = job.response(handle)
+    wait_until(handle.getResponse, what="the response")
+    response = handle.getResponse()
     assert (type(response), response.name) == (omero.cmd.ERR, "update-log-file-size")
+    assert handle.getStatus().currentStep == 1
     for kind in ("Fileset", "Image", "Pixels", "Channel", "FilesetEntry", "FilesetJobLink", "Job", "Thumbnail"):
         assert rows(here, f"select count(o) from {kind} o") == [[0]], kind
     assert not job.links[0].is_symlink()
