@@ -14,6 +14,7 @@ from typing import Any
 
 import Ice
 import omero
+import omero.grid
 import pytest
 from omero.rtypes import rint
 
@@ -191,6 +192,30 @@ def test_a_users_processor_runs_nothing_for_others(without_processors: OmeroServ
         with pytest.raises(omero.NoProcessorAvailable):
             client.sf.getScriptService().runScript(script, {}, None)
         assert parent(mine, script) == process.pid
+
+
+def test_a_user_cannot_attach_a_processor_that_takes_everything(without_processors: OmeroServer) -> None:
+    class Greedy(omero.grid.Processor):  # type: ignore[misc]
+        def willAccept(self, user: Any, group: Any, job: Any, callback: Any, current: Any = None) -> None:  # noqa: N802
+            asked.append(user.id.val)
+            callback.isProxyAccepted(True, "", None)
+
+    asked: list[int] = []
+    script = upload(without_processors, SILENT)
+    one, other = make_user(without_processors), make_user(without_processors)
+    with (
+        without_processors.client(one.name, PASSWORD) as mine,
+        without_processors.client(other.name, PASSWORD) as client,
+    ):
+        identity = Ice.Identity("greedy", mine.getCategory())
+        proxy = omero.grid.ProcessorPrx.uncheckedCast(mine.getAdapter().add(Greedy(), identity))
+        mine.sf.sharedResources().addProcessor(proxy)
+        with pytest.raises(omero.NoProcessorAvailable, match=r"\[1 response\(s\)\]"):
+            client.sf.getScriptService().runScript(script, {}, None)
+        assert asked == [other.id]
+        mine.sf.sharedResources().removeProcessor(proxy)
+        with pytest.raises(omero.NoProcessorAvailable, match=r"\[0 response\(s\)\]"):
+            client.sf.getScriptService().runScript(script, {}, None)
 
 
 def test_the_servers_own_processor_is_started_again(server_here: OmeroServer, listener: Listener) -> None:
