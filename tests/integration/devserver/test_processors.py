@@ -137,7 +137,7 @@ def test_a_processor_that_loses_its_server_ends(server_template: Path, tmp_path:
         with running_here(tmp_path / "omero", template=server_template, processors=0) as server:
             process = stack.enter_context(by_hand(server))
             ready(process)
-        assert process.wait(20) == os.EX_UNAVAILABLE
+        assert process.wait(8) == os.EX_UNAVAILABLE  # sooner than it would notice by asking
 
 
 #: A processor as the program is one, which looks after its scripts when it is told to, and not once a minute.

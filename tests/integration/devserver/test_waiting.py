@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that wait: they keep no others from being answered, whatever OMERO's interfaces say of their operations."""
+
+from __future__ import annotations
+
+import threading
+
+import omero
+import omero.grid
+
+from omero_devserver.wire.servant import Call, make, waiting
+from omero_devserver.wire.server import DISPATCH_THREADS
+from tests.fixtures.omero import ServerHere
+
+
+def test_calls_that_wait_leave_room_for_others(server_here: ServerHere) -> None:
+    class Patient:
+        @waiting
+        def wait(self, call: Call) -> int:  # in the interface it is answered at once, on a thread that others need
+            assert held.wait(30)
+            return 7
+
+    held = threading.Event()
+    server = server_here.server
+    with server_here.client() as client:
+        session = server.sessions.find(client.getSessionId())
+        assert session is not None
+        session.services["patient"] = make(Patient(), omero.grid.Process, server=server, session=session)
+        here = server.proxy(session, "patient")
+        proxy = omero.grid.ProcessPrx.uncheckedCast(client.getCommunicator().stringToProxy(str(here)))
+        calls = [proxy.begin_wait() for _ in range(2 * DISPATCH_THREADS)]
+        try:
+            assert client.sf.getAdminService().getEventContext().userName == "root"
+        finally:
+            held.set()
+        assert [proxy.end_wait(call) for call in calls] == [7] * len(calls)
+
+
+def test_a_part_of_the_server_is_made_once_and_closed_with_it(server_here: ServerHere) -> None:
+    class Part:
+        def __init__(self, server: object) -> None:
+            self.server, self.closed = server, False
+
+        def close(self) -> None:
+            self.closed = True
+
+    part = server_here.server.part(Part)
+    assert server_here.server.part(Part) is part
+    assert part.server is server_here.server
+    server_here.server.close()
+    assert part.closed
