@@ -278,28 +278,32 @@ def test_as_many_imports_as_connections_are_fine(server_template: Path, tmp_path
 def test_more_imports_than_connections_stand_still_until_those_that_wait_are_refused(
     server_template: Path, tmp_path: Path, one: Path
 ) -> None:
-    options = {"pool": 2, "pool_wait_seconds": 1.5, "step_seconds": 0.2}
+    options = {"pool": 2, "pool_wait_seconds": 1, "step_seconds": 0.1}
     with running_here(tmp_path / "data", template=server_template, **options) as server:
         began = time.monotonic()
         outcomes = imports_at_once(server, 3, one)
         assert sorted(outcomes) == ["DatabaseBusyException: cannot create transaction", "ImportResponse", "ImportResponse"]
-        assert time.monotonic() - began >= 1.5
+        assert time.monotonic() - began >= 1
         with server.client() as client:  # it came back by itself
             assert len(InPlace(client, [one], None).run().objects) == 1
 
 
-def test_logins_hang_while_an_import_waits_for_a_connection(server_template: Path, tmp_path: Path, one: Path) -> None:
-    options = {"pool": 1, "pool_wait_seconds": 0.6, "step_seconds": 0.3}
+def test_while_an_import_waits_for_a_connection_nothing_gets_on_and_logins_hang(
+    server_template: Path, tmp_path: Path, one: Path
+) -> None:
+    options = {"pool": 1, "pool_wait_seconds": 1, "step_seconds": 0}
     with running_here(tmp_path / "data", template=server_template, **options) as server, server.client() as client:
+        InPlace(client, [one], None).run()  # Java starts with the first one, which takes longer
         first, second = InPlace(client, [one], None), InPlace(client, [one], None)
         for job in (first, second):
             job.link()
+        server.disturb.delay("import.begun")
         handle = first.verify()
         waits = second.process.begin_verifyUpload(second.hashes())
         wait_until(lambda: server.server.journal.calls["ImportProcess.verifyUpload"] == 2, what="the second import")
-        began = time.monotonic()
+        server.disturb.clear()  # the first import would be over at once, and the second could begin
         with server.client() as other:
-            assert time.monotonic() - began > 0.3
+            assert waits.isCompleted()  # this login took so long
             assert datasets(other) == 0
         with pytest.raises(omero.DatabaseBusyException):
             second.process.end_verifyUpload(waits)
