@@ -41,8 +41,8 @@ class Disk:
         self._store = store
         self.root = self._data / "ManagedRepository"
         self.root.mkdir(parents=True, exist_ok=True)
-        self.root_id = self._describe(self.root, REPOSITORY_UUID)
         self._describe(self._data, DATA_UUID)
+        self.root_id = self._describe(self.root, REPOSITORY_UUID)
 
     def below_root(self, path: str) -> Path:
         """Give the place of a repository path, as ``alice_2/2026-11/24/…/a.tif``, without looking whether it is there.

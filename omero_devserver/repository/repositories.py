@@ -13,20 +13,18 @@ from omero_devserver.repository.managed import ManagedRepository
 from omero_devserver.repository.tree import Tree
 from omero_devserver.scripts.folder import ScriptFolder
 from omero_devserver.store.caller import SERVER
-from omero_devserver.store.repositories import SCRIPTS
 
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
 
 def repositories(call: Call) -> Any:
-    """Describe the repositories, that of the scripts first (recorded: facts 9), each with its proxy."""
+    """Describe the repositories, the newest first: scripts, imports, data (recorded: facts 9), each with its proxy."""
     _ = call.caller  # refuses a session in a group that is not its user's
     call.server.part(ScriptFolder)  # makes the row of its repository
-    rows = call.server.store.rows("SELECT id, c_hash FROM t_OriginalFile WHERE c_mimetype = 'Repository' ORDER BY id")
-    ids = [row["id"] for row in sorted(rows, key=lambda row: row["c_hash"] != SCRIPTS)]
+    rows = call.server.store.rows("SELECT id FROM t_OriginalFile WHERE c_mimetype = 'Repository' ORDER BY id DESC")
     found = omero.grid.RepositoryMap()
-    found.descriptions = call.server.store.get(SERVER, "OriginalFile", ids)
+    found.descriptions = call.server.store.get(SERVER, "OriginalFile", [row["id"] for row in rows])
     found.proxies = [_proxy(call, described) for described in found.descriptions]
     return found
 
