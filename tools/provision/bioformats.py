@@ -50,6 +50,11 @@ def is_whole(jar: Path) -> bool:
         return False
 
 
+def is_there(venv: Path) -> bool:
+    """Tell whether an environment has the jar, and this machine a Java."""
+    return (venv / PLACE).is_file() and not debian.missing_for_java()
+
+
 def provide(venv: Path, *, pip: list[str], pip_env: Mapping[str, str], scratch: Path) -> None:
     """Put the jar into an environment, and Java onto this machine, or say what will be missing and how to get it.
 

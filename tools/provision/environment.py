@@ -105,20 +105,25 @@ class Environment:
         SetUpFailed
             It could not be made; the text says why and what to do.
         """
-        if self.is_ready():
+        if self.is_ready() and bioformats.is_there(self.venv):
             return
         with self._alone():
-            if self.is_ready():  # somebody else did it while we waited
-                return
-            started = time.monotonic()
-            print(f"Setting up {self.venv} with Python {Stamp.of(self.root).python}", flush=True)
-            self._make()
-            print(f"Set-up done in {time.monotonic() - started:.0f} s", flush=True)
+            if not self.is_ready():  # else somebody else did it while we waited
+                started = time.monotonic()
+                print(f"Setting up {self.venv} with Python {Stamp.of(self.root).python}", flush=True)
+                self._make()
+                print(f"Set-up done in {time.monotonic() - started:.0f} s", flush=True)
+            if not bioformats.is_there(self.venv):  # asked for again each time: an index that was away may be back
+                bioformats.provide(self.venv, pip=self._pip, pip_env=pip_environment(), scratch=self.scratch)
+
+    @property
+    def _pip(self) -> list[str]:
+        return [str(self.python), "-m", "pip"]
 
     def _make(self) -> None:
         wanted, present = Stamp.of(self.root), Stamp.read(self.stamp)
         env = pip_environment()
-        pip = [str(self.python), "-m", "pip"]
+        pip = self._pip
         packages = [f"--editable=.[{EXTRAS}]"]
         log = self.scratch / "pip.log"
         log.unlink(missing_ok=True)
@@ -129,7 +134,6 @@ class Environment:
         os.chdir(self.root)
         run([*pip, "install", *packages], doing="Python packages: downloading and installing", log=log, env=env)
         run([self.python, "-c", "import omero.cli, omero_adi_plugin"], doing="Python packages: trying them", log=log, env=env)
-        bioformats.provide(self.venv, pip=pip, pip_env=env, scratch=self.scratch)
         wanted.write(self.stamp)
 
     def _make_empty(self, *, env: dict[str, str], log: Path) -> None:

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from provision import bioformats
 from provision.environment import Environment, Stamp, pip_environment
 
 if TYPE_CHECKING:
@@ -32,8 +34,11 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ready(clone: Path) -> Environment:
+def ready(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    monkeypatch.setenv("JAVA_HOME", "/usr/lib/jvm/some")
     environment = Environment(clone)
+    (environment.venv / bioformats.PLACE).parent.mkdir(parents=True)
+    (environment.venv / bioformats.PLACE).touch()
     environment.python.parent.mkdir(parents=True)
     environment.python.symlink_to(sys.executable)
     Stamp.of(clone).write(environment.stamp)
@@ -93,6 +98,21 @@ def test_when_all_is_ready_nothing_is_touched(ready: Environment, capsys: pytest
     ready.set_up()
     assert capsys.readouterr().out == ""
     assert not ready.scratch.exists()
+
+
+def test_a_jar_that_was_not_to_be_had_is_asked_for_again(
+    ready: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(bioformats, "DIGEST", hashlib.sha256(b"the jar").hexdigest())
+    kept = bioformats.cached_jar(os.environ)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"the jar")
+    placed, stamp = ready.venv / bioformats.PLACE, ready.stamp.read_bytes()
+    placed.unlink()
+    ready.set_up()
+    assert placed.read_bytes() == b"the jar"
+    assert ready.stamp.read_bytes() == stamp
 
 
 def test_what_leads_an_installation_astray_is_kept_from_pip(monkeypatch: pytest.MonkeyPatch) -> None:
