@@ -75,7 +75,9 @@ def _columns(entity: Entity) -> list[str]:
     immutable = entity.name in IMMUTABLE
     names: list[str] = []
     for name in sorted([*(f.name for f in entity.fields.values() if f.kind not in (Kind.SEQ, Kind.MAP)), "details"]):
-        if name == "details":
+        if name == "details" and entity.system:
+            names += ["external_id", "permissions"]
+        elif name == "details":
             names += ["creation_id", "external_id", "group_id", "owner_id", "permissions"]
             names += [] if immutable else ["update_id"]
         elif entity.fields[name].kind is Kind.UNIT:

@@ -57,7 +57,6 @@ def test_a_user_is_made_with_all_that_is_said_and_cannot_log_in_without_a_passwo
         for nothing in (None, rstring(" ")):
             service.changeUserPassword(name, nothing)
             assert not logs_in(devserver, name, " ")
-        assert not logs_in(devserver, name, "now")
 
 
 def test_who_is_not_put_into_the_group_of_users_is_not_active(devserver: OmeroServer, user: User) -> None:
@@ -79,7 +78,10 @@ def test_names_in_use_and_missing_ones_are_refused(devserver: OmeroServer, user:
         for attempt, text in (
             (lambda: service.createUser(taken, user.group), "experimenter_omename_key"),
             (lambda: service.createUser(unnamed, user.group), "not-null property references a null"),
-            (lambda: service.createGroup(named(ExperimenterGroupI, user.group)), "experimentergroup_name_key"),
+            (
+                lambda: service.createGroup(named(ExperimenterGroupI, user.group)),
+                r"\(description, external_id, permissions, ldap, name, version, id\) .* \[experimentergroup_name_key\]",
+            ),
             (lambda: service.createGroup(ExperimenterGroupI()), "Group name may not be null"),
             (lambda: service.addGroups(a_user(user.id), []), "Nothing to do"),
             (lambda: service.addGroups(a_user(user.id), [a_group(999_999)]), "No row with the given identifier exists"),

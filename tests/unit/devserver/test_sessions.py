@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -38,12 +39,12 @@ def closed(lab: Lab, session: Session) -> bool:
 
 
 def test_a_silent_session_is_ended_without_anybody_calling(lab: Lab, sessions: Sessions) -> None:
-    told: list[Session] = []
-    sessions.on_end(told.append)
+    told: queue.SimpleQueue[Session] = queue.SimpleQueue()
+    sessions.on_end(told.put)
     silent, endless = sessions.create(user=0, group=0, time_to_idle=1), sessions.create(user=0, group=0, time_to_idle=0)
-    assert silent.ended.wait(WAIT_SECONDS)
+    assert told.get(timeout=WAIT_SECONDS) is silent
     assert (closed(lab, silent), closed(lab, endless)) == (True, False)
-    assert (told, sessions.all()) == ([silent], [endless])
+    assert (told.empty(), sessions.all()) == (True, [endless])
     with pytest.raises(Ice.ObjectNotExistException):
         sessions.use(silent)
     with pytest.raises(omero.RemovedSessionException, match="No context for"):
@@ -51,16 +52,15 @@ def test_a_silent_session_is_ended_without_anybody_calling(lab: Lab, sessions: S
 
 
 def test_a_session_whose_end_fails_does_not_keep_the_others(lab: Lab, sessions: Sessions) -> None:
-    ended: list[Session] = []
+    ended: queue.SimpleQueue[Session] = queue.SimpleQueue()
 
     def fail(session: Session) -> None:
-        ended.append(session)
+        ended.put(session)
         raise RuntimeError("on purpose")
 
     sessions.on_end(fail)
-    for one in [sessions.create(user=0, group=0, time_to_live=1) for _ in range(2)]:
-        assert one.ended.wait(WAIT_SECONDS)
-    assert len(ended) == 2
+    made = {sessions.create(user=0, group=0, time_to_live=1) for _ in range(2)}
+    assert {ended.get(timeout=WAIT_SECONDS) for _ in made} == made
 
 
 def test_until_then_every_call_is_told_that_its_time_is_over(lab: Lab) -> None:
