@@ -16,7 +16,7 @@ from omero_devserver.cmd.requests import submit
 from omero_devserver.files.checksums import ALGORITHMS, digest
 from omero_devserver.files.disk import REPOSITORY_UUID
 from omero_devserver.repository.folders import folders_of
-from omero_devserver.repository.process import ImportProcess
+from omero_devserver.repository.process import ImportProcess, Processes
 from omero_devserver.repository.registration import register
 from omero_devserver.repository.template import FolderTaken
 from omero_devserver.repository.tree import Tree
@@ -56,7 +56,9 @@ class ManagedRepository(Tree):
         registered = register(call, fileset, settings)
         self._need_client(call)  # with all rows there already, as on a real server
         process = ImportProcess(registered=registered, settings=settings)
-        return omero.grid.ImportProcessPrx.uncheckedCast(call.stateful(process, omero.grid.ImportProcess))
+        proxy = omero.grid.ImportProcessPrx.uncheckedCast(call.stateful(process, omero.grid.ImportProcess))
+        call.server.part(Processes).add(call.session, process)
+        return proxy
 
     @slow
     def importPaths(self, call: Call, paths: Sequence[str]) -> Any:
@@ -78,7 +80,7 @@ class ManagedRepository(Tree):
 
         A process is listed until its session ends (recorded: facts 1).
         """
-        return [proxy for proxy, process in _processes(call) if _may_change(call, process)]
+        return [proxy for proxy, process in call.server.part(Processes).all() if _may_change(call, process)]
 
     def listChecksumAlgorithms(self, call: Call) -> list[Any]:
         """List the algorithms of this server, the best first."""
@@ -195,15 +197,6 @@ class ManagedRepository(Tree):
             return digest(self._place(self._checked(call, file.path.val + file.name.val)), algorithm)
         except OSError as error:
             raise Ice.UnknownException(f"java.lang.RuntimeException: {error}") from error
-
-
-def _processes(call: Call) -> list[tuple[Any, ImportProcess]]:
-    return [
-        (omero.grid.ImportProcessPrx.uncheckedCast(call.server.proxy(session, name)), one.implementation)
-        for session in call.server.sessions.all()
-        for name, one in list(session.services.items())
-        if isinstance(one.implementation, ImportProcess)
-    ]
 
 
 def _may_change(call: Call, process: ImportProcess) -> bool:

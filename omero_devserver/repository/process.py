@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import Ice
@@ -27,6 +29,8 @@ from omero_devserver.wire.servant import waiting
 if TYPE_CHECKING:
     from omero_devserver.repository.registration import Registered
     from omero_devserver.wire.servant import Call
+    from omero_devserver.wire.server import Server
+    from omero_devserver.wire.sessions import Session
 
 
 @dataclass(slots=True)
@@ -60,14 +64,12 @@ class ImportProcess(Stateful):
         self.uploads: dict[int, _Upload] = {}
         self._settings = settings
         self._handle: Any = None
-        self._closed = False
 
     def getUploader(self, call: Call, index: int) -> Any:
         """Open file `index` of the fileset: to write, or with `omero.fs.mode` r in the call's context only to read.
 
         While an uploader of it is open, that one is given again.
         """
-        self._check_open()
         if not 0 <= index < len(self.registered.files):
             raise Ice.UnknownException(f"no file {index}")
         if index not in self.uploads:
@@ -86,17 +88,14 @@ class ImportProcess(Stateful):
 
     def getUploadOffset(self, call: Call, index: int) -> int:
         """Give the place after the last bytes that the open uploader of file `index` wrote; 0 if none is open."""
-        self._check_open()
         return self.uploads[index].offset if index in self.uploads else 0
 
     def getImportSettings(self, call: Call) -> Any:
         """Give the settings back."""
-        self._check_open()
         return self._settings
 
     def getHandle(self, call: Call) -> Any:
         """Give the handle of the running import, null before `verifyUpload`."""
-        self._check_open()
         return self._handle
 
     @waiting
@@ -105,7 +104,6 @@ class ImportProcess(Stateful):
 
         May be called again after a ChecksumValidationException; after a success it imports once more (recorded: facts 1).
         """
-        self._check_open()
         wanted = len(self.registered.files)
         if len(hashes) != wanted:
             raise fault(omero.ApiUsageException, f"hashes size should be {wanted} not {len(hashes)}")
@@ -117,16 +115,10 @@ class ImportProcess(Stateful):
 
     def close(self, call: Call) -> None:
         """End the service, and nothing else."""
-        self._check_open()
-        self.end()
+        self._end(call.session)
 
-    def end(self) -> None:
-        """End the service: its proxy leads nowhere from now on."""
-        self._closed = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Ice.ObjectNotExistException
+    def _end(self, session: Session) -> None:
+        session.services.pop(self.name, None)
 
     def _compare(self, call: Call, hashes: list[str]) -> None:
         entries = "SELECT r_originalFile AS file FROM t_FilesetEntry WHERE r_fileset = ?"
@@ -159,7 +151,7 @@ class ImportProcess(Stateful):
             server=call.server,
             session=call.session,
             registered=self.registered,
-            end_process=self.end,
+            end_process=partial(self._end, call.session),
             settings=self._settings,
             request=request,
             handle=handle,
@@ -181,3 +173,33 @@ class ImportProcess(Stateful):
         request.location.usedFiles, request.location.omittedLevels = list(registered.paths), 0
         request.logFile = omero.model.OriginalFileI(rlong(registered.log_file), False)
         return request
+
+
+class Processes:
+    """The import processes of the whole server, open or closed, until their sessions end (recorded: facts 1)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._by_session: dict[str, list[ImportProcess]] = {}
+        self._lock = threading.Lock()
+        server.sessions.on_end(self._forget)
+
+    def add(self, session: Session, process: ImportProcess) -> None:
+        """Take a process up, which must have its name."""
+        with self._lock:
+            self._by_session.setdefault(session.uuid, []).append(process)
+
+    def all(self) -> list[tuple[Any, ImportProcess]]:
+        """List the processes with their proxies."""
+        with self._lock:
+            found = [(key, process) for key, processes in self._by_session.items() for process in processes]
+        sessions = {session.uuid: session for session in self._server.sessions.all()}
+        return [
+            (omero.grid.ImportProcessPrx.uncheckedCast(self._server.proxy(sessions[key], process.name)), process)
+            for key, process in found
+            if key in sessions
+        ]
+
+    def _forget(self, session: Session) -> None:
+        with self._lock:
+            self._by_session.pop(session.uuid, None)

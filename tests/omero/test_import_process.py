@@ -162,6 +162,15 @@ def test_a_closed_process_is_gone_and_still_listed(client: Any, one: Path) -> No
     assert len(InPlace(client, [one], None).repository.listImports()) == before + 1
 
 
+def test_a_closed_process_does_not_keep_the_session_in_its_group(client: Any, user: User, one: Path) -> None:
+    job = InPlace(client, [one], None)
+    group = omero.model.ExperimenterGroupI(user.group_id, False)
+    with pytest.raises(omero.SecurityViolation, match="SecurityContext change cancelled"):
+        client.sf.setSecurityContext(group)
+    job.process.close()
+    client.sf.setSecurityContext(group)
+
+
 def test_others_see_no_process_that_they_may_not_change(devserver: OmeroServer, user: User, client: Any, one: Path) -> None:
     job = InPlace(client, [one], None)
     stranger = f"stranger-{user.name}"
