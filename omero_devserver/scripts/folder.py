@@ -50,7 +50,11 @@ class ScriptFolder:
         self.update()
 
     def update(self) -> None:
-        """Bring the rows up to date with the files."""
+        """Bring the rows up to date with the files; a read-only server leaves them as they are."""
+        try:
+            self._store.check_writable()
+        except omero.ApiUsageException:
+            return
         with self._lock, self._store.transaction():
             known = {row["c_path"] + row["c_name"]: row for row in self._rows()}
             missing = {row["id"] for row in known.values() if row["c_mimetype"] in MIMETYPES}
@@ -101,6 +105,7 @@ class ScriptFolder:
 
     def add(self, path: str, text: str) -> int:
         """Write a new script, in place of a file of that path that is no script; returns its id."""
+        self._store.check_writable()
         place = self.place(path)
         content = text.encode()
         with self._lock, self._store.transaction():
@@ -113,6 +118,7 @@ class ScriptFolder:
 
     def rewrite(self, script: int, path: str, text: str) -> None:
         """Write a script anew; it keeps its id."""
+        self._store.check_writable()
         content = text.encode()
         place = self.place(path)
         with self._lock, self._store.transaction():

@@ -111,6 +111,7 @@ class Scripts:
         """Replace the text of a script."""
         if file is None:
             raise fault(omero.ApiUsageException, "file object cannot be null")
+        call.server.store.check_writable()
         store, who = call.server.store, call.user
         script = file.id.val
         found = store.get(who, "OriginalFile", [script])[0] if file.isLoaded() else _script(call, script)
@@ -131,6 +132,7 @@ class Scripts:
 
     def deleteScript(self, call: Call, script: int) -> None:
         """Delete a script that has never run."""
+        call.server.store.check_writable()
         found = _script(call, script)
         if found is None:
             raise fault(omero.ApiUsageException, f"No script with id {script} on server.")

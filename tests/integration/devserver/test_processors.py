@@ -48,7 +48,7 @@ def by_hand(server: OmeroServer, *, user: str = "root", password: str = ROOT_PAS
     try:
         yield process
     finally:
-        process.terminate()
+        process.kill()
         process.communicate()
 
 

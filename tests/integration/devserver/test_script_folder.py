@@ -10,6 +10,7 @@ from typing import Any
 
 import omero
 import pytest
+from omero.model import OriginalFileI
 
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here
 from tests.fixtures.omero_client import rows
@@ -99,3 +100,27 @@ def test_a_lookup_table_is_no_program(service: Any, folder: Path) -> None:
     script = service.uploadOfficialScript("/mine/glow.lut", "0 1 2")
     assert "/mine/glow.lut" not in listed(service)
     assert [one.id.val for one in service.getScriptsByMimetype("text/x-lut")] == [script]
+
+
+def test_a_read_only_server_leaves_all_as_it_is(server_template: Path, tmp_path: Path) -> None:
+    with running_here(tmp_path / "omero", template=server_template) as server:
+        folder = server.managed_repository.parent / "lib" / "scripts" / "mine"
+        folder.mkdir()
+        (folder / "Old.py").write_text(HELLO)
+    with running_here(tmp_path / "omero", read_only=True) as server, server.client() as client:
+        service = client.sf.getScriptService()
+        before = listed(service)
+        (folder / "New.py").write_text(HELLO)
+        (folder / "Old.py").write_text(HELLO + "# changed\n")
+        assert listed(service) == before
+        old = before["/mine/Old.py"]
+        for refused in (
+            lambda: service.uploadOfficialScript("/mine/Another.py", HELLO),
+            lambda: service.editScript(OriginalFileI(old, False), HELLO),
+            lambda: service.deleteScript(old),
+            lambda: service.runScript(old, {}, None),
+        ):
+            with pytest.raises(omero.ApiUsageException, match="read-only"):
+                refused()
+        assert sorted(path.name for path in folder.iterdir()) == ["New.py", "Old.py"]
+        assert (folder / "Old.py").read_text().endswith("# changed\n")
