@@ -11,6 +11,7 @@ import Ice
 import omero.cmd
 
 from omero_devserver.cmd.responses import failure
+from omero_devserver.wire.arguments import given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ class Handle:
 
     def addCallback(self, call: Call, callback: Any) -> None:
         """Tell a client's object about steps and the end, through the client's own connection."""
-        proxy = omero.cmd.CmdCallbackPrx.uncheckedCast(call.connection.createProxy(callback.ice_getIdentity()))
+        proxy = omero.cmd.CmdCallbackPrx.uncheckedCast(call.connection.createProxy(given(callback).ice_getIdentity()))
         with self._lock:
             self._callbacks.append(proxy)
             response = self._response
@@ -56,7 +57,7 @@ class Handle:
 
     def removeCallback(self, call: Call, callback: Any) -> None:
         """Forget a client's object."""
-        identity = callback.ice_getIdentity()
+        identity = given(callback).ice_getIdentity()
         with self._lock:
             self._callbacks = [one for one in self._callbacks if one.ice_getIdentity() != identity]
 

@@ -21,6 +21,7 @@ import omero.grid
 from omero_devserver.scripts import children, jobs
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.access import SYSTEM_GROUP
+from omero_devserver.wire.arguments import given
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import make
 
@@ -151,7 +152,7 @@ class Processors:
         if seconds > LONGEST_WAIT_SECONDS:
             raise fault(omero.ApiUsageException, "Delay is too long. Maximum = 3 minutes.")
         store = self._server.store
-        job.status = omero.model.JobStatusI(store.enumeration("JobStatus", jobs.WAITING), False)
+        given(job).status = omero.model.JobStatusI(store.enumeration("JobStatus", jobs.WAITING), False)
         saved = jobs.find(store, SERVER, jobs.submit(call, job))
         found, responses = self._find(call, saved)
         if found is None:

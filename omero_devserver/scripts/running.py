@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.grid
 
+from omero_devserver.wire.arguments import given
 from omero_devserver.wire.servant import waiting
 
 if TYPE_CHECKING:
@@ -63,17 +64,19 @@ class Process:
         """Ask the script to end, and kill it if it does not."""
         self.end()
 
+    @waiting
     def registerCallback(self, call: Call, callback: Any) -> None:
         """Tell a client's object about the end of the script."""
-        identity = callback.ice_getIdentity()
+        identity = given(callback).ice_getIdentity()
         client = omero.grid.ProcessCallbackPrx.uncheckedCast(call.connection.createProxy(identity))
         name, proxy = self._processor.serve(_Forwarder(client), omero.grid.ProcessCallback)
         self._callbacks[identity] = (name, omero.grid.ProcessCallbackPrx.uncheckedCast(proxy))
         self._proxy.registerCallback(self._callbacks[identity][1])
 
+    @waiting
     def unregisterCallback(self, call: Call, callback: Any) -> None:
         """Forget a client's object."""
-        name, proxy = self._callbacks.pop(callback.ice_getIdentity(), ("", None))
+        name, proxy = self._callbacks.pop(given(callback).ice_getIdentity(), ("", None))
         self._processor.session.services.pop(name, None)
         self._proxy.unregisterCallback(proxy)
 

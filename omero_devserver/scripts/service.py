@@ -18,6 +18,7 @@ from omero_devserver.scripts.kinds import DISABLED, MIMETYPES, is_script, of_nam
 from omero_devserver.scripts.processors import DEFAULT_WAIT_SECONDS, Processors
 from omero_devserver.scripts.script_process import ScriptProcess
 from omero_devserver.store.errors import GraphFailed
+from omero_devserver.wire.arguments import managed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import waiting
 
@@ -113,7 +114,7 @@ class Scripts:
             raise fault(omero.ApiUsageException, "file object cannot be null")
         call.server.store.check_writable()
         store, who = call.server.store, call.user
-        script = file.id.val
+        script = managed(file)
         found = store.get(who, "OriginalFile", [script])[0] if file.isLoaded() else _script(call, script)
         if found is None:
             raise fault(omero.ApiUsageException, f"could not find file: {script}")
@@ -182,7 +183,7 @@ class Scripts:
 
         Accepted are scripts of given users or groups; official ones if the list is empty.
         """
-        conditions = " and ".join([f"j.id = {job.id.val}", is_script("o"), *_accepted_by(accepted)])
+        conditions = " and ".join([f"j.id = {managed(job)}", is_script("o"), *_accepted_by(accepted)])
         hql = f"select o from Job j join j.originalFileLinks l join l.child o where {conditions}"
         found = call.server.store.objects(call.user, hql)
         if len(found) != 1:
@@ -224,9 +225,9 @@ def _accepted_by(accepted: Sequence[Any]) -> list[str]:
     conditions = []
     for one in accepted or ():
         if isinstance(one, omero.model.Experimenter):
-            conditions.append(f"o.details.owner.id = {one.id.val}")
+            conditions.append(f"o.details.owner.id = {managed(one)}")
         elif isinstance(one, omero.model.ExperimenterGroup):
-            conditions.append(f"o.details.group.id = {one.id.val}")
+            conditions.append(f"o.details.group.id = {managed(one)}")
         else:
             raise fault(omero.ValidationException, f"Unsupported accept-type: {type(one).__name__}")
     return conditions

@@ -11,6 +11,7 @@ import omero.sys
 from omero_devserver.model.schema import Entity, Field, Kind, UnknownEntityError, find_class
 from omero_devserver.services.split import split_filesets
 from omero_devserver.services.update import Update
+from omero_devserver.wire.arguments import given, managed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -139,8 +140,8 @@ class Containers:
     @slow
     def retrieveCollection(self, call: Call, owner: Any, collection: str, options: Any) -> list[Any]:
         """List the elements of a collection of one object."""
-        field = _collection(owner.ice_staticId(), collection)
-        return _objects(call, f"select l from {field.type} l where l.{field.inverse}.id in (:ids)", ids=[owner.id.val])
+        field = _collection(given(owner).ice_staticId(), collection)
+        return _objects(call, f"select l from {field.type} l where l.{field.inverse}.id in (:ids)", ids=[managed(owner)])
 
     @slow
     def createDataObject(self, call: Call, one: Any, options: Any) -> Any:

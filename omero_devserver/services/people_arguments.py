@@ -13,30 +13,13 @@ from omero_devserver.model.schema import find_class
 from omero_devserver.store.errors import NameTaken, NoSuchGroup, NoSuchUser, StillReferred
 from omero_devserver.store.people import Person
 from omero_devserver.store.refusals import not_inserted
+from omero_devserver.wire.arguments import loaded
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from omero_devserver.wire.servant import Call
-
-
-def managed(obj: Any) -> int:
-    """Give the id of an object that must have one; raises ApiUsageException."""
-    if obj is None:
-        raise fault(omero.ApiUsageException, "Argument may not be null.")
-    if obj.id is None:
-        raise fault(omero.ApiUsageException, f"{type(obj).__name__.removesuffix('I')} has no id.")
-    return int(obj.id.val)
-
-
-def loaded(obj: Any) -> Any:
-    """Give an object back that has values, and not an id only; raises ApiUsageException."""
-    if obj is None:
-        raise fault(omero.ApiUsageException, "Argument may not be null.")
-    if not obj.isLoaded():
-        raise fault(omero.ApiUsageException, f"Object unloaded: {type(obj).__name__.removesuffix('I')}")
-    return obj
 
 
 def person_of(user: Any, *, name: str | None = None) -> Person:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import unwrap
 
-from omero_devserver.services.people_arguments import as_omero, known_privileges, loaded, managed, person_of
+from omero_devserver.services.people_arguments import as_omero, known_privileges, person_of
 from omero_devserver.services.roles import (
     administrator,
     refuse_elevation,
@@ -23,6 +23,7 @@ from omero_devserver.services.roles import (
 from omero_devserver.store.errors import GraphFailed
 from omero_devserver.store.people import ROOT
 from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
+from omero_devserver.wire.arguments import loaded, managed
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:

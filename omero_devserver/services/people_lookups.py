@@ -11,9 +11,10 @@ import omero.sys
 from omero.rtypes import rlist
 
 from omero_devserver.services.event_context import event_context
-from omero_devserver.services.people_arguments import known_privileges, managed
+from omero_devserver.services.people_arguments import known_privileges
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.access import SYSTEM_GROUP, USER_GROUP
+from omero_devserver.wire.arguments import managed
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from omero.rtypes import rlong, rstring
 from omero_devserver.rendering.ranges import BITS
 from omero_devserver.services import rendering_defs
 from omero_devserver.services.pixel_copies import copy_image, copy_pixels
+from omero_devserver.wire.arguments import loaded, managed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +41,12 @@ class PixelSettings:
 
     def saveRndSettings(self, call: Call, settings: Any) -> None:
         """Save settings."""
-        pixels = call.server.store.get(call.user, "Pixels", [settings.pixels.id.val])[0]
+        pixels = call.server.store.get(call.user, "Pixels", [managed(loaded(settings).pixels)])[0]
         rendering_defs.save(call.server.store, call.user, pixels, settings)
 
     def getBitDepth(self, call: Call, kind: Any) -> int:
         """Give the bits of a pixel of a type."""
-        return BITS[call.server.store.get(call.user, "PixelsType", [kind.id.val])[0].value.val]
+        return BITS[call.server.store.get(call.user, "PixelsType", [managed(kind)])[0].value.val]
 
     def copyAndResizePixels(
         self,

@@ -11,6 +11,7 @@ from omero.rtypes import rdouble, rint, rlong, rstring
 
 from omero_devserver.services.pixel_settings import PixelSettings
 from omero_devserver.services.types import Types
+from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,8 @@ class Pixels(PixelSettings):
     def setChannelGlobalMinMax(self, call: Call, pixels: int, index: int, minimum: float, maximum: float) -> None:
         """Set the statistics of one channel."""
         found = self.retrievePixDescription(call, pixels)
+        if found is None or not 0 <= index < found.sizeOfChannels():
+            raise fault(omero.ApiUsageException, f"No channel {index} of pixels {pixels}.")
         channel = found.getChannel(index)
         if channel.statsInfo is None:
             channel.statsInfo = omero.model.StatsInfoI()

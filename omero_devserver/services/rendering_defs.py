@@ -14,7 +14,7 @@ import omero
 import omero.model
 import omero.sys
 from omero.model.enums import UnitsLength
-from omero.rtypes import rbool, rdouble, rint, rlong, rstring
+from omero.rtypes import rbool, rdouble, rint, rlong, rstring, unwrap
 
 from omero_devserver.rendering.colours import Colour, Light, first_colours
 from omero_devserver.rendering.levels import BRIGHTEST, DARKEST
@@ -102,7 +102,7 @@ def set_defaults(store: Store, planes: PixelSet, definition: Any, *, look: bool 
     definition.defaultZ, definition.defaultT = rint(planes.size_z // 2), rint(0)
     coloured = 1 < planes.size_c < MANY_CHANNELS
     definition.model = _enumeration(store, "RenderingModel", "rgb" if coloured else "greyscale")
-    quantum = definition.quantization
+    quantum = definition.quantization = definition.quantization or omero.model.QuantumDefI()
     quantum.cdStart, quantum.cdEnd, quantum.bitResolution = rint(DARKEST), rint(BRIGHTEST), rint(BRIGHTEST)
     channels = pixels.copyChannels()
     colours = first_colours([light(channel) for channel in channels])
@@ -204,10 +204,15 @@ def save(store: Store, who: Caller, pixels: Any, definition: Any) -> int:
 
 def compatible(one: Any, other: Any) -> bool:
     """Tell whether two pixel sets can be shown alike: same type, same number of channels with the same wavelengths."""
-    if one.pixelsType.value.val != other.pixelsType.value.val or one.sizeC.val != other.sizeC.val:
+    if _shape(one) != _shape(other):
         return False
     waves = [_wave(channel) for channel in one.copyChannels()]
     return all(_wave(channel) in waves for channel in other.copyChannels())
+
+
+def _shape(pixels: Any) -> tuple[Any, Any]:
+    kind = pixels.pixelsType
+    return unwrap(kind.value) if kind is not None else None, unwrap(pixels.sizeC)
 
 
 def _wave(channel: Any) -> float | None:

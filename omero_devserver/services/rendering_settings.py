@@ -16,6 +16,7 @@ from omero.rtypes import rdouble
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.services import rendering_defs
 from omero_devserver.services.pixel_sets import PixelSet, describe
+from omero_devserver.wire.arguments import loaded, managed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -51,7 +52,7 @@ class RenderingSettings:
 
     def sanityCheckPixels(self, call: Call, one: Any, other: Any) -> bool:
         """Tell whether settings of one pixel set can be those of another."""
-        return one is not None and other is not None and rendering_defs.compatible(one, other)
+        return one is not None and other is not None and rendering_defs.compatible(loaded(one), loaded(other))
 
     def getRenderingSettings(self, call: Call, pixels_id: int) -> Any:
         """Load the settings that the caller sees a pixel set with; null if there are none."""
@@ -63,19 +64,19 @@ class RenderingSettings:
     @slow
     def createNewRenderingDef(self, call: Call, pixels: Any) -> Any:
         """Make unsaved settings without values."""
-        return None if pixels is None else rendering_defs.new(_described(call, pixels.id.val))
+        return None if pixels is None else rendering_defs.new(_described(call, managed(pixels)))
 
     @slow
     def resetDefaults(self, call: Call, definition: Any, pixels: Any) -> None:
         """Choose the values of settings anew, and save them."""
         self.resetDefaultsNoSave(call, definition, pixels)
-        rendering_defs.save(call.server.store, call.user, _described(call, pixels.id.val), definition)
+        rendering_defs.save(call.server.store, call.user, _described(call, managed(pixels)), definition)
 
     @slow
     def resetDefaultsNoSave(self, call: Call, definition: Any, pixels: Any) -> Any:
         """Choose the values of settings anew."""
-        with PixelSet(call.server, _described(call, pixels.id.val)) as planes:
-            rendering_defs.set_defaults(call.server.store, planes, definition)
+        with PixelSet(call.server, _described(call, managed(pixels))) as planes:
+            rendering_defs.set_defaults(call.server.store, planes, loaded(definition))
         return definition
 
     def resetDefaultsInImage(self, call: Call, image: int) -> None:

@@ -9,6 +9,7 @@ import omero
 
 from omero_devserver.model.schema import entity_of
 from omero_devserver.store.errors import BadTarget, GraphFailed
+from omero_devserver.wire.arguments import managed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
 
@@ -51,17 +52,18 @@ class Update:
 
     def deleteObject(self, call: Call, one: Any) -> None:
         """Delete an object and its links."""
+        identifier = managed(one)
         found = entity_of(one)
-        call.server.store.get(call.user, found.name, [one.id.val])
+        call.server.store.get(call.user, found.name, [identifier])
         try:
-            deletion = call.server.store.delete(call.user, {found.name: [one.id.val]})
+            deletion = call.server.store.delete(call.user, {found.name: [identifier]})
         except GraphFailed as refusal:
-            name = f"{found.full_name}:Id_{one.id.val}"
+            name = f"{found.full_name}:Id_{identifier}"
             if "not permitted" in refusal.message:
                 raise fault(omero.SecurityViolation, f"Deleting {name} not allowed.") from refusal
             raise fault(omero.ValidationException, refusal.message) from refusal
         except BadTarget as error:
-            raise fault(omero.SecurityViolation, f"Deleting {found.full_name}:Id_{one.id.val} not allowed.") from error
+            raise fault(omero.SecurityViolation, f"Deleting {found.full_name}:Id_{identifier} not allowed.") from error
         call.server.disk.remove(deletion.files)
 
 
