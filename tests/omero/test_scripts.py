@@ -19,11 +19,11 @@ import omero
 import omero.grid
 import omero.scripts
 import pytest
-from omero.model import ExperimenterI, OriginalFileI, ScriptJobI
+from omero.model import ExperimenterI, OriginalFileI, PlateI, ScriptJobI
 from omero.rtypes import rint, rlist, rlong, rstring, unwrap
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, User, make_user, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, new_dataset, rows
 from tests.fixtures.omero_scripts import HELLO, Listener, exit_status, run, upload
 from tests.fixtures.waiting import wait_until
 
@@ -134,6 +134,20 @@ def test_inputs_that_the_script_does_not_take_are_refused(client: Any, hello: in
 def test_what_the_processor_stumbles_over_is_an_internal_exception(client: Any, hello: int) -> None:
     with pytest.raises(omero.InternalException):
         client.sf.getScriptService().runScript(hello, {"Number": rstring("5")}, None)
+
+
+def test_a_script_of_omeros_own_makes_a_plate_of_a_dataset(client: Any, one: Path) -> None:
+    dataset = new_dataset(client)
+    images = InPlace(client, [one], dataset).run().objects
+    script = client.sf.getScriptService().getScriptID("/omero/util_scripts/Dataset_To_Plate.py")
+    with run(client, script, {"Data_Type": rstring("Dataset"), "IDs": rlist([rlong(dataset)])}) as process:
+        assert exit_status(process) == 0
+        results = process.getResults(1)
+        plate = results["New_Object"].val
+        assert isinstance(plate, PlateI)
+        assert "New plate created" in results["Message"].val
+    hql = "select s.image.id from WellSample s where s.well.plate.id = :id"
+    assert rows(client, hql, id=plate.id.val) == [[image.id.val] for image in images]
 
 
 def test_results_are_given_once_and_only_after_the_end(client: Any, obedient: int, listener: Listener) -> None:
