@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "OMERO_DEVSERVER_ROOT_PASSWORD"  # noqa: S105  a name, not a password
 HIGHEST_PORT = 65535
 LONGEST_SECONDS = 86_400
+SECONDS_TO_END = 4.5
 
 DESCRIPTION = """\
 A development OMERO server on the real Ice protocol: unmodified omero-py clients, BlitzGateway, the omero command and
@@ -84,8 +85,16 @@ def _serve(options: argparse.Namespace) -> int:
             sys.stdout.flush()
             ended.wait()
     finally:
+        _end_in_time()
         server.close()
     return os.EX_OK
+
+
+def _end_in_time() -> None:
+    """Make sure that this process ends, even in the middle of a long call: what has been committed is on disk."""
+    late = threading.Timer(SECONDS_TO_END, os._exit, [os.EX_OK])
+    late.daemon = True
+    late.start()
 
 
 @contextmanager

@@ -6,14 +6,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omero_devserver.wire.access import SYSTEM_GROUP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omero_devserver.wire.server import Server
@@ -23,7 +26,7 @@ log = logging.getLogger(__name__)
 
 PROGRAM = "omero_devserver.scripts.processor"
 ROOT = 0
-SECONDS_TO_END = 8
+SECONDS_TO_END = 3
 ANY_ADDRESS = {"", "*", "0.0.0.0", "::"}  # noqa: S104  compared with, not listened on
 
 
@@ -77,15 +80,30 @@ def start(server: Server, name: str) -> Child:
     return Child(name=name, process=process, session=session, log=output)
 
 
-def end(server: Server, child: Child) -> None:
-    """End a processor and the scripts that it runs."""
+def forget(server: Server, child: Child) -> None:
+    """Clean up after a processor that has ended by itself."""
+    _close_pipe(child)
+    server.sessions.end(child.session)
+
+
+def end(server: Server, children: Sequence[Child]) -> None:
+    """End processors and the scripts that they run; those that do not end in time are killed."""
+    for child in children:
+        _close_pipe(child)
+    deadline = time.monotonic() + SECONDS_TO_END
+    for child in children:
+        try:
+            child.process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("the processor %d does not end, and is killed", child.process.pid)
+        # Its scripts are in its group, and may have outlived it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        server.sessions.end(child.session)
+
+
+def _close_pipe(child: Child) -> None:
     assert child.process.stdin is not None  # noqa: S101  as above
     with contextlib.suppress(OSError):
         child.process.stdin.close()
-    try:
-        child.process.wait(SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        log.warning("the processor %d does not end, and is killed", child.process.pid)
-        child.process.kill()
-        child.process.wait()
-    server.sessions.end(child.session)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PASSWORD_VARIABLE = "OMERO_PASSWORD"  # noqa: S105  a name, not a password
 CHECK_SECONDS = 10  # how often it makes sure that the server is there
-SECONDS_TO_END = 6  # after which it ends whatever its scripts do
+SECONDS_TO_END = 2.5  # after which it ends whatever its scripts do
 THREADS = 50  # calls of the server that it answers at a time
 
 
@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace, home: Path, ended: threading.Event) -> int
         sys.stdout.write(f"ready: {options.name} runs scripts of {options.host}:{options.port}\n")
         sys.stdout.flush()
         status = _watch(client, ended)
-        _end_in_time(status)
+        _end_in_time(status, own_group=options.session_on_stdin)
         detach(processor)
     except (Ice.Exception, omero.ClientError) as error:
         reason = getattr(error, "reason", "") or type(error).__name__
@@ -143,9 +143,15 @@ def _watch(client: Any, ended: threading.Event) -> int:
     return os.EX_UNAVAILABLE if lost.is_set() else os.EX_OK
 
 
-def _end_in_time(status: int) -> None:
-    """Make sure that this process ends, even if a script or the server does not let it."""
-    late = threading.Timer(SECONDS_TO_END, os._exit, [status])
+def _end_in_time(status: int, *, own_group: bool) -> None:
+    """Make sure that this process ends, even if a script or the server does not let it; its scripts end with its group."""
+
+    def end() -> None:
+        if own_group:
+            os.killpg(0, signal.SIGKILL)
+        os._exit(status)
+
+    late = threading.Timer(SECONDS_TO_END, end)
     late.daemon = True
     late.start()
 

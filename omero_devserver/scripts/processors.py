@@ -168,8 +168,7 @@ class Processors:
     def close(self) -> None:
         """End the processors that the server has started."""
         with self._starting:
-            for child in self._children:
-                children.end(self._server, child)
+            children.end(self._server, self._children)
             self._children = []
 
     def _find(self, call: Call, job: Any) -> tuple[Attached | None, int]:
@@ -232,7 +231,7 @@ class Processors:
     def _replace_ended(self) -> None:
         for child in [one for one in self._children if not one.runs]:
             log.warning("%s has ended with status %s, see %s", child.name, child.process.returncode, child.log)
-            children.end(self._server, child)
+            children.forget(self._server, child)
             self._children.remove(child)
         wanted = {f"Processor-{number}" for number in range(self._server.options.processors)}
         for name in sorted(wanted - {child.name for child in self._children}):
