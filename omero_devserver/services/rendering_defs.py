@@ -125,8 +125,14 @@ def first_windows(planes: PixelSet, *, look: bool) -> list[Window]:
     stats = [channel.statsInfo for channel in pixels.copyChannels()]
     if look and not planes.too_large and stats and stats[0] is None:
         return [Window(*planes.middle_extremes(c)) for c in range(planes.size_c)]
-    known = [Window(one.globalMin.val, one.globalMax.val) if one is not None else None for one in stats]
-    return [first_window(whole, extremes) for extremes in known]
+    return [first_window(whole, _extremes(one)) for one in stats]
+
+
+def _extremes(stats: Any) -> Window | None:
+    # What is not a number is not kept by SQLite.
+    if stats is None or stats.globalMin is None or stats.globalMax is None:
+        return None
+    return Window(stats.globalMin.val, stats.globalMax.val)
 
 
 def light(channel: Any) -> Light:
