@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "OMERO_DEVSERVER_ROOT_PASSWORD"  # noqa: S105  a name, not a password
 HIGHEST_PORT = 65535
 LONGEST_SECONDS = 86_400
-SECONDS_TO_END = 4.5
+SECONDS_TO_END = 4
 
 DESCRIPTION = """\
 A development OMERO server on the real Ice protocol: unmodified omero-py clients, BlitzGateway, the omero command and

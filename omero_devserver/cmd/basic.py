@@ -21,6 +21,8 @@ def do_all(work: Work, request: Any) -> Any:
     """Carry out several requests one after the other; the first that fails is the answer, and all is taken back."""
     if not request.requests:
         return refusal(request, "no-steps", {})
+    if None in request.requests:
+        return failure(request, name="bad-request", message="a request is missing")
     response = omero.cmd.DoAllRsp([], [])
     for one in request.requests:
         answer = work.answer(one)

@@ -44,6 +44,7 @@ def options_of(request: Any) -> list[ChildOption]:
             exclude_ns=frozenset(option.excludeNs or ()),
         )
         for option in request.childOptions or []
+        if option is not None
     ]
 
 

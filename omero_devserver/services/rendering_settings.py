@@ -76,7 +76,9 @@ class RenderingSettings:
     def resetDefaultsNoSave(self, call: Call, definition: Any, pixels: Any) -> Any:
         """Choose the values of settings anew."""
         with PixelSet(call.server, _described(call, managed(pixels))) as planes:
-            rendering_defs.set_defaults(call.server.store, planes, loaded(definition))
+            if loaded(definition).sizeOfWaveRendering() != planes.pixels.sizeOfChannels():
+                raise fault(omero.ValidationException, "The settings are those of another number of channels.")
+            rendering_defs.set_defaults(call.server.store, planes, definition)
         return definition
 
     def resetDefaultsInImage(self, call: Call, image: int) -> None:
