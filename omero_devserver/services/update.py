@@ -9,6 +9,7 @@ import omero
 
 from omero_devserver.model.schema import entity_of
 from omero_devserver.store.errors import BadTarget, GraphFailed
+from omero_devserver.store.graphrules import ChildOption
 from omero_devserver.wire.arguments import managed
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.servant import slow
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omero_devserver.wire.servant import Call
+
+#: What hangs on links only: Hibernate's delete, which this is on a real server (ome.logic.UpdateImpl), takes links along and no more.
+LINKED = ChildOption(exclude=frozenset({"Annotation", "Dataset", "Fileset", "Image", "Plate"}))
 
 
 class Update:
@@ -51,12 +55,12 @@ class Update:
         return [one.id.val for one in _save(call, many)]
 
     def deleteObject(self, call: Call, one: Any) -> None:
-        """Delete an object and its links."""
+        """Delete an object and its links, not what they lead to."""
         identifier = managed(one)
         found = entity_of(one)
         call.server.store.get(call.user, found.name, [identifier])
         try:
-            deletion = call.server.store.delete(call.user, {found.name: [identifier]})
+            deletion = call.server.store.delete(call.user, {found.name: [identifier]}, options=[LINKED])
         except GraphFailed as refusal:
             name = f"{found.full_name}:Id_{identifier}"
             if "not permitted" in refusal.message:

@@ -209,6 +209,19 @@ def test_nonsense_is_answered_and_never_raised(client: Any) -> None:
         assert (type(response), response.name) == (omero.cmd.ERR, name)
 
 
+def test_delete_object_takes_links_and_not_what_they_lead_to(client: Any, one: Path) -> None:
+    dataset = new_dataset(client)
+    image = InPlace(client, [one], dataset).run().objects[0].id.val
+    tag = save(client, link(m.DatasetAnnotationLinkI, m.DatasetI(dataset, False), m.TagAnnotationI())).child.id.val
+    client.sf.getUpdateService().deleteObject(m.DatasetI(dataset, False))
+    assert [exists(client, kind, one) for kind, one in (("Dataset", dataset), ("Image", image), ("Annotation", tag))] == [
+        False,
+        True,
+        True,
+    ]
+    assert rows(client, "select l.id from DatasetImageLink l where l.child.id = :id", id=image) == []
+
+
 def test_delete_object_of_nothing(client: Any) -> None:
     with pytest.raises(omero.ValidationException, match="No row with the given identifier exists"):
         client.sf.getUpdateService().deleteObject(m.DatasetI(999999999, False))
