@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from omero_devserver.wire.servant import Call
 
-#: What hangs on links only: Hibernate's delete, which this is on a real server (ome.logic.UpdateImpl), takes links along and no more.
+#: Hibernate's delete, which this is on a real server (ome.logic.UpdateImpl), takes links along and nothing more.
 LINKED = ChildOption(exclude=frozenset({"Annotation", "Dataset", "Fileset", "Image", "Plate"}))
 
 
