@@ -34,10 +34,6 @@ class UnusableTarget(Exception):
     """The target of the import is of a kind that holds no images; the text is a real server's (recorded: facts 1)."""
 
 
-class NoSuchAnnotation(Exception):
-    """An annotation that the images should get does not exist; the text is a real server's (recorded: facts 1)."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """Ids of what was saved; `images` and `pixels` in the order of the series."""
@@ -45,19 +41,6 @@ class Imported:
     images: tuple[int, ...]
     pixels: tuple[int, ...]
     plates: tuple[int, ...]
-
-
-def check_annotations(store: Store, who: Caller, settings: Any) -> None:
-    """Raise NoSuchAnnotation if a saved annotation of the settings is missing."""
-    for annotation in settings.userSpecifiedAnnotationList or []:
-        if annotation.id is None:
-            continue
-        name = entity_of(annotation).name
-        try:
-            store.get(who, name, [annotation.id.val])
-        except omero.ValidationException:
-            text = 'Cannot invoke "ome.model.annotations.Annotation.getNs()" because "ann" is null'
-            raise NoSuchAnnotation(text) from None
 
 
 def save(store: Store, who: Caller, found: Found, *, fileset: int, settings: Any) -> Imported:
