@@ -14,7 +14,6 @@ import omero
 import omero.model
 from omero.rtypes import rlong
 
-from omero_devserver.model.schema import entity_of
 from omero_devserver.repository.images import Images
 from omero_devserver.repository.notes import Notes
 from omero_devserver.repository.plates import plate
