@@ -22,11 +22,15 @@ from omero_devserver.entry.factory import ServiceFactory
 from omero_devserver.wire import handles
 from omero_devserver.wire.access import login_group
 from omero_devserver.wire.clients import Client
+from omero_devserver.wire.faults import as_ice
 from omero_devserver.wire.moments import LOGIN
 from omero_devserver.wire.servant import make
 from omero_devserver.wire.session import stamp
+from omero_devserver.wire.signatures import asynchronous_twin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
 
@@ -102,6 +106,13 @@ class Router:
             log.exception("fault in a login")
             callback.ice_exception(Glacier2.PermissionDeniedException(f"{INTERNAL_ERROR}{error}"))
 
+    def later(self, callback: Any, answer: Callable[..., None], *arguments: Any) -> None:
+        """Let a worker thread answer; a client that comes when the server ends is told that nobody is there."""
+        try:
+            self._server.workers.submit(answer, *arguments)
+        except RuntimeError:
+            callback.ice_exception(Ice.ObjectNotExistException())
+
     def delay(self, user: str) -> float:
         """Say how long to wait, in seconds, before a refusal is sent to `user`."""
         if user in self._failures:
@@ -170,33 +181,43 @@ class Router:
 
 
 def servant(router: Router) -> Any:
-    """Make the router's Ice servant: as `servant.make`, but failing logins of one user are answered late."""
+    """Make the router's Ice servant: as `servant.make`, but failing logins of one user are answered late.
+
+    What may wait for the database is answered on a worker thread, the rest at once.
+    """
 
     class RouterServant(Glacier2.Router):  # type: ignore[misc]
         """Adapter between Ice and `Router`."""
 
         def createSession_async(self, callback: Any, user: str, password: str, current: Any) -> None:
-            router.answer_login(callback, user, password, current)
+            router.later(callback, router.answer_login, callback, user, password, current)
 
         def createSessionFromSecureConnection_async(self, callback: Any, current: Any) -> None:
             callback.ice_exception(Glacier2.PermissionDeniedException("log in with name and password"))
 
         def refreshSession_async(self, callback: Any, current: Any) -> None:
-            try:
-                router.refreshSession(current)
-            except Ice.UserException as refusal:
-                callback.ice_exception(refusal)
-            else:
-                callback.ice_response()
+            router.later(callback, _answered, callback, router.refreshSession, current)
+
+        def destroySession_async(self, callback: Any, current: Any) -> None:
+            router.later(callback, _answered, callback, router.destroySession, current)
 
     for name in (
         "getClientProxy",
         "getServerProxy",
         "addProxies",
         "getCategoryForClient",
-        "destroySession",
         "getSessionTimeout",
         "getACMTimeout",
     ):
         setattr(RouterServant, name, staticmethod(getattr(router, name)))
+    RouterServant._op_destroySession = asynchronous_twin(Glacier2.Router, "destroySession")
     return RouterServant()
+
+
+def _answered(callback: Any, method: Callable[[Any], None], current: Any) -> None:
+    try:
+        method(current)
+    except Exception as error:  # noqa: BLE001  the edge: Ice gets an exception that it can send
+        callback.ice_exception(as_ice(error, where=f"Router.{method.__name__}"))
+    else:
+        callback.ice_response()

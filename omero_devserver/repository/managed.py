@@ -22,7 +22,6 @@ from omero_devserver.repository.template import FolderTaken
 from omero_devserver.repository.tree import Tree
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +41,6 @@ class ManagedRepository(Tree):
     def __init__(self, disk: Disk) -> None:
         super().__init__(uuid=REPOSITORY_UUID, root=disk.root, row=disk.root_id)
 
-    @slow
     def importFileset(self, call: Call, fileset: Any, settings: Any) -> Any:
         """Register a fileset, with its files, jobs and annotations in one commit; returns the proxy of its process.
 
@@ -60,7 +58,6 @@ class ManagedRepository(Tree):
         call.server.part(Processes).add(call.session, process)
         return proxy
 
-    @slow
     def importPaths(self, call: Call, paths: Sequence[str]) -> Any:
         """Register a fileset of plain paths, with the repository's own settings."""
         fileset = omero.model.FilesetI()
@@ -74,7 +71,6 @@ class ManagedRepository(Tree):
         settings.checksumAlgorithm.value = rstring(ALGORITHMS[0])
         return self.importFileset(call, fileset, settings)
 
-    @slow
     def listImports(self, call: Call) -> list[Any]:
         """List the import processes, open or closed, in the caller's groups whose filesets the caller may change.
 
@@ -92,12 +88,10 @@ class ManagedRepository(Tree):
         names = {one.value.val for one in supported}
         return next((one for one in self.listChecksumAlgorithms(call) if one.value.val in names), None)
 
-    @slow
     def verifyChecksums(self, call: Call, ids: Sequence[int]) -> list[int]:
         """List those of some files whose content does not match their checksum any more; others' files are left out."""
         return [file.id.val for file in self._with_checksums(call, ids) if not self._matches(call, file)]
 
-    @slow
     def setChecksumAlgorithm(self, call: Call, algorithm: Any, ids: Sequence[int]) -> list[int]:
         """Take the checksums of some files with another algorithm; lists those that changed."""
         wanted = algorithm.value.val
@@ -116,7 +110,6 @@ class ManagedRepository(Tree):
             changed.append(file.id.val)
         return changed
 
-    @slow
     def makeDir(self, call: Call, path: str, parents: bool) -> None:
         """Make a folder in the caller's own tree, with those above it if `parents`; see `UserFolders.make`."""
         parts = self._checked(call, path)
@@ -125,7 +118,6 @@ class ManagedRepository(Tree):
         except FolderTaken as error:
             raise fault(omero.ResourceError, f"Path exists on disk: {error}") from error
 
-    @slow
     def register(self, call: Call, path: str, mimetype: Any) -> Any:
         """Give the row of a path, and make it if there is none."""
         parts = self._checked(call, path)
@@ -136,7 +128,6 @@ class ManagedRepository(Tree):
             row = self._registered(call, parts, None if mimetype is None else mimetype.val)
         return call.server.store.get(call.user, "OriginalFile", [row])[0]
 
-    @slow
     def file(self, call: Call, path: str, mode: str) -> Any:
         """Open a file, for reading with mode ``r``; for writing with any other, and then a new one gets its row."""
         if mode == "r":
@@ -151,7 +142,6 @@ class ManagedRepository(Tree):
             raise fault(omero.SecurityViolation, "requiresWrite is true but cannot modify")
         return self._opened(call, row, parts, writable=True)
 
-    @slow
     def deletePaths(self, call: Call, paths: Sequence[str], recursively: bool, force: bool) -> Any:
         """Delete files and folders, with everything in them; returns the handle of the Delete2 that does it."""
         ids: list[int] = []

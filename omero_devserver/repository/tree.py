@@ -20,7 +20,6 @@ from omero_devserver.repository.naming import PathRefused, resolved
 from omero_devserver.services.raw_files import RawFiles
 from omero_devserver.store.caller import SERVER
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,12 +56,10 @@ class Tree:
         self._existing(call, path)
         return mimetypes.guess_type(path)[0] or UNKNOWN_TYPE
 
-    @slow
     def list(self, call: Call, path: str) -> list[str]:
         """List the paths in a folder that are registered and that the caller may read."""
         return [file.path.val + file.name.val for file in self.listFiles(call, path)]
 
-    @slow
     def listFiles(self, call: Call, path: str) -> Any:
         """List the file rows in a folder that the caller may read."""
         parts = self._existing(call, path)
@@ -74,12 +71,10 @@ class Tree:
         query = "select f from OriginalFile f left outer join fetch f.hasher where f.id in (:ids) order by f.id"
         return call.server.store.objects(call.user, query, omero.sys.ParametersI().addIds(ids))
 
-    @slow
     def treeList(self, call: Call, path: str) -> Any:
         """Describe a file, or a folder and everything in it: id, mimetype and size by name; empty for a missing one."""
         return rmap(self._described(call, self._checked(call, path)))
 
-    @slow
     def file(self, call: Call, path: str, mode: str) -> Any:
         """Open a registered file for reading."""
         if mode != "r":
@@ -90,7 +85,6 @@ class Tree:
             raise self._unregistered(parts)
         return self._opened(call, row, parts, writable=False)
 
-    @slow
     def fileById(self, call: Call, file_id: int) -> Any:
         """Open a registered file for reading."""
         rows = call.server.store.rows(

@@ -13,7 +13,6 @@ from omero_devserver.services.split import split_filesets
 from omero_devserver.services.update import Update
 from omero_devserver.wire.arguments import given, managed
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +60,6 @@ _PARENTS = (
 class Containers:
     """Operations of ``omero.api.IContainer``; `options` narrows what is found to an owner, a group or a time."""
 
-    @slow
     def loadContainerHierarchy(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """Load containers with what is in them, all of a kind if there are no ids."""
         name = _entity(kind).name
@@ -77,7 +75,6 @@ class Containers:
             found += _containers(call, part, (), options, leaves=False, condition=alone)
         return found
 
-    @slow
     def findContainerHierarchies(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """Find what images are in: Projects down to these images, Datasets in no Project, and images in no Dataset."""
         if _entity(kind).name != "Project":
@@ -89,7 +86,6 @@ class Containers:
         alone, projects = _raise_level(datasets, "projectLinks", "datasetLinks")
         return [*projects, *alone, *top]
 
-    @slow
     def getImages(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """List the images in containers, or those with the ids themselves."""
         entity = _entity(kind)
@@ -97,14 +93,12 @@ class Containers:
             raise fault(omero.ApiUsageException, f"Query not implemented for class {entity.full_name}")
         return _images(call, options, _WITHIN[entity.name], ids=ids) if ids else []
 
-    @slow
     def getUserImages(self, call: Call, options: Any) -> list[Any]:
         """List the images of a user or a group."""
         if not _narrowed(options):
             raise fault(omero.ApiUsageException, "experimenter or group option is required for getUserImages().")
         return _images(call, options)
 
-    @slow
     def getImagesByOptions(self, call: Call, options: Any) -> list[Any]:
         """List the images that were made within a time."""
         part = options.theFilter if options is not None else None
@@ -112,7 +106,6 @@ class Containers:
             raise fault(omero.ApiUsageException, "start or end time option is required for getImagesByOptions().")
         return _images(call, options)
 
-    @slow
     def getImagesBySplitFilesets(
         self, call: Call, included: Mapping[str, Sequence[int]], options: Any
     ) -> dict[int, dict[bool, list[int]]]:
@@ -125,7 +118,6 @@ class Containers:
         """
         return split_filesets(call, {_entity(kind).name: list(ids) for kind, ids in included.items()})
 
-    @slow
     def getCollectionCount(self, call: Call, kind: str, collection: str, ids: Sequence[int], options: Any) -> dict[int, int]:
         """Count the elements of a collection, as `imageLinks` of `Dataset`, for each id."""
         field = _collection(kind, collection)
@@ -137,38 +129,31 @@ class Containers:
                 counts[identifier.val] = number.val
         return counts
 
-    @slow
     def retrieveCollection(self, call: Call, owner: Any, collection: str, options: Any) -> list[Any]:
         """List the elements of a collection of one object."""
         field = _collection(given(owner).ice_staticId(), collection)
         return _objects(call, f"select l from {field.type} l where l.{field.inverse}.id in (:ids)", ids=[managed(owner)])
 
-    @slow
     def createDataObject(self, call: Call, one: Any, options: Any) -> Any:
         """Save an object; see IUpdate."""
         return Update().saveAndReturnObject(call, one)
 
-    @slow
     def createDataObjects(self, call: Call, many: Sequence[Any], options: Any) -> list[Any]:
         """Save objects; see IUpdate."""
         return Update().saveAndReturnArray(call, many)
 
-    @slow
     def updateDataObject(self, call: Call, one: Any, options: Any) -> Any:
         """Save an object; see IUpdate."""
         return Update().saveAndReturnObject(call, one)
 
-    @slow
     def updateDataObjects(self, call: Call, many: Sequence[Any], options: Any) -> list[Any]:
         """Save objects; see IUpdate."""
         return Update().saveAndReturnArray(call, many)
 
-    @slow
     def link(self, call: Call, links: Sequence[Any], options: Any) -> list[Any]:
         """Save links; see IUpdate."""
         return Update().saveAndReturnArray(call, links)
 
-    @slow
     def unlink(self, call: Call, links: Sequence[Any], options: Any) -> None:
         """Delete links; see IUpdate."""
         for one in links:

@@ -13,7 +13,6 @@ from omero_devserver.model.schema import ENTITIES, Entity, UnknownEntityError, f
 from omero_devserver.services import acquisition
 from omero_devserver.services.containers import Containers
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +35,6 @@ _LOGS = (
 class Metadata:
     """Operations of ``omero.api.IMetadata``; a type of annotation includes its subclasses."""
 
-    @slow
     def loadAnnotations(
         self, call: Call, kind: str, ids: Sequence[int], types: Sequence[str], annotators: Sequence[int], options: Any
     ) -> dict[int, list[Any]]:
@@ -53,13 +51,11 @@ class Metadata:
                 found[each.parent.id.val].append(annotation)
         return found
 
-    @slow
     def loadAnnotation(self, call: Call, ids: Sequence[int]) -> list[Any]:
         """Load annotations by id; missing ones are left out."""
         hql = f"select a from Annotation a{_WITH_DETAILS} where a.id in (:ids) order by a.id"
         return _objects(call, hql, ids=ids) if ids else []
 
-    @slow
     def loadSpecifiedAnnotations(
         self, call: Call, kind: str, include: Sequence[str], exclude: Sequence[str], options: Any
     ) -> list[Any]:
@@ -69,14 +65,12 @@ class Metadata:
             call.user, f"select a from Annotation a{_WITH_DETAILS} where {conditions} order by a.id", parameters
         )
 
-    @slow
     def countSpecifiedAnnotations(
         self, call: Call, kind: str, include: Sequence[str], exclude: Sequence[str], options: Any
     ) -> Any:
         """Count what `loadSpecifiedAnnotations` lists."""
         return rlong(len(self.loadSpecifiedAnnotations(call, kind, include, exclude, options)))
 
-    @slow
     def loadSpecifiedAnnotationsLinkedTo(
         self,
         call: Call,
@@ -98,7 +92,6 @@ class Metadata:
             found.setdefault(link.parent.id.val, []).append(link.child)
         return found
 
-    @slow
     def loadAnnotationsUsedNotOwned(self, call: Call, kind: str, user: int) -> list[Any]:
         """List the annotations of others that a user has put on objects."""
         found: dict[int, Any] = {}
@@ -111,22 +104,18 @@ class Metadata:
             found.update((link.child.id.val, link.child) for link in call.server.store.objects(call.user, hql, parameters))
         return list(found.values())
 
-    @slow
     def countAnnotationsUsedNotOwned(self, call: Call, kind: str, user: int) -> Any:
         """Count what `loadAnnotationsUsedNotOwned` lists."""
         return rlong(len(self.loadAnnotationsUsedNotOwned(call, kind, user)))
 
-    @slow
     def loadTagContent(self, call: Call, ids: Sequence[int], options: Any) -> dict[int, list[Any]]:
         """List the objects of each tag; Projects and Screens come with what is in them."""
         return {identifier: list(_tagged(call, identifier)) for identifier in ids}
 
-    @slow
     def getTaggedObjectsCount(self, call: Call, ids: Sequence[int], options: Any) -> dict[int, int]:
         """Count the objects of each tag."""
         return {identifier: sum(len(_ids_with(call, kind, identifier)) for kind in _TAGGED) for identifier in ids}
 
-    @slow
     def loadTagSets(self, call: Call, options: Any) -> list[Any]:
         """List the tag sets with their tags, and with `orphan` the tags that are in none."""
         part = options.theFilter if options is not None else None
@@ -145,7 +134,6 @@ class Metadata:
             found += call.server.store.objects(call.user, hql, parameters)
         return found
 
-    @slow
     def loadLogFiles(self, call: Call, kind: str, ids: Sequence[int]) -> dict[int, list[Any]]:
         """List the import logs of filesets or images, for those that have any."""
         name = _class(kind).name
@@ -165,12 +153,10 @@ class Metadata:
                     found.setdefault(identifier, []).append(file.val)
         return found
 
-    @slow
     def loadInstrument(self, call: Call, identifier: int) -> Any:
         """Load an instrument with its parts; null where it is missing."""
         return acquisition.instrument(call, identifier)
 
-    @slow
     def loadChannelAcquisitionData(self, call: Call, ids: Sequence[int]) -> list[Any]:
         """Load logical channels with the settings that they were acquired with."""
         return acquisition.channels(call, ids) if ids else []

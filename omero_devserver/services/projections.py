@@ -14,7 +14,6 @@ from omero_devserver.services.pixel_copies import copy_image
 from omero_devserver.services.pixel_sets import PixelSet, describe, dtype_of
 from omero_devserver.services.rendering_engine import check_stack
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +32,6 @@ METHODOLOGIES = {
 class Projections:
     """Operations of ``omero.api.IProjection``."""
 
-    @slow
     def projectStack(
         self, call: Call, pixels_id: int, kind: Any, algorithm: Any, t: int, c: int, step: int, first: int, last: int
     ) -> bytes:
@@ -44,7 +42,6 @@ class Projections:
             plane = _project(planes, algorithm, (c, t), (first, last, step), dtype)
         return plane.astype(dtype.newbyteorder(">")).tobytes()
 
-    @slow
     def projectPixels(
         self,
         call: Call,

@@ -14,7 +14,6 @@ from omero_devserver.services import text
 from omero_devserver.store.caller import SERVER
 from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
@@ -35,7 +34,6 @@ class Query:
         )
         return call.server.store.get(call.user, name, [identifier])[0] if rows else None
 
-    @slow
     def findAll(self, call: Call, kind: str, filter_: Any) -> list[Any]:
         """Load all objects of a kind."""
         parameters = omero.sys.ParametersI()
@@ -49,7 +47,6 @@ class Query:
         hql = f"select o from {name} o where o.{property_of(name, field)} = :value"
         return _unique(call.server.store.objects(call.user, hql, parameters), "findByString")
 
-    @slow
     def findAllByString(
         self,
         call: Call,
@@ -71,7 +68,6 @@ class Query:
         """Load the one object that has the fields of `example`."""
         return _unique(self.findAllByExample(call, example, None), "findByExample")
 
-    @slow
     def findAllByExample(self, call: Call, example: Any, filter_: Any) -> list[Any]:
         """Load the objects that have the scalar fields of `example`."""
         if example is None:
@@ -88,7 +84,6 @@ class Query:
         where = f" where {' and '.join(conditions)}" if conditions else ""
         return call.server.store.objects(call.user, f"select o from {found.name} o{where}", parameters)
 
-    @slow
     def findAllByFullText(self, call: Call, kind: str, query: str, parameters: Any) -> list[Any]:
         """Load the objects whose texts have the words of `query`, found as soon as they are saved."""
         name = entity(kind)
@@ -98,7 +93,6 @@ class Query:
         ids = text.matching(call, name, query)[max(0, offset) :]
         return text.load(call, name, ids if limit is None else ids[:limit])
 
-    @slow
     def findByQuery(self, call: Call, hql: str, parameters: Any) -> Any:
         """Run HQL that gives one object or none."""
         try:
@@ -110,7 +104,6 @@ class Query:
             )
             raise fault(omero.ApiUsageException, message) from None
 
-    @slow
     def findAllByQuery(self, call: Call, hql: str, parameters: Any) -> list[Any]:
         """Run HQL that gives objects."""
         try:
@@ -119,7 +112,6 @@ class Query:
             # A real server sends the values in place of objects, and then this is what its client sees (recorded: facts 7).
             raise Ice.UnknownLocalException("Ice::EncapsulationException: the query gives values, not objects") from None
 
-    @slow
     def projection(self, call: Call, hql: str, parameters: Any) -> list[Any]:
         """Run HQL that gives rows of values."""
         return call.server.store.project(call.user, hql, parameters)

@@ -16,7 +16,6 @@ from omero_devserver.services.stateful import Stateful
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
 from omero_devserver.wire.faults import fault
 from omero_devserver.wire.moments import DISK_WRITE
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,18 +78,15 @@ class RawFiles(Stateful):
         with _resource(path):
             return path.exists()
 
-    @slow
     def size(self, call: Call) -> int:
         """Give the size in bytes; a new file comes into being, empty."""
         return self._size()
 
-    @slow
     def read(self, call: Call, position: int, length: int) -> bytes:
         """Read bytes; past the end they are zeros (recorded: facts 9)."""
         with _resource(self._located()):
             return os.pread(self._opened(), length, position).ljust(length, b"\0")
 
-    @slow
     def write(self, call: Call, content: Any, position: int, length: int) -> None:
         """Write bytes; the file comes into being with the first write."""
         path = self._to_write()
@@ -104,7 +100,6 @@ class RawFiles(Stateful):
                 left, position = left[written:], position + written
         self._watcher.written(position)
 
-    @slow
     def truncate(self, call: Call, length: int) -> bool:
         """Cut the file to a length in bytes; False if it was not longer."""
         path = self._to_write()
@@ -116,12 +111,10 @@ class RawFiles(Stateful):
         self._changed = True
         return True
 
-    @slow
     def save(self, call: Call) -> Any:
         """Take size and hash from the file on disk, and return its row; null if there is nothing new."""
         return self._save(call)
 
-    @slow
     def close(self, call: Call) -> None:
         """Save, and end the service."""
         try:

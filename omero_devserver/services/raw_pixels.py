@@ -13,7 +13,6 @@ from omero_devserver.rendering.ranges import SIGNED
 from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, describe
 from omero_devserver.services.resolutions import Resolutions
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +34,6 @@ class RawPixels(Resolutions):
 
     # Which
 
-    @slow
     def setPixelsId(self, call: Call, pixels_id: int, bypass: bool) -> None:
         """Choose the pixel set."""
         self.release()
@@ -59,12 +57,10 @@ class RawPixels(Resolutions):
 
     # Reading
 
-    @slow
     def getPlane(self, call: Call, z: int, c: int, t: int) -> bytes:
         """Read a plane, row by row."""
         return _bytes(self._open().plane(z, c, t, self.level))
 
-    @slow
     def getPlaneRegion(self, call: Call, z: int, c: int, t: int, count: int, offset: int) -> bytes:
         """Read `count` pixels of a plane from pixel `offset` on."""
         plane = self._open().plane(z, c, t).ravel()
@@ -72,7 +68,6 @@ class RawPixels(Resolutions):
             raise fault(omero.ApiUsageException, f"A plane of {plane.size} pixels has no {count} from {offset} on.")
         return _bytes(plane[offset : offset + count])
 
-    @slow
     def getTile(self, call: Call, z: int, c: int, t: int, x: int, y: int, width: int, height: int) -> bytes:
         """Read a rectangle of a plane."""
         planes = self._open()
@@ -83,33 +78,28 @@ class RawPixels(Resolutions):
             raise fault(omero.InternalException, f"Wrapped Exception: (java.lang.RuntimeException):\n{text}")
         return _bytes(planes.tile(z, c, t, x, y, width, height, self.level))
 
-    @slow
     def getRow(self, call: Call, y: int, z: int, c: int, t: int) -> bytes:
         """Read a row of a plane."""
         planes = self._open()
         _inside("Y", y, planes.size_y)
         return _bytes(planes.tile(z, c, t, 0, y, planes.size_x, 1))
 
-    @slow
     def getCol(self, call: Call, x: int, z: int, c: int, t: int) -> bytes:
         """Read a column of a plane."""
         planes = self._open()
         _inside("X", x, planes.size_x)
         return _bytes(planes.tile(z, c, t, x, 0, 1, planes.size_y))
 
-    @slow
     def getStack(self, call: Call, c: int, t: int) -> bytes:
         """Read all z of a channel at one time."""
         planes = self._open()
         return b"".join(_bytes(planes.plane(z, c, t)) for z in range(planes.size_z))
 
-    @slow
     def getTimepoint(self, call: Call, t: int) -> bytes:
         """Read all planes of one time, channel by channel."""
         planes = self._open()
         return b"".join(_bytes(planes.plane(z, c, t)) for c in range(planes.size_c) for z in range(planes.size_z))
 
-    @slow
     def getHypercube(self, call: Call, offset: Sequence[int], size: Sequence[int], step: Sequence[int]) -> bytes:
         """Read a part in five dimensions; the three arguments are in the order X, Y, Z, C, T."""
         planes = self._open()
@@ -129,7 +119,6 @@ class RawPixels(Resolutions):
             for at_z in z
         )
 
-    @slow
     def getRegion(self, call: Call, size: int, offset: int) -> bytes:
         """Read `size` bytes of the buffer from byte `offset` on."""
         planes = self._open()
@@ -140,7 +129,6 @@ class RawPixels(Resolutions):
             raise fault(omero.ApiUsageException, f"{len(whole)} bytes have no {size} from {offset} on.")
         return bytes(whole[offset : offset + size])
 
-    @slow
     def getHistogram(self, call: Call, channels: Sequence[int], bins: int, whole: bool, plane: Any) -> dict[int, list[int]]:
         """Count the values of a plane or its region by channel, in equal bins between its extremes.
 
@@ -168,7 +156,6 @@ class RawPixels(Resolutions):
             counted[c] = [int(count) for count in counts]
         return counted
 
-    @slow
     def findMinMax(self, call: Call, channels: Sequence[int]) -> dict[int, list[float]]:
         """Find the extremes of the middle plane of each channel; nothing for planes that are too large."""
         planes = self._open()
@@ -176,25 +163,21 @@ class RawPixels(Resolutions):
             return {}
         return {c: list(planes.middle_extremes(c)) for c in channels if 0 <= c < planes.size_c}
 
-    @slow
     def calculateMessageDigest(self, call: Call) -> bytes:
         """Give the SHA-1 of all planes in the order Z, C, T."""
         return bytes(self._digest().digest())
 
     # Writing
 
-    @slow
     def setPlane(self, call: Call, content: Any, z: int, c: int, t: int) -> None:
         """Write a plane of an image that was not imported."""
         self._write(content, (t, c, z))
 
-    @slow
     def setRow(self, call: Call, content: Any, y: int, z: int, c: int, t: int) -> None:
         """Write a row of a plane."""
         _inside("Y", y, self._open().size_y)
         self._write(content, (t, c, z, y))
 
-    @slow
     def setTile(self, call: Call, content: Any, z: int, c: int, t: int, x: int, y: int, width: int, height: int) -> None:
         """Write a rectangle of a plane."""
         planes = self._open()
@@ -202,17 +185,14 @@ class RawPixels(Resolutions):
             raise fault(omero.ApiUsageException, f"Tile x={x}, y={y}, w={width}, h={height} leaves the plane.")
         self._write(content, (t, c, z, slice(y, y + height), slice(x, x + width)))
 
-    @slow
     def setStack(self, call: Call, content: Any, z: int, c: int, t: int) -> None:
         """Write all z of a channel at one time; `z` is not looked at."""
         self._write(content, (t, c))
 
-    @slow
     def setTimepoint(self, call: Call, content: Any, t: int) -> None:
         """Write all planes of one time, channel by channel."""
         self._write(content, (t,))
 
-    @slow
     def save(self, call: Call) -> Any:
         """Bring what was written to disk, and keep its SHA-1; returns the pixel set if anything was written, else null."""
         if self._set is None or not self._changed:

@@ -19,7 +19,6 @@ from omero_devserver.services.pixel_sets import PixelSet, describe
 from omero_devserver.services.rendered import combine, render, section
 from omero_devserver.services.shown_channels import ShownChannels
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +39,6 @@ class RenderingEngine(ShownChannels):
 
     # Getting ready
 
-    @slow
     def lookupPixels(self, call: Call, pixels_id: int) -> None:
         """Choose the pixel set."""
         self.release()
@@ -48,7 +46,6 @@ class RenderingEngine(ShownChannels):
         if self._pixels is None:
             raise fault(omero.ValidationException, f"Pixels object with id {pixels_id} not found.")
 
-    @slow
     def lookupRenderingDef(self, call: Call, pixels_id: int) -> bool:
         """Find the settings that the caller sees a pixel set with; False if there are none."""
         self._close_set()
@@ -57,7 +54,6 @@ class RenderingEngine(ShownChannels):
         self._asked_for = False
         return self._definition is not None
 
-    @slow
     def loadRenderingDef(self, call: Call, definition_id: int) -> None:
         """Take settings by their id, also those of others."""
         self._need_pixels()
@@ -72,7 +68,6 @@ class RenderingEngine(ShownChannels):
         self._close_set()
         self._definition, self._asked_for = found, True
 
-    @slow
     def load(self, call: Call) -> None:
         """Open the planes."""
         self._need_pixels()
@@ -84,29 +79,24 @@ class RenderingEngine(ShownChannels):
 
     # Pictures
 
-    @slow
     def render(self, call: Call, plane: Any) -> Any:
         """Render a plane as three bands of bytes."""
         shown = self._rendered(plane)
         bands = [shown[..., band].tobytes() for band in range(3)]
         return omero.romio.RGBBuffer(bands, shown.shape[1], shown.shape[0])
 
-    @slow
     def renderAsPackedInt(self, call: Call, plane: Any) -> list[int]:
         """Render a plane, a number for each pixel."""
         return picture.packed(self._rendered(plane))
 
-    @slow
     def renderCompressed(self, call: Call, plane: Any) -> bytes:
         """Render a plane as JPEG."""
         return picture.jpeg(self._rendered(plane), self._quality)
 
-    @slow
     def renderProjectedAsPackedInt(self, call: Call, kind: Any, t: int, step: int, first: int, last: int) -> list[int]:
         """Render a projection along Z, a number for each pixel."""
         return picture.packed(self._projected(kind, t, step, first, last))
 
-    @slow
     def renderProjectedCompressed(self, call: Call, kind: Any, t: int, step: int, first: int, last: int) -> bytes:
         """Render a projection along Z as JPEG."""
         return picture.jpeg(self._projected(kind, t, step, first, last), self._quality)
@@ -121,7 +111,6 @@ class RenderingEngine(ShownChannels):
 
     # Keeping
 
-    @slow
     def resetDefaultSettings(self, call: Call, keep: bool) -> int:
         """Choose the settings anew; `keep` saves them as the caller's own. Returns their id."""
         store, who = call.server.store, call.user
@@ -141,7 +130,6 @@ class RenderingEngine(ShownChannels):
             self.load(call)
         return int(self._definition.id.val)
 
-    @slow
     def saveCurrentSettings(self, call: Call) -> None:
         """Save the settings: as they are if they are the caller's or were chosen by id, else as his own."""
         self._need_definition()
@@ -152,7 +140,6 @@ class RenderingEngine(ShownChannels):
         else:
             self.saveAsNewSettings(call)
 
-    @slow
     def saveAsNewSettings(self, call: Call) -> int:
         """Save the settings as new ones of the caller; returns their id."""
         self._need_definition()

@@ -18,7 +18,6 @@ from omero_devserver.services import rendering_defs
 from omero_devserver.services.pixel_sets import PixelSet, describe
 from omero_devserver.wire.arguments import loaded, managed
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,18 +60,15 @@ class RenderingSettings:
             raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
         return rendering_defs.in_use(call.server.store, call.user, pixels)
 
-    @slow
     def createNewRenderingDef(self, call: Call, pixels: Any) -> Any:
         """Make unsaved settings without values."""
         return None if pixels is None else rendering_defs.new(_described(call, managed(pixels)))
 
-    @slow
     def resetDefaults(self, call: Call, definition: Any, pixels: Any) -> None:
         """Choose the values of settings anew, and save them."""
         self.resetDefaultsNoSave(call, definition, pixels)
         rendering_defs.save(call.server.store, call.user, _described(call, managed(pixels)), definition)
 
-    @slow
     def resetDefaultsNoSave(self, call: Call, definition: Any, pixels: Any) -> Any:
         """Choose the values of settings anew."""
         with PixelSet(call.server, _described(call, managed(pixels))) as planes:
@@ -93,7 +89,6 @@ class RenderingSettings:
         """Choose the caller's settings of a Dataset's images anew."""
         return self.resetDefaultsInSet(call, "Dataset", [dataset])
 
-    @slow
     def resetDefaultsInSet(self, call: Call, kind: str, ids: Sequence[int]) -> list[int]:
         """Choose the caller's settings anew."""
         return _reset(call, kind, ids, look=True)
@@ -110,12 +105,10 @@ class RenderingSettings:
         """As resetDefaultsInDataset, without looking at planes."""
         return self.setOriginalSettingsInSet(call, "Dataset", [dataset])
 
-    @slow
     def setOriginalSettingsInSet(self, call: Call, kind: str, ids: Sequence[int]) -> list[int]:
         """As resetDefaultsInSet, without looking at planes."""
         return _reset(call, kind, ids, look=False)
 
-    @slow
     def resetMinMaxInSet(self, call: Call, kind: str, ids: Sequence[int]) -> list[int]:
         """Show all values from the least to the greatest, and leave the rest of the settings; lists pixel sets."""
 
@@ -133,7 +126,6 @@ class RenderingSettings:
 
         return _each(call, kind, ids, window)
 
-    @slow
     def resetDefaultsByOwnerInSet(self, call: Call, kind: str, ids: Sequence[int]) -> list[int]:
         """Take over the settings of the images' owners."""
 
@@ -146,7 +138,6 @@ class RenderingSettings:
 
         return _each(call, kind, ids, take)
 
-    @slow
     def applySettingsToSet(self, call: Call, source: int, kind: str, ids: Sequence[int]) -> dict[bool, list[int]]:
         """Copy the settings of a pixel set to others; lists the images where it went, and where it did not."""
         store, who = call.server.store, call.user

@@ -9,8 +9,6 @@ import omero.api
 import omero.sys
 from omero.rtypes import rint
 
-from omero_devserver.wire.servant import slow
-
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
@@ -24,17 +22,14 @@ _OF_PLANE = "r.image.id = :id and (s.theZ is null or s.theZ = :z) and (s.theT is
 class Rois:
     """Operations of ``omero.api.IRoi`` that list regions; options narrow them to an owner, a group and a part."""
 
-    @slow
     def findByImage(self, call: Call, image: int, options: Any) -> Any:
         """List the regions of an image; a missing one has none (recorded: facts 15)."""
         return _result(call, "r.image.id = :id", omero.sys.ParametersI().addId(image), options)
 
-    @slow
     def findByRoi(self, call: Call, roi: int, options: Any) -> Any:
         """Load one region with its shapes."""
         return _result(call, "r.id = :id", omero.sys.ParametersI().addId(roi), options)
 
-    @slow
     def findByPlane(self, call: Call, image: int, z: int, t: int, options: Any) -> Any:
         """List the regions that have shapes on a plane, each with those shapes only."""
         parameters = omero.sys.ParametersI().addId(image).add("z", rint(z)).add("t", rint(t))

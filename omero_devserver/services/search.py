@@ -15,7 +15,6 @@ from omero_devserver.services.stateful import Stateful
 from omero_devserver.services.text import load, matching
 from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,18 +107,15 @@ class Search(Stateful):
         """Forget all results."""
         self._found.clear()
 
-    @slow
     def byFullText(self, call: Call, query: str) -> None:
         """Search for words in Lucene's language."""
         self._search(call, query, ())
 
-    @slow
     def byLuceneQueryBuilder(self, call: Call, fields: str, start: str, end: str, date: str, query: str) -> None:
         """Search for words in some fields, and within days written as `yyyymmdd`."""
         within = (_day(start), _day(end, after=1))
         self._search(call, query, [one for one in (fields or "").split(",") if one], within=within)
 
-    @slow
     def byHqlQuery(self, call: Call, hql: str, parameters: Any) -> None:
         """Run HQL that gives objects."""
         try:

@@ -16,7 +16,6 @@ from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, describe
 from omero_devserver.services.shown import Shown
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,7 +67,6 @@ class Thumbnails(Stateful):
     def __init__(self) -> None:
         self._shown: Shown | None = None
 
-    @slow
     def setPixelsId(self, call: Call, pixels_id: int) -> bool:
         """Choose the pixel set; False if there are no settings for it."""
         self._shown = None
@@ -79,7 +77,6 @@ class Thumbnails(Stateful):
         """Say that nothing is being prepared."""
         return False
 
-    @slow
     def setRenderingDefId(self, call: Call, definition_id: int) -> None:
         """Choose the settings, also those of others; thumbnails are then their owner's."""
         shown = self._chosen()
@@ -98,7 +95,6 @@ class Thumbnails(Stateful):
             raise fault(omero.ApiUsageException, "No rendering def")
         return self._shown.definition
 
-    @slow
     def resetDefaults(self, call: Call) -> None:
         """Choose and save settings where there are none."""
         shown = self._shown = replace(self._chosen(), who=call.user)
@@ -114,40 +110,33 @@ class Thumbnails(Stateful):
 
     # One
 
-    @slow
     def getThumbnail(self, call: Call, width: Any, height: Any) -> bytes:
         """Give the kept thumbnail of a size."""
         return _kept(self._chosen(), _size(width, height))
 
-    @slow
     def getThumbnailByLongestSide(self, call: Call, longest: Any) -> bytes:
         """Give the kept thumbnail of a size in the image's proportions."""
         shown = self._chosen()
         return _kept(shown, shown.fitting(_size(longest, longest)[0]))
 
-    @slow
     def getThumbnailWithoutDefault(self, call: Call, width: Any, height: Any) -> bytes:
         """Give the thumbnail of a size, or nothing where there are no settings to render it with."""
         shown = self._chosen()
         return b"" if shown.definition is None else _kept(shown, _size(width, height))
 
-    @slow
     def getThumbnailDirect(self, call: Call, width: Any, height: Any) -> bytes:
         """Make a thumbnail of a size; nothing is kept."""
         return _made(self._chosen(), _size(width, height))
 
-    @slow
     def getThumbnailByLongestSideDirect(self, call: Call, longest: Any) -> bytes:
         """Make a thumbnail in the image's proportions; nothing is kept."""
         shown = self._chosen()
         return _made(shown, shown.fitting(_size(longest, longest)[0]))
 
-    @slow
     def getThumbnailForSectionDirect(self, call: Call, z: int, t: int, width: Any, height: Any) -> bytes:
         """Make a thumbnail of a section and time; nothing is kept."""
         return _made(self._chosen(), _size(width, height), z=z, t=t)
 
-    @slow
     def getThumbnailForSectionByLongestSideDirect(self, call: Call, z: int, t: int, longest: Any) -> bytes:
         """Make a thumbnail of a section and time in the image's proportions; nothing is kept."""
         shown = self._chosen()
@@ -158,12 +147,10 @@ class Thumbnails(Stateful):
         shown = self._chosen()
         return shown.definition is not None and shown.is_kept(_size(width, height))
 
-    @slow
     def createThumbnail(self, call: Call, width: Any, height: Any) -> None:
         """Make and keep a thumbnail of a size."""
         _kept(self._chosen(), _size(width, height))
 
-    @slow
     def createThumbnails(self, call: Call) -> None:
         """Make all sizes anew that are kept of the pixel set."""
         shown = self._chosen()
@@ -177,13 +164,11 @@ class Thumbnails(Stateful):
 
     # Many
 
-    @slow
     def getThumbnailSet(self, call: Call, width: Any, height: Any, pixels_ids: Sequence[int]) -> dict[int, bytes]:
         """Give thumbnails of a size of many pixel sets; one that cannot be made is empty."""
         size = _size(width, height)
         return _many(call, pixels_ids, lambda _: size)
 
-    @slow
     def getThumbnailByLongestSideSet(self, call: Call, longest: Any, pixels_ids: Sequence[int]) -> dict[int, bytes]:
         """Give thumbnails of many pixel sets, each in its image's proportions; one that cannot be made is empty.
 
@@ -192,7 +177,6 @@ class Thumbnails(Stateful):
         side = _size(longest, longest)[0]
         return _many(call, pixels_ids, lambda shown: shown.fitting(side))
 
-    @slow
     def createThumbnailsByLongestSideSet(self, call: Call, longest: Any, pixels_ids: Sequence[int]) -> None:
         """Make and keep thumbnails of many pixel sets."""
         self.getThumbnailByLongestSideSet(call, longest, pixels_ids)

@@ -12,7 +12,6 @@ from omero_devserver.store.errors import BadTarget, GraphFailed
 from omero_devserver.store.graphrules import ChildOption
 from omero_devserver.wire.arguments import managed
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.servant import slow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,22 +33,18 @@ class Update:
         """Save an object and what hangs on it; returns it with ids."""
         return _save(call, [one])[0]
 
-    @slow
     def saveArray(self, call: Call, many: Sequence[Any]) -> None:
         """Save objects: all of them, or none."""
         _save(call, many)
 
-    @slow
     def saveCollection(self, call: Call, many: Sequence[Any]) -> None:
         """Save objects: all of them, or none."""
         _save(call, many)
 
-    @slow
     def saveAndReturnArray(self, call: Call, many: Sequence[Any]) -> list[Any]:
         """Save objects: all of them, or none; returns them with ids, in their order."""
         return _save(call, many)
 
-    @slow
     def saveAndReturnIds(self, call: Call, many: Sequence[Any]) -> list[int]:
         """Save objects: all of them, or none; returns their ids, in their order."""
         return [one.id.val for one in _save(call, many)]

@@ -6,12 +6,15 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import Ice
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from omero_devserver.wire.sessions import Session, Sessions
 
 log = logging.getLogger(__name__)
@@ -41,10 +44,10 @@ class Client:
 
 
 class Clients:
-    """All connected clients."""
+    """All connected clients; `workers` are the threads on which those that were lost are let go."""
 
-    def __init__(self, sessions: Sessions) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Sessions, workers: Executor) -> None:
+        self._sessions, self._workers = sessions, workers
         self._all: dict[str, Client] = {}
         self._factories: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -77,9 +80,15 @@ class Clients:
     def leave(self, client: Client, *, explicit: bool) -> None:
         """Let a client go: its reference on the session is gone (see `Sessions.release` for `explicit`)."""
         self._forget(client)
-        if not client.released:
-            client.released = True
+        with self._lock:
+            released, client.released = client.released, True
+        if not released:
             self._sessions.release(client.session, explicit=explicit, keep=client.detached)
+
+    def lost(self, client: Client) -> None:
+        """Let a client go whose connection has ended."""
+        with suppress(RuntimeError):  # the server ends, and all sessions with it
+            self._workers.submit(self.leave, client, explicit=False)
 
     def _forget(self, client: Client) -> None:
         with self._lock:
@@ -107,4 +116,4 @@ class _Watch(Ice.ConnectionCallback):  # type: ignore[misc]  # Ice carries no ty
         """Let the connection's client go."""
         client = self._clients.of(connection)
         if client is not None:
-            self._clients.leave(client, explicit=False)
+            self._clients.lost(client)

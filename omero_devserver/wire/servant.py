@@ -4,6 +4,9 @@
 Each operation of an interface becomes a method that looks the session up, calls the method of the same name of the
 object with a `Call` before the arguments, and checks the result against the operation's signature. An operation that the
 object does not have is answered with an error and noted in the log: nothing pretends to have worked.
+
+No operation runs on a dispatch thread of Ice, of which there are few: whatever one waits for, the database above all, others
+are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import Ice
 
 from omero_devserver.wire.access import USER_GROUP, caller, require_group
 from omero_devserver.wire.faults import as_ice
@@ -67,16 +72,10 @@ class Call:
         return self.service(implementation.name, implementation, interface)
 
 
-def slow(method: Method) -> Method:
-    """Mark a method that may take long: it runs on a worker thread, so that no dispatch thread of Ice is held."""
-    method.threads = "workers"  # type: ignore[attr-defined]
-    return method
-
-
 def waiting(method: Method) -> Method:
     """Mark a method that waits for another program, which calls this server before it answers.
 
-    It runs on threads of its own: were it on a worker thread, the calls that it waits for might find none free.
+    It runs on threads of its own: were it on a worker thread like the others, the calls that it waits for might find none free.
     """
     method.threads = "waiters"  # type: ignore[attr-defined]
     return method
@@ -115,32 +114,23 @@ def make(implementation: object, interface: type, *, server: Server, session: Se
 
 def _members(interface: type, operation: str, implementation: type) -> dict[str, Any]:
     answer = signature(interface, operation)
-    threads = getattr(getattr(implementation, operation, None), "threads", None)
+    threads = getattr(getattr(implementation, operation, None), "threads", "workers")
     where = f"{interface.__name__}.{operation}"
 
     def asynchronous(self: Any, callback: Any, *arguments: Any) -> None:
-        if threads is None:
-            _answer(callback, self, where, operation, answer, arguments)
-        else:
-            getattr(self.server, threads).submit(_answer, callback, self, where, operation, answer, arguments)
-
-    def synchronous(self: Any, *arguments: Any) -> Any:
         try:
-            return _run(self, where, operation, answer, arguments)
-        except Exception as error:  # noqa: BLE001  the edge: whatever it is, Ice gets an exception that it can send
-            raise as_ice(error, where=where) from None
+            getattr(self.server, threads).submit(_answer, callback, self, where, operation, answer, arguments)
+        except RuntimeError:  # no more calls are taken: the server ends
+            callback.ice_exception(Ice.ObjectNotExistException())
 
-    if answer.asynchronous:
-        return {f"{operation}_async": asynchronous}
-    if threads is not None:
-        return {f"{operation}_async": asynchronous, f"_op_{operation}": asynchronous_twin(interface, operation)}
-    return {operation: synchronous}
+    declared = {} if answer.asynchronous else {f"_op_{operation}": asynchronous_twin(interface, operation)}
+    return {f"{operation}_async": asynchronous, **declared}
 
 
 def _answer(callback: Any, servant: Any, where: str, operation: str, answer: Signature, arguments: Any) -> None:
     try:
         result = _run(servant, where, operation, answer, arguments)
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:  # noqa: BLE001  the edge: whatever it is, Ice gets an exception that it can send
         callback.ice_exception(as_ice(error, where=where))
         return
     if answer.result is None:

@@ -35,8 +35,8 @@ Part = TypeVar("Part")
 
 log = logging.getLogger(__name__)
 
-DISPATCH_THREADS = 16
-WORKERS = 16  # slow calls that run at a time
+DISPATCH_THREADS = 8
+WORKERS = 64  # calls that are answered at a time; most of them wait for one that writes
 WAITERS = 128  # calls that wait for another program at a time, as for a script
 REQUESTS = 32  # submitted requests and imports that run at a time
 REPOSITORY_TEMPLATE = "%user%_%userId%//%year%-%month%/%day%/%time%"  # a real server's own
@@ -90,9 +90,9 @@ class Server:
         self.store = Store(self._database, root_password=options.root_password, before_commit=self._before_commit)
         self.disk = Disk(data=options.data, store=self.store)
         self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds, read_only=options.read_only)
-        self.clients = Clients(self.sessions)
-        self.sessions.on_end(_close_services)
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+        self.clients = Clients(self.sessions, self.workers)
+        self.sessions.on_end(_close_services)
         self.waiters = ThreadPoolExecutor(WAITERS, thread_name_prefix="waiter")
         self.requests = ThreadPoolExecutor(REQUESTS, thread_name_prefix="request")
         self._parts: dict[object, Any] = {}
@@ -212,6 +212,8 @@ def _communicator(certificate: Certificate) -> Any:
         "Ice.ACM.Server.Heartbeat": "3",
         "Ice.ACM.Server.Timeout": "30",
         "Ice.Warn.Dispatch": "1",
+        # The end does not wait for clients that do not answer.
+        "Ice.Override.CloseTimeout": "1000",
         "Ice.CacheMessageBuffers": "0",
         "Ice.Plugin.IceSSL": "IceSSL:createIceSSL",
         "IceSSL.CertFile": str(certificate.certificate),

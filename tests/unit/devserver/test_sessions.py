@@ -6,6 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import Ice
@@ -137,7 +138,7 @@ class Connection:
 
 
 def test_a_client_of_a_session_that_ended_while_it_joined_is_not_kept(lab: Lab, sessions: Sessions) -> None:
-    clients, session = Clients(sessions), sessions.create(user=0, group=0, references=1)
+    clients, session = Clients(sessions, ThreadPoolExecutor(1)), sessions.create(user=0, group=0, references=1)
     early, late = (Client(session=session, connection=Connection()) for _ in range(2))
     clients.add(early, "factory of the first")
     assert clients.factory(early.identity.category) == "factory of the first"
