@@ -17,6 +17,7 @@ from omero_devserver.entry.catalogue import STATEFUL, STATELESS, Absent, create,
 from omero_devserver.store.caller import SERVER
 from omero_devserver.store.people import GUEST
 from omero_devserver.wire.access import SYSTEM_GROUP, caller
+from omero_devserver.wire.arguments import given
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class ServiceFactory:
         """Start a request; returns the proxy of its handle."""
         with _undeclared():
             who = call.caller
+            given(request)
         return submit(call, request, who=who)
 
     def _stateless(self, call: Call, name: str) -> Any:

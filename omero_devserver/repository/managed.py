@@ -10,7 +10,7 @@ import Ice
 import omero
 import omero.cmd
 import omero.grid
-from omero.rtypes import rlong, rstring
+from omero.rtypes import rlong, rstring, unwrap
 
 from omero_devserver.cmd.requests import submit
 from omero_devserver.files.checksums import ALGORITHMS, digest
@@ -21,6 +21,7 @@ from omero_devserver.repository.registration import register
 from omero_devserver.repository.template import FolderTaken
 from omero_devserver.repository.tree import Tree
 from omero_devserver.store.caller import ALL_GROUPS, SERVER
+from omero_devserver.wire.arguments import loaded
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ManagedRepository(Tree):
 
     def suggestChecksumAlgorithm(self, call: Call, supported: Sequence[Any]) -> Any:
         """Choose the best algorithm that the client has as well; null if there is none."""
-        names = {one.value.val for one in supported}
+        names = {unwrap(loaded(one).value) for one in supported}
         return next((one for one in self.listChecksumAlgorithms(call) if one.value.val in names), None)
 
     def verifyChecksums(self, call: Call, ids: Sequence[int]) -> list[int]:
@@ -94,7 +95,7 @@ class ManagedRepository(Tree):
 
     def setChecksumAlgorithm(self, call: Call, algorithm: Any, ids: Sequence[int]) -> list[int]:
         """Take the checksums of some files with another algorithm; lists those that changed."""
-        wanted = algorithm.value.val
+        wanted = unwrap(loaded(algorithm).value)
         if wanted not in ALGORITHMS:
             raise Ice.UnknownException(f"unknown checksum algorithm: {wanted}")
         changed = []

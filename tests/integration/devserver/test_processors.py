@@ -255,3 +255,15 @@ def test_scripts_and_processors_end_with_the_server(tmp_path: Path, listener: Li
             server.stop(number)
             assert line.ended()
             wait_until(lambda: gone(int(its_processor)), seconds=15)
+
+
+def test_a_processor_that_hangs_ends_with_the_server_and_its_scripts_do_too(tmp_path: Path, listener: Listener) -> None:
+    with started(tmp_path / "data") as server:
+        script = upload(server, OBEDIENT)
+        with server.client() as client:
+            _, line = begin(client, script, listener)
+            _, _, its_processor = line.ask()
+            os.kill(int(its_processor), signal.SIGSTOP)
+            assert server.stop() == os.EX_OK
+            assert line.ended()
+            assert gone(int(its_processor))

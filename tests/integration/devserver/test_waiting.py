@@ -4,13 +4,23 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
+import Glacier2
 import omero
 import omero.grid
+import pytest
+from omero.rtypes import rstring
 
 from omero_devserver.wire.servant import Call, make, waiting
 from omero_devserver.wire.server import DISPATCH_THREADS
 from tests.fixtures.omero import ServerHere
+
+
+def dataset() -> Any:
+    made = omero.model.DatasetI()
+    made.name = rstring("data")
+    return made
 
 
 def test_calls_that_wait_leave_room_for_others(server_here: ServerHere) -> None:
@@ -34,6 +44,19 @@ def test_calls_that_wait_leave_room_for_others(server_here: ServerHere) -> None:
         finally:
             held.set()
         assert [proxy.end_wait(call) for call in calls] == [7] * len(calls)
+
+
+def test_who_waits_to_write_keeps_nobody_from_logging_in_and_reading(server_here: ServerHere) -> None:
+    with server_here.client() as client:
+        service = client.sf.getUpdateService()
+        with server_here.server.store.transaction():
+            saves = [service.begin_saveObject(dataset()) for _ in range(2 * DISPATCH_THREADS)]
+            assert client.sf.getQueryService().get("Experimenter", 0).omeName.val == "root"
+            with pytest.raises(Glacier2.PermissionDeniedException), server_here.client("nobody", "nothing"):
+                pass
+            assert not any(save.isCompleted() for save in saves)
+        for save in saves:
+            service.end_saveObject(save)
 
 
 def test_a_part_of_the_server_is_made_once_and_closed_with_it(server_here: ServerHere) -> None:
