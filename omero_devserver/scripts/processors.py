@@ -111,6 +111,7 @@ class Processors:
         self._changed = threading.Condition(threading.RLock())
         self._starting = threading.Lock()
         self._turn = 0
+        self._closed = False
         server.sessions.on_end(self._session_ended)
 
     def add(self, call: Call, processor: Any) -> None:
@@ -166,7 +167,8 @@ class Processors:
         return self._ask(call, None).found is not None
 
     def close(self) -> None:
-        """End the processors that the server has started."""
+        """End the processors that the server has started, and start none any more."""
+        self._closed = True  # whoever waits for one that starts stops waiting
         with self._starting:
             children.end(self._server, self._children)
             self._children = []
@@ -220,7 +222,7 @@ class Processors:
     def _start_own(self) -> None:
         """Start the server's own processors unless they run, and wait for those that are about to attach themselves."""
         with self._starting:
-            for _ in range(ATTEMPTS):
+            for _ in range(0 if self._closed else ATTEMPTS):
                 self._replace_ended()
                 deadline = time.monotonic() + START_SECONDS
                 for child in self._children:
@@ -239,7 +241,7 @@ class Processors:
 
     def _await(self, child: Child, deadline: float) -> None:
         with self._changed:
-            while child.runs and time.monotonic() < deadline and not self._is_attached(child):
+            while not self._closed and child.runs and time.monotonic() < deadline and not self._is_attached(child):
                 self._changed.wait(0.1)  # its end wakes nobody
 
     def _is_attached(self, child: Child) -> bool:
