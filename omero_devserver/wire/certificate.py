@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -24,15 +23,7 @@ KEY_BITS = 2048
 DAYS = 3650
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """Files of a certificate and its key, both PEM."""
-
-    certificate: Path
-    key: Path
-
-
-def certificate_in(folder: Path) -> Certificate:
+def certificate_in(folder: Path) -> Path:
     """Give the certificate of a data folder, made now if there is none.
 
     Parameters
@@ -42,11 +33,12 @@ def certificate_in(folder: Path) -> Certificate:
 
     Returns
     -------
-    Certificate
-        Both files exist. Either is complete: they are written beside and renamed, the certificate last.
+    Path
+        A PEM file with key and certificate in one, as IceSSL reads them when it is given no file for the key (that option is
+        reported as out of use). It is whole: it was written beside and renamed.
     """
-    found = Certificate(certificate=folder / "server.pem", key=folder / "server.key")
-    if found.certificate.exists() and found.key.exists():
+    found = folder / "server-with-key.pem"
+    if found.exists():
         return found
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
@@ -62,13 +54,10 @@ def certificate_in(folder: Path) -> Certificate:
         .not_valid_after(now + dt.timedelta(days=DAYS))
         .sign(key, hashes.SHA256())
     )
-    _write(
-        found.key,
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        ),
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    _write(found.certificate, made.public_bytes(serialization.Encoding.PEM))
+    _write(found, secret + made.public_bytes(serialization.Encoding.PEM))
     return found
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from omero_devserver.wire.certificate import Certificate
 
 Part = TypeVar("Part")
 
@@ -199,7 +198,7 @@ def _close_services(session: Session) -> None:
     session.services.clear()
 
 
-def _communicator(certificate: Certificate) -> Any:
+def _communicator(certificate: Path) -> Any:
     data = Ice.InitializationData()
     data.properties = Ice.createProperties()
     for name, value in {
@@ -216,8 +215,7 @@ def _communicator(certificate: Certificate) -> Any:
         "Ice.Override.CloseTimeout": "1000",
         "Ice.CacheMessageBuffers": "0",
         "Ice.Plugin.IceSSL": "IceSSL:createIceSSL",
-        "IceSSL.CertFile": str(certificate.certificate),
-        "IceSSL.KeyFile": str(certificate.key),
+        "IceSSL.CertFile": str(certificate),
         "IceSSL.VerifyPeer": "0",
         "IceSSL.Protocols": "TLS1_0, TLS1_1, TLS1_2",
     }.items():

@@ -66,12 +66,12 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with started(data, "--root-password", "first") as server:
         assert server.stop() == 0
-        certificate = (data / "certificate" / "server.pem").read_bytes()
+        certificate = (data / "certificate" / "server-with-key.pem").read_bytes()
     with started(data, "--root-password", "second") as server:
         with server.client("root", "first") as root:  # the first start's password stays
             assert root.sf.getAdminService().getEventContext().isAdmin
-        assert (data / "certificate" / "server.pem").read_bytes() == certificate
-        assert (data / "certificate" / "server.key").stat().st_mode & 0o077 == 0
+        assert (data / "certificate" / "server-with-key.pem").read_bytes() == certificate
+        assert (data / "certificate" / "server-with-key.pem").stat().st_mode & 0o077 == 0
 
 
 def test_the_end_does_not_wait_for_a_long_call(tmp_path: Path) -> None:
