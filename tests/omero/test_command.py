@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fixtures import omero_program
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, InPlace, User, new_dataset, rows
 
-COMMAND = "import sys; from omero.cli import argv; sys.exit(argv(['omero', *sys.argv[1:]]))"
 SCRIPT = """\
 import omero.scripts as scripts
 from omero.rtypes import rstring
@@ -32,23 +33,33 @@ finally:
 Omero = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Runs commands, see `omero_program`."""
+    temporary = str(tmp_path_factory.mktemp("omero-tmp"))
+    with subprocess.Popen(
+        [sys.executable, "-P", "-W", "ignore", omero_program.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMERO_TMPDIR": temporary},
+    ) as process:
+        yield process
+
+
 @pytest.fixture
-def command(devserver: OmeroServer, user: User, tmp_path: Path) -> Omero:
-    """The `omero` command of the user, as a process; `omero` itself refuses to run as root, which argv() does not."""
-    folders = {name: str(tmp_path / name) for name in ("OMERO_USERDIR", "OMERO_SESSIONDIR", "OMERO_TMPDIR")}
-    environment = os.environ | folders
+def command(devserver: OmeroServer, user: User, tmp_path: Path, program: subprocess.Popen[str]) -> Omero:
+    """The `omero` command of the user, as a process."""
+    folders = {name: str(tmp_path / name) for name in ("OMERO_USERDIR", "OMERO_SESSIONDIR")}
 
     def run(*arguments: str, login: tuple[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         name, password = login or (user.name, PASSWORD)
-        where = ["-s", devserver.host, "-p", str(devserver.ssl_port), "-u", name, "-w", password]
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", COMMAND, *where, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=environment,
-        )
+        words = ["-s", devserver.host, "-p", str(devserver.ssl_port), "-u", name, "-w", password, *arguments]
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(json.dumps({"words": words, "environment": folders}) + "\n")
+        program.stdin.flush()
+        return subprocess.CompletedProcess(words, *json.loads(program.stdout.readline()))
 
     return run
 
