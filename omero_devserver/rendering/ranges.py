@@ -9,21 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from omero_devserver.store.enumerations import BITS
+
 FLOATING = frozenset({"float", "double"})
 SIGNED = frozenset({"int8", "int16", "int32", "float", "double", "complex", "double-complex"})
-BITS = {
-    "bit": 1,
-    "int8": 8,
-    "uint8": 8,
-    "int16": 16,
-    "uint16": 16,
-    "int32": 32,
-    "uint32": 32,
-    "float": 32,
-    "double": 64,
-    "complex": 64,
-    "double-complex": 128,
-}
 #: Extremes nearer to each other than this are one value.
 SAME = 0.00001
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import rlong, rstring
 
-from omero_devserver.rendering.ranges import BITS
 from omero_devserver.services import rendering_defs
 from omero_devserver.services.pixel_copies import copy_image, copy_pixels
+from omero_devserver.store.enumerations import BITS
 from omero_devserver.wire.arguments import loaded, managed
 
 if TYPE_CHECKING:

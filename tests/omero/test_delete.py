@@ -16,8 +16,8 @@ from omero.cmd.graphs import ChildOption
 from omero.rtypes import rstring
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows
-from tests.fixtures.omero_requests import deleted, exists, join, link, named, new_image, refusal, save, submit
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows, submit
+from tests.fixtures.omero_requests import deleted, exists, join, link, named, new_image, refusal, save
 
 FILESET = {
     "CommentAnnotation": 1,

@@ -8,14 +8,13 @@ from typing import Any
 
 import Ice
 import omero
-import omero.callbacks
 import omero.cmd
 import omero.grid
 import pytest
 from omero.rtypes import rstring, unwrap
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, response_of, rows
 
 
 @pytest.fixture
@@ -35,15 +34,6 @@ def mine(repository: Any, client: Any, user: User, one: Path) -> str:
 def disk(repository: Any) -> Path:
     where = repository.root()
     return Path(where.path.val, where.name.val)
-
-
-def response_of(client: Any, handle: Any) -> Any:
-    callback = omero.callbacks.CmdCallbackI(client, handle)
-    try:
-        callback.loop(600, 100)
-        return callback.getResponse()
-    finally:
-        callback.close(True)
 
 
 def written(repository: Any, path: str, content: bytes) -> int:

@@ -24,8 +24,8 @@ from tests.fixtures.administrators import (
     privileges,
 )
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, new_dataset, rows
-from tests.fixtures.omero_requests import exists, named, save, submit
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, new_dataset, rows, submit
+from tests.fixtures.omero_requests import exists, named, save
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ import pytest
 from omero.cmd import Delete2, DoAll, SkipHead, Timing
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, new_dataset, rows
-from tests.fixtures.omero_requests import counts, deleted, exists, link, named, new_image, refusal, save, submit
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, new_dataset, rows, submit
+from tests.fixtures.omero_requests import counts, deleted, exists, link, named, new_image, refusal, save
 from tests.fixtures.waiting import wait_until
 
 

@@ -14,8 +14,8 @@ from omero.cmd import Chgrp2, Chmod2, Chown2
 from omero.gateway import BlitzGateway
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows
-from tests.fixtures.omero_requests import counts, exists, join, link, named, new_image, refusal, save, submit
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows, submit
+from tests.fixtures.omero_requests import counts, exists, join, link, named, new_image, refusal, save
 from tests.fixtures.waiting import wait_until
 
 

@@ -21,8 +21,8 @@ from omero.rtypes import rstring
 from tests.fixtures.acting import joined, principal
 from tests.fixtures.administrators import new_person
 from tests.fixtures.omero import OmeroServer, started
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows
-from tests.fixtures.omero_requests import named, save, submit
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, images_of, make_user, new_dataset, rows, submit
+from tests.fixtures.omero_requests import named, save
 
 WORDS = "This instance is read-only"
 

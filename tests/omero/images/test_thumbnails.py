@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,10 @@ import pytest
 from omero.rtypes import rbool, rint
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, make_user, rows
 from tests.fixtures.omero_pixels import engine, image_by_hand, opened, service
 
 KEPT = "select t.sizeX, t.sizeY, t.mimeType from Thumbnail t where t.pixels.id = :id order by t.id"
-
-
-@pytest.fixture(scope="module")
-def user(devserver: OmeroServer) -> User:
-    return make_user(devserver)
-
-
-@pytest.fixture(scope="module")
-def client(devserver: OmeroServer, user: User) -> Iterator[Any]:
-    """One for all tests here, each of which has images of its own."""
-    with devserver.client(user.name, PASSWORD) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,6 @@ from omero.rtypes import rint
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
 from tests.fixtures.omero_pixels import SHAPE, VALUES, image_by_hand, plane, service
-
-
-@pytest.fixture(scope="module")
-def user(devserver: OmeroServer) -> User:
-    return make_user(devserver)
-
-
-@pytest.fixture(scope="module")
-def client(devserver: OmeroServer, user: User) -> Iterator[Any]:
-    """One for all tests here, each of which has images of its own."""
-    with devserver.client(user.name, PASSWORD) as client:
-        yield client
 
 
 def numbers(content: bytes, *shape: int, dtype: str = ">u2") -> NDArray[Any]:

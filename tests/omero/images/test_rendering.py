@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,11 @@ from omero.gateway import BlitzGateway
 from omero.rtypes import rbool, rdouble
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_user, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, rows
 from tests.fixtures.omero_pixels import SHAPE, VALUES, bands, engine, image_by_hand, opened, plane, service
 
 MAXIMUM = omero.constants.projection.ProjectionType.MAXIMUMINTENSITY
 MEAN = omero.constants.projection.ProjectionType.MEANINTENSITY
-
-
-@pytest.fixture(scope="module")
-def user(devserver: OmeroServer) -> User:
-    return make_user(devserver)
-
-
-@pytest.fixture(scope="module")
-def client(devserver: OmeroServer, user: User) -> Iterator[Any]:
-    """One for all tests here, each of which has images of its own."""
-    with devserver.client(user.name, PASSWORD) as client:
-        yield client
 
 
 def image_of(client: Any, pixels_id: int) -> int:
