@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_devserver.wire.access import SYSTEM_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from omero_devserver.wire.server import Server
     from omero_devserver.wire.sessions import Session
@@ -96,11 +96,18 @@ def end(server: Server, children: Sequence[Child]) -> None:
             child.process.wait(max(0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             log.warning("the processor %d does not end, and is killed", child.process.pid)
-        # Its scripts are in its group, and may have outlived it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.process.pid, signal.SIGKILL)
-        child.process.wait()
+            child.process.kill()
+            _kill_scripts(child)
+            child.process.wait()
         server.sessions.end(child.session)
+
+
+def _kill_scripts(child: Child) -> None:
+    """Kill what a processor has started and cannot end itself: those in its session of processes, where /proc tells them."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if os.getsid(int(entry.name)) == child.process.pid:
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _close_pipe(child: Child) -> None:

@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace, home: Path, ended: threading.Event) -> int
         sys.stdout.write(f"ready: {options.name} runs scripts of {options.host}:{options.port}\n")
         sys.stdout.flush()
         status = _watch(client, ended)
-        _end_in_time(status, own_group=options.session_on_stdin)
+        _end_in_time(status)
         detach(processor)
     except (Ice.Exception, omero.ClientError) as error:
         reason = getattr(error, "reason", "") or type(error).__name__
@@ -143,15 +143,9 @@ def _watch(client: Any, ended: threading.Event) -> int:
     return os.EX_UNAVAILABLE if lost.is_set() else os.EX_OK
 
 
-def _end_in_time(status: int, *, own_group: bool) -> None:
-    """Make sure that this process ends, even if a script or the server does not let it; its scripts end with its group."""
-
-    def end() -> None:
-        if own_group:
-            os.killpg(0, signal.SIGKILL)
-        os._exit(status)
-
-    late = threading.Timer(SECONDS_TO_END, end)
+def _end_in_time(status: int) -> None:
+    """Make sure that this process ends, even if a script or the server does not let it."""
+    late = threading.Timer(SECONDS_TO_END, os._exit, [status])
     late.daemon = True
     late.start()
 

@@ -262,8 +262,7 @@ def test_a_processor_that_hangs_ends_with_the_server_and_its_scripts_do_too(tmp_
         script = upload(server, OBEDIENT)
         with server.client() as client:
             _, line = begin(client, script, listener)
-            _, _, its_processor = line.ask()
+            _, its_process, its_processor = line.ask()
             os.kill(int(its_processor), signal.SIGSTOP)
             assert server.stop() == os.EX_OK
-            assert line.ended()
-            assert gone(int(its_processor))
+            wait_until(lambda: gone(int(its_processor)) and gone(int(its_process)), seconds=5)
