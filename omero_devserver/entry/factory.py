@@ -90,7 +90,7 @@ class ServiceFactory:
 
     def activeServices(self, call: Call) -> list[str]:
         """List the stateful services that are open."""
-        return [name for name in call.session.services if "@" in name]
+        return [name for name in list(call.session.services) if "@" in name]
 
     def keepAlive(self, call: Call, service: Any) -> bool:
         """Count as a call; tells whether a stateful or stateless service is still there, False for none."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
 
 NOT_SET = "This RawFileStore has not been properly initialized.\nPlease set the file id before executing any other methods."
+
+LONGEST_READ = 250_000 * 1024  # no message is longer
 
 
 class Watcher:
@@ -56,6 +59,8 @@ class RawFiles(Stateful):
         self._file_id, self._path, self._writable = file_id, path, writable
         self._watcher = watcher or Watcher()
         self._descriptor: int | None = None  # opened when it is needed first
+        # The descriptor of a closed file may be that of another one at once: nobody closes it while somebody reads or writes.
+        self._in_use = threading.RLock()
         self._changed = False
 
     def setFileId(self, call: Call, file_id: int) -> None:
@@ -84,14 +89,16 @@ class RawFiles(Stateful):
 
     def read(self, call: Call, position: int, length: int) -> bytes:
         """Read bytes; past the end they are zeros (recorded: facts 9)."""
-        with _resource(self._located()):
+        if length > LONGEST_READ:
+            raise fault(omero.ApiUsageException, f"{length} bytes are too many for one answer.")
+        with self._in_use, _resource(self._located()):
             return os.pread(self._opened(), length, position).ljust(length, b"\0")
 
     def write(self, call: Call, content: Any, position: int, length: int) -> None:
         """Write bytes; the file comes into being with the first write."""
         path = self._to_write()
         left = memoryview(bytes(content))[:length]
-        with _resource(path):
+        with self._in_use, _resource(path):
             call.server.moments.reached(DISK_WRITE, path=path)
             descriptor = self._opened()
             self._changed = True
@@ -103,7 +110,7 @@ class RawFiles(Stateful):
     def truncate(self, call: Call, length: int) -> bool:
         """Cut the file to a length in bytes; False if it was not longer."""
         path = self._to_write()
-        with _resource(path):
+        with self._in_use, _resource(path):
             if os.fstat(self._opened()).st_size <= length:
                 return False
             call.server.moments.reached(DISK_WRITE, path=path)
@@ -126,9 +133,10 @@ class RawFiles(Stateful):
 
     def release(self) -> None:
         """Give the open file back; called at the session's end."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        with self._in_use:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
     def _save(self, call: Call) -> Any:
         """Save what is new: bytes were written, the size differs from the row's, or the file is empty (omero's RawFileBean)."""
@@ -157,7 +165,7 @@ class RawFiles(Stateful):
         call.server.store.save(who, [file])
 
     def _size(self) -> int:
-        with _resource(self._located()):
+        with self._in_use, _resource(self._located()):
             return os.fstat(self._opened()).st_size
 
     def _to_write(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import Glacier2
 import omero
 import pytest
+from omero.rtypes import rstring
 
 from omero_devserver.__main__ import main
 from omero_devserver.cmd.handle import Handle
@@ -36,6 +37,18 @@ def test_a_data_folder_that_vanishes_is_told_to_who_writes(server_template: Path
             pass
         client.closeSession()
     assert not (tmp_path / "data" / "omero.sqlite").exists()
+
+
+def test_no_more_is_read_than_an_answer_can_hold(server_here: ServerHere) -> None:
+    with server_here.client() as client:
+        file = omero.model.OriginalFileI()
+        file.name = file.path = rstring("x")
+        store = client.sf.createRawFileStore()
+        store.setFileId(client.sf.getUpdateService().saveAndReturnObject(file).id.val)
+        store.write(b"text", 0, 4)
+        with pytest.raises(omero.ApiUsageException, match="too many for one answer"):
+            store.read(0, 2**31 - 1)
+        assert store.read(0, 4) == b"text"
 
 
 def test_nothing_is_left_in_memory_of_who_has_gone(server_here: ServerHere) -> None:
