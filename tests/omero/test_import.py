@@ -48,6 +48,12 @@ def test_one_image(client: Any, one: Path) -> None:
     assert (plane(client, response.pixels[0], "u2") == tifffile.imread(one)).all()
 
 
+def test_a_name_with_letters_of_all_kinds(client: Any, one: Path) -> None:
+    odd = one.rename(one.with_name("Zürich 細胞 🔬 & <a>.tif"))
+    image = InPlace(client, [odd], None).run().objects[0]
+    assert image.name.val == "Zürich 細胞 🔬 & [a].tif"
+
+
 def test_three_images(client: Any, three: Path) -> None:
     response = InPlace(client, [three], new_dataset(client)).run()
     assert [(image.name.val, image.series.val) for image in response.objects] == [
