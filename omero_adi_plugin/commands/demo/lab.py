@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from omero.gateway import BlitzGateway
 from omero.model import ExperimenterGroupI, ExperimenterI, PermissionsI
 from omero.rtypes import rbool, rstring
 
+from omero_adi_plugin.commands.demo.passwords import new_password
 from omero_adi_plugin.errors import OmeroDown
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def furnish(omero: Omero) -> Lab:
     OmeroDown
         The server does not answer.
     """
-    password = secrets.token_urlsafe(9)
+    password = new_password()
     with connected(omero, "root", omero.root_password) as root:
         admin = root.getAdminService()
         group = ExperimenterGroupI()

@@ -8,7 +8,6 @@ a password.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import socket
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands.demo.passwords import new_password
 from omero_adi_plugin.commands.demo.processes import DidNotStart, clean_environment
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def start_postgres(folder: Folder, processes: Processes) -> Postgres:
     """
     data = folder.path / "postgres"
     data.mkdir(mode=0o700)
-    password = secrets.token_urlsafe(12)
+    password = new_password()
     try:
         programs, account = _programs_and_account()
         if account is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.commands.demo.passwords import new_password
 from omero_adi_plugin.commands.demo.processes import clean_environment
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def start_omero(folder: Folder, processes: Processes) -> Omero:
     DidNotStart
         With the end of its log.
     """
-    password = secrets.token_urlsafe(12)
+    password = new_password()
     command = [sys.executable, "-m", "omero_devserver", "--data", str(folder.path / "omero"), "--host", HOST]
     # by the environment: everybody can read an argument list
     environment = clean_environment() | {"OMERO_DEVSERVER_ROOT_PASSWORD": password}
