@@ -82,9 +82,9 @@ def statistics(pixels: Planes) -> Statistics | None:
         for c in range(pixels.size_c):
             for z in range(pixels.size_z):
                 plane = pixels.plane(z, c, t)
-                values = np.real(plane)
-                least[c] = min(least[c], float(np.fmin.reduce(values, axis=None)))
-                greatest[c] = max(greatest[c], float(np.fmax.reduce(values, axis=None)))
+                values = np.real(plane).ravel()
+                least[c] = min(least[c], float(np.fmin.reduce(values)))
+                greatest[c] = max(greatest[c], float(np.fmax.reduce(values)))
                 digest.update(plane.astype(plane.dtype.newbyteorder(">"), copy=False).tobytes())
     extremes = tuple((low, high) if low <= high else (0.0, 0.0) for low, high in zip(least, greatest, strict=True))
     return Statistics(extremes=extremes, sha1=digest.hexdigest())
