@@ -8,7 +8,7 @@ import hashlib
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Of a larger plane a real server takes no statistics (omero.pixeldata.max_plane_width and …_height).
+#: They leave out what is no number; typed so because the types of numpy 2.5 do not know how they reduce.
+_LEAST: Any = np.fmin
+_GREATEST: Any = np.fmax
 MAXIMUM_PLANE = 3192 * 3192
 
 
@@ -82,9 +85,9 @@ def statistics(pixels: Planes) -> Statistics | None:
         for c in range(pixels.size_c):
             for z in range(pixels.size_z):
                 plane = pixels.plane(z, c, t)
-                values = np.real(plane).ravel()
-                least[c] = min(least[c], float(np.fmin.reduce(values)))
-                greatest[c] = max(greatest[c], float(np.fmax.reduce(values)))
+                values = np.real(plane)
+                least[c] = min(least[c], float(_LEAST.reduce(values, axis=None)))
+                greatest[c] = max(greatest[c], float(_GREATEST.reduce(values, axis=None)))
                 digest.update(plane.astype(plane.dtype.newbyteorder(">"), copy=False).tobytes())
     extremes = tuple((low, high) if low <= high else (0.0, 0.0) for low, high in zip(least, greatest, strict=True))
     return Statistics(extremes=extremes, sha1=digest.hexdigest())
