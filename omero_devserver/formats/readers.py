@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Of a larger plane a real server takes no statistics (omero.pixeldata.max_plane_width and …_height).
 #: They leave out what is no number; typed so because the types of numpy 2.5 do not know how they reduce.
 _LEAST: Any = np.fmin
 _GREATEST: Any = np.fmax
+#: Of a larger plane a real server takes no statistics (omero.pixeldata.max_plane_width and …_height).
 MAXIMUM_PLANE = 3192 * 3192
 
 
