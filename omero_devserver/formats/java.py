@@ -28,6 +28,8 @@ PROBE_SECONDS = 60
 OPTIONS = (
     "-Xmx512m",
     "-Xrs",  # signals stay with Python
+    # Java guards the end of what it takes for the main thread's stack, 1 MB by default: Python 3.12 and later may go deeper.
+    "-Xss8m",
     "-Djava.awt.headless=true",
     # One import needs little: a small collector, and code that is compiled quickly rather than well, start in half the time.
     "-XX:+UseSerialGC",
