@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from omero_devserver.wire.server import Server
 
@@ -192,6 +192,14 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="answer, and refuse whatever would change something, like a server with omero.cluster.read_only=true",
     )
+    _add_behaviour(add)
+    add("--operations", action=_Operations, nargs=0, help="print which of OMERO's operations are there, in Markdown, and end")
+    add("--verbose", action="store_true", help="log more")
+    return parser
+
+
+def _add_behaviour(add: Callable[..., object]) -> None:
+    """Add what makes the server behave like a certain real one, or like one in trouble."""
     add(
         "--repository-template",
         type=_template,
@@ -239,9 +247,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take commands that disturb the server, from `python -m omero_devserver.disturb --data FOLDER …`",
     )
-    add("--operations", action=_Operations, nargs=0, help="print which of OMERO's operations are there, in Markdown, and end")
-    add("--verbose", action="store_true", help="log more")
-    return parser
 
 
 if __name__ == "__main__":
