@@ -300,7 +300,7 @@ def test_while_an_import_waits_for_a_connection_nothing_gets_on_and_logins_hang(
         server.disturb.delay("import.begun")
         handle = first.verify()
         waits = second.process.begin_verifyUpload(second.hashes())
-        wait_until(lambda: server.server.journal.calls["ImportProcess.verifyUpload"] == 2, what="the second import")
+        wait_until(lambda: server.server.journal.calls["ImportProcess.verifyUpload"] == 3, what="the second import")
         server.disturb.clear()  # the first import would be over at once, and the second could begin
         with server.client() as other:
             assert waits.isCompleted()  # this login took so long
