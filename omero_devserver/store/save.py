@@ -17,6 +17,7 @@ from omero_devserver.store.events import new_event
 from omero_devserver.store.graph import Graph
 from omero_devserver.store.linking import Linking
 from omero_devserver.store.people import USER_GROUP
+from omero_devserver.store.permits import Permits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,12 +36,11 @@ class Save:
 
     def __init__(self, rows: Rows, access: Access) -> None:
         self._rows, self._access, self._caller = rows, access, access.caller
-        self._linking = Linking(access)
+        self._linking, self._permits = Linking(access), Permits(rows, access)
         #: id() of each object met, with its row. The objects are kept: a freed one's id() is given out again.
         self._seen: dict[int, Key] = {}
         self._objects: list[Any] = []
         self._new: set[Key] = set()
-        self._groups: dict[Key, int | None] = {}
         self._next_ids: dict[str, int] = {}
         self._event: int | None = None
         self._logs: list[tuple[str, str, int]] = []  # what the event's EventLogs say: action, class, id
@@ -50,10 +50,19 @@ class Save:
         if any(obj is None for obj in objects):
             raise refusals.api_usage("Argument to save cannot be null.")
         with self._rows.transaction():
-            keys = [self._save(obj) for obj in objects]
+            keys = [self._save_given(obj) for obj in objects]
             if self._event is not None:
                 self._rows.add_logs(self._event, self._logs)
             return self._saved_graph(keys)
+
+    def _save_given(self, obj: Any) -> Key:
+        """Save one of the objects that were given: an unloaded one comes back loaded, to those who may read it."""
+        key = self._save(obj)
+        if not obj._loaded:
+            entity = entity_of(obj)
+            if not self._access.can_read(entity, self._row(entity, key[1])):
+                raise refusals.unreadable(entity, key[1])
+        return key
 
     def _save(self, obj: Any, back: tuple[str, Key] | None = None) -> Key:
         """Save one object with all it refers to.
@@ -65,7 +74,7 @@ class Save:
         entity = entity_of(obj)
         row_id = None if obj._id is None else obj._id.val
         if not obj._loaded:
-            return self._existing(entity, row_id)
+            return entity.root, self._row(entity, -1 if row_id is None else row_id)["id"]
         self._objects.append(obj)
         if row_id is not None:
             return self._update(obj, entity, row_id)
@@ -74,11 +83,12 @@ class Save:
             return known
         return self._insert(obj, entity, back)
 
-    def _existing(self, entity: Entity, row_id: int | None) -> Key:
-        row = None if row_id is None else self._rows.row(entity, row_id)
-        if row is None:
-            raise refusals.missing(entity, -1 if row_id is None else row_id)
-        return entity.root, row["id"]
+    def _row(self, entity: Entity, row_id: int) -> sqlite3.Row:
+        """Read a row of an entity; raises omero.ValidationException if there is none, or one of another class."""
+        row = self._rows.row(entity, row_id)
+        if row is None or row["cls"] not in entity.subs:
+            raise refusals.missing(entity, row_id)
+        return row
 
     def _enumeration(self, entity: Entity, obj: Any) -> Key | None:
         if obj._value is None:
@@ -95,18 +105,17 @@ class Save:
             value = obj._value.val if entity.enumeration and obj._value is not None else ""
             what = refusals.named(entity, row_id, value)
             raise refusals.security(f"{what} is a System-type, and may be created only through privileged APIs.")
-        group = None if entity.system else self._group_of_new(obj, entity, row_id)
-        self._groups[key] = group
+        group = None if entity.system else self._permits.group_of_new(obj, entity, row_id)
         values = self._values(obj, entity)
         if back is not None and values.get(f"r_{back[0]}") is None:
             values[f"r_{back[0]}"] = back[1][1]
         self._require_values(entity, values)
-        group = self._groups[key] = self._check_links(entity, key, values, {}, group)
+        group = self._check_links(entity, key, values, {}, group)
         if not entity.system:
-            self._may_create(entity, row_id, group)
+            self._permits.may_create(entity, row_id, group)
         values["external_id"] = self._external_info(obj)
         if not entity.system:
-            owner = self._owner_of_new(obj, entity, row_id)
+            owner = self._permits.owner_of_new(obj, entity, row_id)
             event = self._current_event(group)
             values.update(owner_id=owner, group_id=group, creation_id=event, update_id=event)
         self._write(entity, lambda: self._rows.insert(entity.name, id=row_id, **values))
@@ -118,21 +127,18 @@ class Save:
     def _update(self, obj: Any, entity: Entity, row_id: int) -> Key:
         key = (entity.root, row_id)
         self._seen[id(obj)] = key
-        row = self._rows.row(entity, row_id)
-        if row is None:
-            raise refusals.missing(entity, row_id)
-        self._groups[key] = row["group_id"]
+        row = self._row(entity, row_id)
         if not self._access.can_read(entity, row):
             raise refusals.unreadable(entity, row_id)
         values = self._values(obj, entity)
         self._require_values(entity, values)
-        self._check_details(obj, entity, row)
+        self._permits.check_details(obj, entity, row)
         if obj._details is not None:
             values["external_id"] = self._external_info(obj)
         changes = {column: value for column, value in values.items() if row[column] != value}
         maps = self._maps_differ(obj, entity, row_id)
         if (changes or maps) and entity.name not in refusals.IMMUTABLE:
-            self._may_change(obj, entity, row)
+            self._permits.may_change(obj, entity, row)
             self._check_links(entity, key, changes, dict(row), row["group_id"])
             if not entity.system:
                 changes["update_id"] = self._current_event(row["group_id"])
@@ -186,7 +192,10 @@ class Save:
     def _save_maps(self, obj: Any, entity: Entity, row_id: int) -> None:
         for f in entity.fields.values():
             if f.kind is Kind.MAP and getattr(obj, f"_{f.name}") is not None:
-                self._rows.set_map(entity.root, row_id, f.name, _named_values(obj, f))
+                values = _named_values(obj, f)
+                if any("\0" in text for pair in values for text in pair):
+                    raise refusals.not_inserted(entity)
+                self._rows.set_map(entity.root, row_id, f.name, values)
 
     def _maps_differ(self, obj: Any, entity: Entity, row_id: int) -> bool:
         for f in entity.fields.values():
@@ -222,68 +231,7 @@ class Save:
         self._next_ids[entity.root] = row_id + 1
         return row_id
 
-    # Who may
-
-    def _group_of_new(self, obj: Any, entity: Entity, row_id: int) -> int | None:
-        """Group of a new row; None while only what it links to could tell."""
-        caller = self._caller
-        given = _detail_id(obj, "_group")
-        if caller.privileged:
-            return given if given is not None else (caller.group if caller.group >= 0 else None)
-        if given is not None and given != caller.group and not caller.admin:
-            target = f"ome.model.meta.ExperimenterGroup:Id_{given}"
-            raise refusals.security(
-                f"You are not authorized to set the ExperimenterGroup for {refusals.named(entity, row_id)} to {target}"
-            )
-        group = given if given is not None else caller.group
-        return None if group < 0 else group
-
-    def _may_create(self, entity: Entity, row_id: int, group: int | None) -> None:
-        caller = self._caller
-        if group is None:
-            raise refusals.no_context()
-        if caller.privileged or group in caller.member_of or (caller.admin and "WriteOwned" in caller.privileges):
-            return
-        raise refusals.security(f"You are not authorized to create {refusals.named(entity, row_id)}")
-
-    def _owner_of_new(self, obj: Any, entity: Entity, row_id: int) -> int:
-        caller = self._caller
-        given = _detail_id(obj, "_owner")
-        if given is None or given == caller.user:
-            return caller.user
-        if not caller.privileged and not (caller.admin and "WriteOwned" in caller.privileges):
-            target = f"ome.model.meta.Experimenter:Id_{given}"
-            raise refusals.security(
-                f"You are not authorized to set the Experimenter for {refusals.named(entity, row_id)} to {target}"
-            )
-        return given
-
-    def _check_details(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:
-        """Owner and group of a row change by Chown2 and Chgrp2, not by saving it."""
-        for name, column, kind in (("_group", "group_id", "ExperimenterGroup"), ("_owner", "owner_id", "Experimenter")):
-            given = _detail_id(obj, name)
-            if given is not None and row[column] is not None and given != row[column]:
-                raise refusals.security(
-                    f"You are not authorized to set the {kind} for {refusals.named(entity, row['id'])} "
-                    f"to ome.model.meta.{kind}:Id_{given}"
-                )
-
-    def _may_change(self, obj: Any, entity: Entity, row: sqlite3.Row) -> None:
-        caller = self._caller
-        group = row["group_id"]
-        value = obj._value.val if entity.enumeration and obj._value is not None else ""
-        if not caller.privileged and not entity.system and group is not None:
-            if caller.group < 0:
-                raise refusals.no_context()
-            if group != caller.group:
-                raise refusals.security(f"Currently logged into group {caller.group}. Cannot alter object in group {group}")
-        if not self._access.rights_to(entity, row).edit:
-            if group is not None and self._access.is_private(group) and row["owner_id"] != caller.user:
-                raise refusals.group_security(f"{refusals.named(entity, row['id'])}-modification violates group-security.")
-            raise refusals.security(f"Updating {refusals.named(entity, row['id'], value)} not allowed.")
-        given = _detail_id(obj, "_updateEvent")
-        if given is not None and row["update_id"] is not None and given != row["update_id"]:
-            raise refusals.stale(entity, row["id"], now=row["update_id"], given=given)
+    # What it may refer to
 
     def _check_links(
         self, entity: Entity, key: Key, values: Mapping[str, object], before: Mapping[str, object], group: int | None
@@ -338,11 +286,6 @@ class Save:
         if id(element) in self._seen:
             return graph.get(*self._seen[id(element)])
         return graph.reference_of_unknown_class(entity_of(element).name, element._id.val)
-
-
-def _detail_id(obj: Any, name: str) -> int | None:
-    detail = None if obj._details is None else getattr(obj._details, name)
-    return None if detail is None or detail._id is None else int(detail._id.val)
 
 
 def _named_values(obj: Any, f: Field) -> list[tuple[str, str]]:

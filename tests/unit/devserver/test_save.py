@@ -133,6 +133,15 @@ def test_an_unloaded_object_comes_back_as_it_is_and_nothing_from_nothing(lab: La
     back = lab.save(alice, m.DatasetI(dataset.id.val, False))
     assert (type(back), back.id.val) == (m.DatasetI, dataset.id.val)
     assert lab.store.save(alice, []) == []
+    with pytest.raises(omero.SecurityViolation, match=r"Cannot read ome\.model\.containers\.Dataset"):
+        lab.save(lab.caller("carol", "gother"), m.DatasetI(dataset.id.val, False))
+
+
+def test_an_id_of_another_class_is_no_row(lab: Lab, alice: Caller) -> None:
+    marked = lab.save(alice, m.MapAnnotationI()).id.val
+    for loaded in (True, False):
+        with pytest.raises(omero.ValidationException, match=rf"No row .*\[ome.model.annotations.TagAnnotation#{marked}\]"):
+            lab.save(alice, m.TagAnnotationI(marked, loaded))
 
 
 def a_link(child: Any) -> Any:
@@ -179,6 +188,10 @@ def test_missing_rows_doubled_links_and_bad_text_are_refused(lab: Lab, alice: Ca
     assert lab.count("DatasetImageLink") == 1
     with pytest.raises(omero.ValidationException):
         lab.dataset(alice, "a\0b")
+    named = m.MapAnnotationI()
+    named.mapValue = [m.NamedValue("key", "a\0b")]
+    with pytest.raises(omero.ValidationException):
+        lab.save(alice, named)
     with pytest.raises(omero.ValidationException):
         lab.save(alice, info(lsid="x" * 300))
     assert lab.dataset(alice, "x" * 300).name.val == "x" * 300
@@ -273,6 +286,12 @@ def test_owner_and_group_are_for_administrators_to_set(lab: Lab, alice: Caller) 
     dataset.name = rstring("for bob")
     dataset.details.owner = m.ExperimenterI(bob.user, False)
     assert lab.save(root, dataset).details.owner.omeName.val == "bob"
+    for name, value in (("group", m.ExperimenterGroupI(999999, False)), ("owner", m.ExperimenterI(999999, False))):
+        dataset = m.DatasetI()
+        dataset.name = rstring("nobody's")
+        setattr(dataset.details, name, value)
+        with pytest.raises(omero.ValidationException, match="#999999"):
+            lab.save(root, dataset)
 
 
 def test_the_server_saves_in_a_users_name_what_the_user_may_not(lab: Lab, alice: Caller) -> None:
