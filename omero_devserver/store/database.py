@@ -2,8 +2,8 @@
 """Database: the SQLite file, its connections, and who writes when.
 
 One writer at a time, any number of readers: SQLite's write-ahead log gives each reader the state of its first read.
-A connection is never used by two threads at once (one shared without a lock gave wrong rows, not only errors); idle ones
-wait in a pool. Nesting is by thread: what runs inside a transaction reads and writes in it.
+A connection is never used by two threads at once (one shared without a lock gave wrong rows, not only errors); some idle
+ones wait in a pool. Nesting is by thread: what runs inside a transaction reads and writes in it.
 """
 
 import sqlite3
@@ -24,6 +24,8 @@ _SETTINGS = (
     "PRAGMA cache_size = -32000",
 )
 _BUSY_SECONDS = 30.0
+#: Connections kept open for the next call; each keeps what it has read, up to 32 MB, and a file handle or two.
+_MOST_IDLE = 16
 
 
 class Database:
@@ -124,10 +126,10 @@ class Database:
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
         with self._pool_lock:
-            if self._closed:
-                connection.close()
-            else:
+            if not self._closed and len(self._pool) < _MOST_IDLE:
                 self._pool.append(connection)
+                return
+        connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)

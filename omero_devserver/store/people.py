@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from omero_devserver.model.schema import ROOTS
+from omero_devserver.model.tables import DETAILS
 from omero_devserver.store.errors import NameTaken, NoSuchGroup, NoSuchUser, StillReferred
 from omero_devserver.store.passwords import hash_password, password_matches
 
@@ -28,6 +30,8 @@ ROOT, GUEST = 0, 1
 PRIVATE, READ_ONLY, READ_ANNOTATE, READ_WRITE = -120, -56, -40, -8
 #: Group `user`, as recorded: rwr-r-.
 WORLD_READ_ONLY = -52
+#: Settings of a restricted administrator that say which privileges are taken away begin so.
+_TAKEN = "AdminPrivilege:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +128,7 @@ class People:
             " WHERE root = 'Experimenter' AND object = ? AND field = 'config' AND lower(value) = 'false'",
             user,
         )
-        return frozenset(every - {str(row[0]).removeprefix("AdminPrivilege:") for row in taken})
+        return every - {str(row[0]).removeprefix(_TAKEN) for row in taken if str(row[0]).startswith(_TAKEN)}
 
     def every_privilege(self) -> frozenset[str]:
         """Values of AdminPrivilege that a full administrator holds."""
@@ -132,9 +136,16 @@ class People:
 
     def set_privileges(self, user: int, privileges: frozenset[str]) -> None:
         """Make an administrator a restricted one with these privileges, or a full one with all of them."""
-        self._require_user(user)
-        settings = [(f"AdminPrivilege:{value}", "false") for value in sorted(self.every_privilege() - privileges)]
-        self._rows.set_map("Experimenter", user, "config", settings)
+        with self._rows.transaction():
+            self._require_user(user)
+            others = self._rows.rows(
+                "SELECT name, value FROM map_value"
+                " WHERE root = 'Experimenter' AND object = ? AND field = 'config' ORDER BY position",
+                user,
+            )
+            settings = [(row["name"], row["value"]) for row in others if not str(row["name"]).startswith(_TAKEN)]
+            settings += [(f"{_TAKEN}{value}", "false") for value in sorted(self.every_privilege() - privileges)]
+            self._rows.set_map("Experimenter", user, "config", settings)
 
     def check_password(self, name: str, password: str) -> bool:
         """Whether a user of that name exists and has that password; nobody logs in without one."""
@@ -279,11 +290,15 @@ class People:
     @contextmanager
     def _unless_referred(self, entity: str, row_id: int) -> Iterator[None]:
         """Delete a row after what a block deletes, all or nothing."""
+        detail = next(column for column, kind in DETAILS.values() if kind == entity)
         try:
             with self._rows.transaction():
                 yield
                 self._rows.set_map(entity, row_id, "config", [])
                 self._rows.execute(f"DELETE FROM t_{entity} WHERE id = ?", row_id)
+                # Owners and groups are no foreign keys, and what was given or moved has its events with others.
+                if any(self._rows.rows(f"SELECT 1 FROM t_{root} WHERE {detail} = ? LIMIT 1", row_id) for root in ROOTS):
+                    raise StillReferred(entity=entity, row_id=row_id)
         except sqlite3.IntegrityError as error:  # at the commit: the tables check references there
             raise StillReferred(entity=entity, row_id=row_id) from error
 

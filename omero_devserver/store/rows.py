@@ -76,7 +76,9 @@ class Rows:
             return int(cursor.lastrowid or 0)
 
     def update(self, entity: str, row_id: int, **values: object) -> None:
-        """Change columns of a row."""
+        """Change columns of a row, if any are given."""
+        if not values:
+            return
         changes = ", ".join(f"{name} = ?" for name in values)
         self.execute(f"UPDATE {table(find_class(entity))} SET {changes} WHERE id = ?", *values.values(), row_id)
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import omero.model as m
@@ -15,7 +17,7 @@ from omero.rtypes import rstring
 
 from omero_devserver.model.schema import ENTITIES, find_class
 from omero_devserver.store.caller import SERVER
-from omero_devserver.store.errors import NameTaken, NoSuchGroup
+from omero_devserver.store.errors import NameTaken, NoSuchGroup, StillReferred
 from omero_devserver.store.people import READ_ONLY, Person
 from omero_devserver.store.store import Store
 
@@ -78,6 +80,49 @@ def test_privileges_of_full_restricted_and_no_administrators(lab: Lab) -> None:
     assert len(lab.caller("root", 0).privileges) == 15
     assert lab.caller("awowned", 0).privileges == {"WriteOwned"}
     assert lab.caller("anone", 0).privileges == lab.caller("alice", "gro").privileges == frozenset()
+
+
+def test_privileges_leave_other_settings_of_a_user_alone(lab: Lab) -> None:
+    admin = lab.caller("anone", 0).user
+    row = lab.store.get(SERVER, "Experimenter", [admin])[0]
+    row.config = [m.NamedValue("language", "de"), m.NamedValue("Sudo", "false")]
+    lab.store.save(replace(SERVER, group=0), [row])
+    assert "Sudo" in lab.store.people.privileges(admin)
+    for privileges in (frozenset({"Chown"}), frozenset({"Sudo"})):
+        lab.store.people.set_privileges(admin, privileges)
+        assert lab.store.people.privileges(admin) == privileges
+        saved = lab.store.get(SERVER, "Experimenter", [admin])[0].config
+        assert [(one.name, one.value) for one in saved[:2]] == [("language", "de"), ("Sudo", "false")]
+
+
+def test_a_user_or_group_with_data_that_was_given_or_moved_to_it_stays(lab: Lab) -> None:
+    people, graphs = lab.store.people, lab.store.graphs
+    alice, root = lab.caller("alice", "gro"), lab.caller("root", 0)
+    new = people.add_user(Person(name="new", first_name="New", last_name="User"), None, [lab.group("gro"), 1])
+    group = people.add_group("new", READ_ONLY)
+    given, moved = (lab.dataset(alice).id.val for _ in range(2))
+    graphs.give(root, {"Dataset": [given]}, user=new)
+    graphs.move(root, {"Dataset": [moved]}, group=group)
+    with pytest.raises(StillReferred):
+        people.delete_user(new)
+    with pytest.raises(StillReferred):
+        people.delete_group(group)
+    assert people.memberships(new).member_of == (lab.group("gro"), 1)
+    graphs.delete(root, {"Dataset": [given, moved]})
+    people.delete_user(new)
+    people.delete_group(group)
+
+
+def test_after_many_calls_at_once_few_connections_stay_open(lab: Lab) -> None:
+    everybody = threading.Barrier(40)
+
+    def call(_number: int) -> None:
+        with lab.store._database.reading():
+            everybody.wait(30)
+
+    with ThreadPoolExecutor(40) as threads:
+        list(threads.map(call, range(40)))
+    assert 0 < len(lab.store._database._pool) < 40
 
 
 def test_a_transaction_is_undone_as_a_whole_and_an_inner_one_alone(store: Store) -> None:
