@@ -10,13 +10,17 @@ import omero.api
 import omero.cmd
 
 from omero_devserver.cmd.responses import failure, refusal
-from omero_devserver.cmd.work import Work, answers, failed, known_requests, steps_of
+from omero_devserver.cmd.work import Work, answers, failed, known_requests, steps_of, writes
 
 _LONGEST_SECONDS = 5 * 60
 _MOST_STEPS = 1_000_000
 
 
-@answers(omero.cmd.DoAll, steps=lambda request: sum(steps_of(one) for one in request.requests or []), writes=True)
+@answers(
+    omero.cmd.DoAll,
+    steps=lambda request: sum(steps_of(one) for one in request.requests or []),
+    writes=lambda request: any(writes(one) for one in request.requests or []),
+)
 def do_all(work: Work, request: Any) -> Any:
     """Carry out several requests one after the other; the first that fails is the answer, and all is taken back."""
     if not request.requests:

@@ -15,20 +15,17 @@ from omero_devserver.model.schema import UnknownEntityError
 from omero_devserver.store.duplicate import Kept
 from omero_devserver.store.errors import StoreError
 
-_BRANCHES = ("typesToDuplicate", "typesToReference", "typesToIgnore")
-
 
 @answers(omero.cmd.Duplicate, steps=lambda request: 3 if request.dryRun else 14, writes=True)
 def duplicate(work: Work, request: Any) -> Any:
     """Copy objects and all below them but what `typesToReference` and `typesToIgnore` name; imported files are refused."""
     if request.childOptions:
         return work.not_implemented(request, "childOptions")
-    _, referenced, ignored = (frozenset(getattr(request, name) or ()) for name in _BRANCHES)
     try:
         done = work.server.store.graphs.duplicate(
             work.who,
             targets_of(request),
-            kept=Kept(referenced=referenced, ignored=ignored),
+            kept=Kept(referenced=frozenset(request.typesToReference or ()), ignored=frozenset(request.typesToIgnore or ())),
             dry_run=bool(request.dryRun),
         )
     except (StoreError, UnknownEntityError) as error:
@@ -37,5 +34,6 @@ def duplicate(work: Work, request: Any) -> Any:
     for root, place in (("OriginalFile", disk.attachment), ("Pixels", disk.pixel_buffer), ("Thumbnail", disk.thumbnail)):
         for original, copy in done.copies.get(root, {}).items():
             if place(original).is_file():
+                work.made.append(place(copy))
                 shutil.copyfile(place(original), place(copy))
     return omero.cmd.DuplicateResponse({name: list(ids) for name, ids in done.objects.items()})

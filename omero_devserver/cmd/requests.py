@@ -61,14 +61,10 @@ def submit(call: Call, request: Any, *, who: Caller) -> Any:
     work = Work(server=call.server, session=call.session, who=everywhere, caller=who, cancelled=handle.wait_for_cancel)
 
     def run() -> None:
-        steps = steps_of(request)
-        handle.begin(steps)
-        if handle.start():
-            handle.step(0)
-            response = _outcome(work, request)
-            for number in range(1, steps) if not failed(response) else ():
-                handle.step(number)
-            handle.finish(response)
+        try:
+            _carry_out(work, request, handle)
+        except Exception as error:  # noqa: BLE001  whatever it is, the client waits for an answer
+            handle.finish(_fault(request, error))
 
     proxy = call.stateful(handle, omero.cmd.Handle)
     start(call.server, call.session, run)
@@ -103,6 +99,22 @@ def start(server: Server, session: Session, run: Callable[[], None], *, after_se
     server.requests.submit(held)
 
 
+def _carry_out(work: Work, request: Any, handle: Handle) -> None:
+    steps = steps_of(request)
+    handle.begin(steps)
+    if handle.start():
+        handle.step(0)
+        response = _outcome(work, request)
+        for number in range(1, steps) if not failed(response) else ():
+            handle.step(number)
+        handle.finish(response)
+
+
+def _fault(request: Any, error: Exception) -> Any:
+    log.error("fault in %s", type(request).__name__, exc_info=error)
+    return failure(request, name="steps-cancel", message=str(error), trace="".join(traceback.format_exception(error)))
+
+
 def _taken_back_if_failed(response: Any) -> Any:
     if failed(response):
         raise _TakenBack(response)
@@ -116,10 +128,19 @@ def _outcome(work: Work, request: Any) -> Any:
         with work.server.store.transaction():
             response = _taken_back_if_failed(work.answer(request))
     except _TakenBack as taken_back:
+        work.server.disk.remove_data(work.made)
         return taken_back.response
-    except Exception as error:
-        log.exception("fault in %s", type(request).__name__)
-        return failure(request, name="steps-cancel", message=str(error), trace=traceback.format_exc())
-    work.server.disk.remove(work.files)
-    work.server.disk.remove_data(work.data)
+    except Exception as error:  # noqa: BLE001  as above
+        work.server.disk.remove_data(work.made)
+        return _fault(request, error)
+    _remove(work)
     return response
+
+
+def _remove(work: Work) -> None:
+    """Remove the files of rows that are gone for good; a row can name a place that is none, and then has no file."""
+    try:
+        work.server.disk.remove(work.files)
+    except ValueError as error:
+        log.warning("files of deleted rows were left: %s", error)
+    work.server.disk.remove_data(work.data)

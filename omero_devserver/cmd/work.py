@@ -28,6 +28,7 @@ class Work:
     cancelled: asks whether the client has called it off.
     files:     which files are to be removed after the commit: repository, path and name.
     data:      what else is: attachments, planes and thumbnails.
+    made:      what was written for rows that are not committed yet, to be removed if they never are: their ids come again.
     """
 
     server: Server
@@ -37,6 +38,7 @@ class Work:
     cancelled: Callable[[float], bool]
     files: list[tuple[str | None, str | None, str | None]] = field(default_factory=list)
     data: list[Path] = field(default_factory=list)
+    made: list[Path] = field(default_factory=list)
 
     def answer(self, request: Any) -> Any:
         """Carry a request out.
@@ -62,25 +64,26 @@ class Kind:
     """How requests of one class are answered.
 
     steps:  how many each shows.
-    writes: they run in one transaction, which nobody else may write beside; the others must not hold anybody up.
+    writes: which of them run in one transaction, which nobody else may write beside; the others must not hold anybody up.
     """
 
     answer: Callable[[Work, Any], Any]
     steps: Callable[[Any], int]
-    writes: bool
+    writes: Callable[[Any], bool]
 
 
 _KINDS: dict[type, Kind] = {}
 
 
 def answers(
-    request: type, *, steps: int | Callable[[Any], int] = 1, writes: bool = False
+    request: type, *, steps: int | Callable[[Any], int] = 1, writes: bool | Callable[[Any], bool] = False
 ) -> Callable[[Callable[[Work, Any], Any]], Callable[[Work, Any], Any]]:
     """Make a function the answer to requests of a class; see `Kind`."""
     counted = (lambda _request: steps) if isinstance(steps, int) else steps
+    asked = (lambda _request: writes) if isinstance(writes, bool) else writes
 
     def register(answer: Callable[[Work, Any], Any]) -> Callable[[Work, Any], Any]:
-        _KINDS[request] = Kind(answer=answer, steps=counted, writes=writes)
+        _KINDS[request] = Kind(answer=answer, steps=counted, writes=asked)
         return answer
 
     return register
@@ -89,7 +92,7 @@ def answers(
 def writes(request: Any) -> bool:
     """Tell whether a request changes something."""
     kind = _KINDS.get(type(request))
-    return kind is not None and kind.writes
+    return kind is not None and kind.writes(request)
 
 
 def steps_of(request: Any) -> int:

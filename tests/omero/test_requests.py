@@ -195,9 +195,11 @@ def test_copies_leave_out_or_share_what_they_are_told_to(client: Any) -> None:
     assert text == "cannot read ome.model.containers.Dataset[999999999]"
 
 
-def test_a_request_that_waits_holds_nobody_up(client: Any) -> None:
-    handle = client.sf.submit(Timing(steps=100, millisPerStep=1000))
-    wait_until(lambda: handle.getStatus().steps == 100)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_request_that_waits_holds_nobody_up(client: Any, *, alone: bool) -> None:
+    timing = Timing(steps=20, millisPerStep=1000)
+    handle = client.sf.submit(timing if alone else DoAll([timing], []))
+    wait_until(lambda: handle.getStatus().steps == 20)
     dataset = new_dataset(client)
     assert deleted(submit(client, Delete2(targetObjects={"Dataset": [dataset]}))) == {"Dataset": 1}
     assert handle.getResponse() is None

@@ -10,14 +10,16 @@ from typing import Any
 
 import omero
 import pytest
-from omero.rtypes import rbool, rint
+from omero.cmd import Delete2, DoAll, Duplicate
+from omero.rtypes import rbool, rint, rstring
 
 from omero_devserver.services.pixel_sets import PixelSet, describe
 from omero_devserver.store.caller import SERVER
 from omero_devserver.testing import running
 from omero_devserver.wire.server import Server
-from tests.fixtures.omero_client import InPlace, delete, rows
+from tests.fixtures.omero_client import InPlace, delete, rows, submit
 from tests.fixtures.omero_pixels import engine, image_by_hand, service
+from tests.fixtures.omero_requests import save
 
 
 @pytest.fixture
@@ -46,6 +48,20 @@ def test_planes_and_thumbnails_go_with_their_image(root: Any, tmp_path: Path) ->
     image = root.sf.getQueryService().get("Pixels", pixels).image.id.val
     assert isinstance(delete(root, Image=[image]), omero.cmd.Delete2Response)
     assert [list(folder.iterdir()) for folder in folders] == [[], []]
+
+
+def test_copies_that_are_taken_back_leave_no_file(root: Any, tmp_path: Path) -> None:
+    file = omero.model.OriginalFileI()
+    file.name, file.path = rstring("note.txt"), rstring("/")
+    note = save(root, file).id.val
+    with service(root, "RawFileStore") as store:
+        store.setFileId(note)
+        store.write(b"text", 0, 4)
+    copied, missing = Duplicate(targetObjects={"OriginalFile": [note]}), Delete2(targetObjects={"Dataset": [999999]})
+    assert isinstance(submit(root, DoAll([copied, missing], [])), omero.cmd.GraphException)
+    assert [path.name for path in (tmp_path / "data" / "Files").iterdir()] == [str(note)]
+    [copy] = submit(root, copied).duplicates["ome.model.core.OriginalFile"]
+    assert (tmp_path / "data" / "Files" / str(copy)).read_bytes() == b"text"
 
 
 def test_looking_at_an_image_without_planes_makes_no_file(root: Any, tmp_path: Path) -> None:
