@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import omero
@@ -13,6 +14,7 @@ from omero.rtypes import rint, rlong, rstring, rtime
 
 from omero_devserver.cmd.responses import refusal
 from omero_devserver.cmd.work import Work, answers
+from omero_devserver.store.errors import NoSuchGroup
 from omero_devserver.store.people import SYSTEM_GROUP
 from omero_devserver.wire.access import standing
 from omero_devserver.wire.session import milliseconds
@@ -45,7 +47,8 @@ def _context(work: Work, session: Session, *, whole: bool) -> Any:
     if whole:
         context.sessionId, context.sessionUuid, context.eventType = session.row, session.uuid, session.event_type
         context.shareId, context.eventId = -1, -1
-        context.groupPermissions = omero.model.PermissionsI(people.permissions(session.group))
+        with suppress(NoSuchGroup):  # it may have been deleted meanwhile
+            context.groupPermissions = omero.model.PermissionsI(people.permissions(session.group))
         context.memberOfGroups, context.leaderOfGroups = list(found.member_of), list(found.leader_of)
         context.adminPrivileges = sorted(privileges)
         if session.sudoer is not None:
@@ -76,9 +79,9 @@ def update_timeouts(work: Work, request: Any) -> Any:
             return refusal(request, "non-admin-disabling", told)
     if not given:
         return refusal(request, "no-update-performed", {"session": request.session})
-    session.time_to_live = given.get("timeToLive", session.time_to_live)
-    session.time_to_idle = given.get("timeToIdle", session.time_to_idle)
-    work.server.store.update("Session", session.row, c_timeToLive=session.time_to_live, c_timeToIdle=session.time_to_idle)
+    new = current | given
+    work.server.store.update("Session", session.row, **{f"c_{name}": value for name, value in new.items()})
+    session.time_to_live, session.time_to_idle = new["timeToLive"], new["timeToIdle"]
     return omero.cmd.OK()
 
 

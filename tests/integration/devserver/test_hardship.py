@@ -17,9 +17,10 @@ from omero.rtypes import rstring
 
 from omero_devserver.__main__ import main
 from omero_devserver.cmd.handle import Handle
+from omero_devserver.files.disk import REPOSITORY_UUID
 from omero_devserver.wire.session import Session
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
-from tests.fixtures.omero_client import InPlace, delete, new_dataset, rows
+from tests.fixtures.omero_client import InPlace, delete, new_dataset, rows, submit
 from tests.fixtures.waiting import wait_until
 
 HANDLES = 64
@@ -83,6 +84,32 @@ def test_what_a_session_closes_is_not_kept_until_its_end(server_here: ServerHere
             client.sf.createRawFileStore().close()
             delete(client, Dataset=[])
         assert len(session.services) <= before + 1
+
+
+def test_a_request_without_end_is_answered(server_here: ServerHere) -> None:
+    with server_here.client() as client:
+        endless = omero.cmd.DoAll([], [])
+        endless.requests.append(endless)
+        try:
+            assert submit(client, endless).name == "steps-cancel"
+        finally:
+            endless.requests.clear()
+
+
+def test_a_file_whose_row_names_no_place_can_be_deleted(server_here: ServerHere) -> None:
+    with server_here.client() as client:
+        file = omero.model.OriginalFileI()
+        file.name, file.path, file.repo = rstring("x"), rstring("../../"), rstring(REPOSITORY_UUID)
+        made = client.sf.getUpdateService().saveAndReturnObject(file).id.val
+        assert isinstance(delete(client, OriginalFile=[made]), omero.cmd.Delete2Response)
+
+
+def test_sessions_are_listed_although_the_group_of_one_has_gone(server_here: ServerHere) -> None:
+    group = server_here.add_group("short-lived")
+    with server_here.client(group="short-lived") as left, server_here.client() as client:
+        client.sf.getAdminService().deleteGroup(omero.model.ExperimenterGroupI(group, False))
+        listed = submit(client, omero.cmd.CurrentSessionsRequest())
+        assert left.getSessionId() in [one.uuid.val for one in listed.sessions]
 
 
 def logins_until_refused(server: OmeroServer) -> Iterator[Any]:

@@ -164,6 +164,9 @@ def test_requests_that_change_something_end_with_an_error_and_the_others_answer(
                 omero.cmd.DoAll([Delete2(targetObjects=targets)]),
             ):
                 assert isinstance(submit(client, request), omero.cmd.ERR)
+        change = omero.cmd.UpdateSessionTimeoutRequest(session=reader.getSessionId(), timeToIdle=omero.rtypes.rlong(5000))
+        assert isinstance(submit(root, change), omero.cmd.ERR)
+        assert reader.sf.getSessionService().getSession(reader.getSessionId()).timeToIdle.val != 5000
         open_ones = submit(root, omero.cmd.CurrentSessionsRequest()).sessions
         assert reader.getSessionId() in {one.uuid.val for one in open_ones}
     used = submit(reader, omero.cmd.UsedFilesRequest(imageId=frozen.image))
