@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from omero_devserver.model.schema import ENTITIES, ROOTS, Entity, rows_that_refer_to
 from omero_devserver.model.tables import table
 from omero_devserver.store.errors import GraphFailed
-from omero_devserver.store.gather import Gathering, Item, by_class
-from omero_devserver.store.graphrules import UNCHECKED, Tie
+from omero_devserver.store.gather import Gathering
+from omero_devserver.store.graphrules import HANGING_ON, OF_IMPORTS, UNCHECKED, WITH_THEIR_OWNER, Tie
+from omero_devserver.store.items import Item, Items, by_class
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,16 +24,10 @@ if TYPE_CHECKING:
     from omero_devserver.store.graphrules import ChildOption
     from omero_devserver.store.rows import Rows
 
-#: Annotations that go with what they are on if they belong to the same user; others go whoever wrote them.
-_WITH_THEIR_OWNER = frozenset({"FileAnnotation", "TagAnnotation"})
-#: Annotations that nobody needs a right to, as they are on nothing else.
-_HANGING_ON = frozenset({"BasicAnnotation", "CommentAnnotation"})
 #: Candidates that the caller must have the right to delete.
 _IF_DELETABLE = frozenset(
     {"Dataset", "Experiment", "Folder", "Image", "Plate", "Reagent", "Roi", "ListAnnotation", "MapAnnotation", "XmlAnnotation"}
 )
-#: Jobs whose files are nobody else's (a script's file stays).
-OF_IMPORTS = frozenset({"IndexingJob", "MetadataImportJob", "PixelDataJob", "ThumbnailGenerationJob", "UploadJob"})
 
 
 class DeletedFile(NamedTuple):
@@ -70,11 +65,10 @@ class Delete(Gathering):
         GraphFailed
             A target is missing or not the caller's to delete, or something that would remain needs what would go.
         """
-        with self._rows.transaction():
-            self.gather(targets)
-            self._check_tags()
-            self._check_rights()
-            return erase(self._rows, self.chosen, dry_run=dry_run)
+        self.gather(targets)
+        self._check_tags()
+        self._check_rights()
+        return erase(self._rows, self.chosen, dry_run=dry_run)
 
     def _check_target(self, item: Item) -> None:
         if item.entity.system or not self._deletable(item):
@@ -96,7 +90,7 @@ class Delete(Gathering):
         kinds = child.entity.bases
         if tie.name == "JobOriginalFileLink":
             return whole.entity.name in OF_IMPORTS and whole.owner == child.owner
-        if not _WITH_THEIR_OWNER.isdisjoint(kinds):
+        if not WITH_THEIR_OWNER.isdisjoint(kinds):
             # The link alone is gone: a tag or a file that somebody took off remains.
             return not whole.entity.link and whole.owner == child.owner and self._deletable(child)
         return _IF_DELETABLE.isdisjoint(kinds) or self._deletable(child)
@@ -108,8 +102,8 @@ class Delete(Gathering):
             if not entity.link or not entity.name.endswith("AnnotationLink"):
                 continue
             tie = Tie(entity.name, "parent")
-            tagging = {link.id: tag for link, tag in self._referring(Tie(entity.name, "child"), tags)}
-            for tagged, link in self._named(tie, tagging):
+            tagging = {link.id: tag for link, tag in self._items.referring(Tie(entity.name, "child"), tags)}
+            for tagged, link in self._items.named(tie, tagging):
                 if tagged.id not in self.chosen[tie.target.root] and not self._deletable(tagged):
                     raise GraphFailed(f"may not delete {tags[tagging[link]]} while {tagged} remains")
 
@@ -117,7 +111,7 @@ class Delete(Gathering):
         """Refuse if something goes along that is not the caller's to delete."""
         for root, items in self.chosen.items():
             for item in items.values() if root not in UNCHECKED else ():
-                unchecked = item.entity.link or item.entity.system or not _HANGING_ON.isdisjoint(item.entity.bases)
+                unchecked = item.entity.link or item.entity.system or not HANGING_ON.isdisjoint(item.entity.bases)
                 if not unchecked and not self._deletable(item):
                     raise GraphFailed(f"not permitted to delete {item.full_name}")
 
@@ -163,13 +157,7 @@ def _loose_ends(rows: Rows, chosen: Mapping[str, Mapping[int, Item]]) -> list[tu
 
 def _external_infos(rows: Rows, chosen: Mapping[str, Mapping[int, Item]]) -> list[int]:
     """External infos that only gone rows have."""
-    ids: set[int] = set()
-    for root, gone in chosen.items():
-        found = rows.rows(
-            f"SELECT external_id FROM t_{root} WHERE id IN (SELECT value FROM json_each(?)) AND external_id IS NOT NULL",
-            json.dumps(list(gone)),
-        )
-        ids.update(row[0] for row in found)
+    ids = Items(rows).external_infos(chosen)
     if not ids:
         return []
     for root in ROOTS:

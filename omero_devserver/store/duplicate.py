@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omero_devserver.store.access import Access
-    from omero_devserver.store.gather import Item
+    from omero_devserver.store.items import Item
     from omero_devserver.store.rows import Rows
 
 _OWN = ("id", "owner_id", "group_id", "creation_id", "update_id", "external_id")
@@ -64,19 +64,18 @@ class Duplicate:
         NotCopied
             Imported files are among what would be copied.
         """
-        with self._rows.transaction():
-            stops = [*self._kept.referenced, *self._kept.ignored]
-            family = Kinship(self._rows, self._access).descendants(targets, stop_before=stops)
-            self._check(targets, family)
-            if dry_run:
-                return Duplicated(
-                    objects=_by_class(family, {root: {i: i for i in items} for root, items in family.items()}), copies={}
-                )
-            copies = self._new_ids(family)
-            for root, items in family.items():
-                for item in items.values():
-                    self._copy(root, item, copies, event)
-            return Duplicated(objects=_by_class(family, copies), copies=copies)
+        stops = [*self._kept.referenced, *self._kept.ignored]
+        family = Kinship(self._rows, self._access).descendants(targets, stop_before=stops)
+        self._check(targets, family)
+        if dry_run:
+            return Duplicated(
+                objects=_by_class(family, {root: {i: i for i in items} for root, items in family.items()}), copies={}
+            )
+        copies = self._new_ids(family)
+        for root, items in family.items():
+            for item in items.values():
+                self._copy(root, item, copies, event)
+        return Duplicated(objects=_by_class(family, copies), copies=copies)
 
     def _check(self, targets: Mapping[str, Sequence[int]], family: Mapping[str, Mapping[int, Item]]) -> None:
         for name, ids in targets.items():

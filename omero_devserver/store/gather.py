@@ -2,7 +2,7 @@
 """Gathering: the rows that a graph request is about, from its targets to the last that nothing else holds.
 
 What goes along in any case is taken at once. What could go, as an image with its Dataset, is a candidate; round by round
-those candidates are taken that no remaining row holds, until there are none left. Rows are read in sets, never one by one.
+those candidates are taken that no remaining row holds, until there are none left.
 """
 
 from __future__ import annotations
@@ -10,38 +10,19 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from omero_devserver.model.schema import ENTITIES, Entity, find_class
-from omero_devserver.model.tables import table
 from omero_devserver.store.errors import GraphFailed
 from omero_devserver.store.graphrules import CONTAINED, CONTENTS, HOLDERS, LINKS, NAMED, PARTS, SHARED, Tie
+from omero_devserver.store.items import Item, Items, item_of
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from omero_devserver.store.access import Access
     from omero_devserver.store.graphrules import ChildOption
     from omero_devserver.store.rows import Rows
-
-
-class Item(NamedTuple):
-    """One row: what it is and whose."""
-
-    id: int
-    entity: Entity
-    owner: int | None
-    group: int | None
-
-    def __str__(self) -> str:
-        """Name it as messages do."""
-        return f"{self.entity.name}[{self.id}]"
-
-    @property
-    def full_name(self) -> str:
-        """Name it as messages about rights do."""
-        return f"{self.entity.full_name}[{self.id}]"
 
 
 class Gathering(ABC):
@@ -57,6 +38,7 @@ class Gathering(ABC):
         self, rows: Rows, access: Access, options: Sequence[ChildOption] = (), *, stop_at: frozenset[str] = frozenset()
     ) -> None:
         self._rows, self._access, self._options = rows, access, options
+        self._items = Items(rows)
         self._stop_at = frozenset(name for stop in stop_at for name in find_class(stop).subs)
         self.chosen: dict[str, dict[int, Item]] = defaultdict(dict)
         self._fresh: list[tuple[str, list[Item]]] = []
@@ -106,8 +88,8 @@ class Gathering(ABC):
         for row_id in ids:
             if row_id not in found or not self._access.can_read(entity, found[row_id]):
                 raise GraphFailed(f"cannot read {entity.full_name}[{row_id}]")
-            self._check_target(_item(found[row_id]))
-        self._add(entity.root, [_item(row) for row in found.values()])
+            self._check_target(item_of(found[row_id]))
+        self._add(entity.root, [item_of(row) for row in found.values()])
 
     def _add(self, root: str, items: Iterable[Item]) -> None:
         chosen = self.chosen[root]
@@ -125,41 +107,52 @@ class Gathering(ABC):
             root, items = self._fresh.pop()
             by_id = {item.id: item for item in items}
             for tie in PARTS.get(root, ()):
-                pairs = self._referring(tie, by_id)
+                pairs = self._items.referring(tie, by_id)
                 self._add(tie.entity.root, [part for part, whole in pairs if self._takes_part(part, by_id[whole])])
             for tie in NAMED.get(root, ()):
-                self._add(tie.target.root, [part for part, user in self._named(tie, by_id)])
+                self._add(tie.target.root, [part for part, user in self._items.named(tie, by_id)])
             for tie in LINKS.get(root, ()):
                 if self._takes_links(tie):
-                    self._add(tie.entity.root, [link for link, _ in self._referring(tie, by_id)])
+                    self._add(tie.entity.root, [link for link, _ in self._items.referring(tie, by_id)])
             self._note_candidates(root, by_id)
 
     def _note_candidates(self, root: str, by_id: Mapping[int, Item]) -> None:
         for tie in SHARED.get(root, ()):
-            self._consider(tie, [(child, by_id[user]) for child, user in self._named(tie, by_id)])
+            self._consider(tie, [(child, by_id[user]) for child, user in self._items.named(tie, by_id)])
         for tie in CONTAINED.get(root, ()):
-            self._consider(tie, [(child, by_id[whole]) for child, whole in self._referring(tie, by_id)])
+            self._consider(tie, [(child, by_id[whole]) for child, whole in self._items.referring(tie, by_id)])
         for tie in CONTENTS.get(root, ()):
-            links = {link.id: by_id[parent] for link, parent in self._referring(tie, by_id)}
+            links = {link.id: by_id[parent] for link, parent in self._items.referring(tie, by_id)}
             downwards = Tie(tie.name, "child")
-            self._consider(downwards, [(child, links[link]) for child, link in self._named(downwards, links)])
+            self._consider(downwards, [(child, links[link]) for child, link in self._items.named(downwards, links)])
 
     def _consider(self, tie: Tie, pairs: Iterable[tuple[Item, Item]]) -> None:
         """Note rows that could go; options may keep them, or have them go in any case."""
-        for child, whole in pairs:
+        considered = [
+            child
+            for child, whole in pairs
+            if child.id not in self.chosen[child.entity.root] and self._considers(child, whole, tie)
+        ]
+        namespaces = self._namespaces(considered)
+        for child in considered:
             root = child.entity.root
-            if child.id in self.chosen[root] or not self._considers(child, whole, tie):
-                continue
-            verdict = self._option(child)
+            verdict = self._option(child, namespaces.get(child.id))
             if verdict is not False:
                 self._candidates[root][child.id] = child
             if verdict:
                 self._forced.add((root, child.id))
 
-    def _option(self, item: Item) -> bool | None:
-        namespace = None
-        if self._options and "Annotation" in item.entity.bases:
-            namespace = self._rows.rows("SELECT c_ns FROM t_Annotation WHERE id = ?", item.id)[0][0]
+    def _namespaces(self, items: Iterable[Item]) -> dict[int, str | None]:
+        """Namespaces of those that are annotations, if an option asks for any."""
+        if not any(option.include_ns or option.exclude_ns for option in self._options):
+            return {}
+        found = self._rows.rows(
+            "SELECT id, c_ns FROM t_Annotation WHERE id IN (SELECT value FROM json_each(?))",
+            json.dumps([item.id for item in items if "Annotation" in item.entity.bases]),
+        )
+        return {row["id"]: row["c_ns"] for row in found}
+
+    def _option(self, item: Item, namespace: str | None = None) -> bool | None:
         for option in self._options:
             if option.includes(item.entity, namespace):
                 return True
@@ -194,7 +187,7 @@ class Gathering(ABC):
         for tie in HOLDERS.get(root, ()):
             gone = self.chosen[tie.entity.root]
             by_link = tie.entity.link and tie.reference == "child"
-            for row in self._refer_rows(tie, ids, "r_parent" if by_link else "NULL"):
+            for row in self._items.refer_rows(tie, ids, "r_parent" if by_link else "NULL"):
                 parents = self.chosen[ENTITIES[tie.entity.fields["parent"].type].root] if by_link else {}
                 if row["id"] not in gone and not (by_link and row["other"] in parents):
                     held.add(row["target"])
@@ -205,10 +198,10 @@ class Gathering(ABC):
         filesets = dict(self._fileset_of(images))
         kept = {
             fileset.id
-            for fileset in self._items("Fileset", set(filesets.values()))
+            for fileset in self._items.of("Fileset", set(filesets.values()))
             if self._option(fileset) is False and fileset.id not in self.chosen["Fileset"]
         }
-        mates = self._referring(Tie("Image", "fileset"), set(filesets.values()))
+        mates = self._items.referring(Tie("Image", "fileset"), set(filesets.values()))
         kept |= {fileset for mate, fileset in mates if mate.id not in images and mate.id not in self.chosen["Image"]}
         return {i: item for i, item in images.items() if filesets.get(i) not in kept or ("Image", i) in self._forced}
 
@@ -216,7 +209,7 @@ class Gathering(ABC):
         images = self.chosen["Image"]
         filesets = self._fileset_of(images)
         mates: dict[int, int] = {}
-        for mate, fileset in self._referring(Tie("Image", "fileset"), {fileset for _, fileset in filesets}):
+        for mate, fileset in self._items.referring(Tie("Image", "fileset"), {fileset for _, fileset in filesets}):
             if mate.id not in images:
                 mates.setdefault(fileset, mate.id)
         for image, fileset in sorted(filesets):
@@ -231,56 +224,3 @@ class Gathering(ABC):
             json.dumps(list(images)),
         )
         return [(row[0], row[1]) for row in found]
-
-    # Reading
-
-    def _items(self, root: str, ids: Collection[int]) -> Iterator[Item]:
-        for row in self._rows.rows(
-            f"SELECT id, cls, owner_id, group_id FROM t_{root} WHERE id IN (SELECT value FROM json_each(?))",
-            json.dumps(list(ids)),
-        ):
-            yield _item(row)
-
-    def _referring(self, tie: Tie, ids: Collection[int]) -> list[tuple[Item, int]]:
-        """Rows that refer to others by a tie, each with the id of what it refers to."""
-        return [(_item(row), row["target"]) for row in self._refer_rows(tie, ids, "NULL")] if ids else []
-
-    def _refer_rows(self, tie: Tie, ids: Collection[int], other: str) -> list[sqlite3.Row]:
-        return self._rows.rows(
-            f"SELECT id, cls, owner_id, group_id, r_{tie.reference} AS target, {other} AS other FROM {table(tie.entity)}"
-            f" WHERE r_{tie.reference} IN (SELECT value FROM json_each(?)){_of_class(tie.entity)}",
-            json.dumps(list(ids)),
-        )
-
-    def _named(self, tie: Tie, ids: Collection[int]) -> list[tuple[Item, int]]:
-        """Rows that those of some ids refer to by a tie, each with the id of what refers to it."""
-        if not ids:
-            return []
-        found = self._rows.rows(
-            f"SELECT id, r_{tie.reference} AS target FROM {table(tie.entity)} WHERE id IN (SELECT value FROM json_each(?))"
-            f" AND r_{tie.reference} IS NOT NULL{_of_class(tie.entity)}",
-            json.dumps(list(ids)),
-        )
-        targets = {item.id: item for item in self._items(tie.target.root, {row["target"] for row in found})}
-        return [(targets[row["target"]], row["id"]) for row in found if row["target"] in targets]
-
-
-def by_class(chosen: Mapping[str, Mapping[int, Item]]) -> dict[str, list[int]]:
-    """Ids by full class name, as responses have them."""
-    objects: dict[str, list[int]] = defaultdict(list)
-    for items in chosen.values():
-        for row_id, item in sorted(items.items()):
-            objects[item.entity.full_name].append(row_id)
-    return dict(objects)
-
-
-def _of_class(entity: Entity) -> str:
-    """Condition that narrows the table of a hierarchy to an entity; "" where it holds nothing else."""
-    if entity.name == entity.root:
-        return ""
-    names = ", ".join(f"'{name}'" for name in sorted(entity.subs))
-    return f" AND cls IN ({names})"
-
-
-def _item(row: sqlite3.Row) -> Item:
-    return Item(row["id"], ENTITIES[row["cls"]], row["owner_id"], row["group_id"])

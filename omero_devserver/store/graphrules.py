@@ -3,7 +3,7 @@
 
 The rules are tables of (entity, reference). Facts: the recordings of a real server (facts 10), and where those are silent the
 rule files of OMERO's blitz server (blitz-graph-rules.xml, package ome.services.graphs). Everything that differs between
-deleting, moving and giving is in `delete` and `transfer`.
+deleting, moving and giving is in `delete`, `move` and `give`.
 """
 
 from __future__ import annotations
@@ -180,6 +180,12 @@ CONTAINED = _by_target(_ties(_CONTAINED))
 CONTENTS = _by_target(_ties(tuple((name, "parent") for name in _CONTENTS)))
 #: By root of what could go: rows that hold it; of links it is the parent that holds.
 HOLDERS = _by_target(tuple(dict.fromkeys(_ties(_SHARED) + _CHILDREN)))
+#: Annotations that go with what they are on if they belong to the same user; others go whoever wrote them.
+WITH_THEIR_OWNER = frozenset({"FileAnnotation", "TagAnnotation"})
+#: Annotations that nobody needs a right to, as they are on nothing else.
+HANGING_ON = frozenset({"BasicAnnotation", "CommentAnnotation"})
+#: Jobs whose files are nobody else's (a script's file stays).
+OF_IMPORTS = frozenset({"IndexingJob", "MetadataImportJob", "PixelDataJob", "ThumbnailGenerationJob", "UploadJob"})
 #: What nobody needs a right to when it goes along with something: settings of others, links, what hangs on nothing else.
 UNCHECKED = frozenset(
     {

@@ -16,10 +16,11 @@ from omero_devserver.store.delete import Delete
 from omero_devserver.store.duplicate import Duplicate
 from omero_devserver.store.errors import BadTarget
 from omero_devserver.store.events import new_event
-from omero_devserver.store.gather import by_class
+from omero_devserver.store.give import Give
 from omero_devserver.store.graphrules import TARGETS, may_be_target
+from omero_devserver.store.items import by_class
 from omero_devserver.store.kinship import Kinship
-from omero_devserver.store.transfer import Give, Move
+from omero_devserver.store.move import Move
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ class Change(StrEnum):
 class Graphs:
     """Graph requests on one store. They look at all groups of the caller, whatever group its call is in.
 
+    Each sees one state of the database: who may what is asked only when nobody else writes any more.
+
     All of them raise `GraphFailed` (a refusal, with the real server's text), `BadTarget` (not a class that the request works
     on) and `UnknownEntityError` (not a class at all).
     """
@@ -60,21 +63,24 @@ class Graphs:
         The files of deleted OriginalFiles are the caller's to remove, after the commit.
         """
         check_targets(Change.DELETE, targets)
-        return Delete(self._rows, self._access(caller), options).run(targets, dry_run=dry_run)
+        with self._rows.transaction():
+            return Delete(self._rows, self._access(caller), options).run(targets, dry_run=dry_run)
 
     def move(
         self, caller: Caller, targets: Targets, *, group: int, dry_run: bool = False, options: Sequence[ChildOption] = ()
     ) -> Transferred:
         """Move rows and what belongs to them into a group; also raises NotInGroup."""
         check_targets(Change.MOVE, targets)
-        return Move(self._rows, self._access(caller), options, group).run(targets, dry_run=dry_run)
+        with self._rows.transaction():
+            return Move(self._rows, self._access(caller), options, group).run(targets, dry_run=dry_run)
 
     def give(
         self, caller: Caller, targets: Targets, *, user: int, dry_run: bool = False, options: Sequence[ChildOption] = ()
     ) -> Transferred:
         """Give rows and what belongs to them to a user; also raises NoGroupOwned and NoSuchUser."""
         check_targets(Change.GIVE, targets)
-        return Give(self._rows, self._access(caller), options, user).run(targets, dry_run=dry_run)
+        with self._rows.transaction():
+            return Give(self._rows, self._access(caller), options, user).run(targets, dry_run=dry_run)
 
     def duplicate(self, caller: Caller, targets: Targets, *, kept: Kept, dry_run: bool = False) -> Duplicated:
         """Copy objects and all below them; also raises NotCopied. Files of copied rows are the caller's to copy."""
@@ -89,7 +95,8 @@ class Graphs:
         permissions: `perm1` of ``omero.model.Permissions``. A group that becomes private loses what ties data of different
         users together.
         """
-        return Chmod(self._rows, self._access(caller), permissions).run(groups, dry_run=dry_run)
+        with self._rows.transaction():
+            return Chmod(self._rows, self._access(caller), permissions).run(groups, dry_run=dry_run)
 
     def heads(
         self,
@@ -105,17 +112,10 @@ class Graphs:
 
         to: group or user that the request moves or gives to.
         """
-        access = self._access(caller)
-        gathering: Gathering
-        match change:
-            case Change.DELETE:
-                gathering = Delete(self._rows, access, options, stop_at=start_from)
-            case Change.MOVE:
-                gathering = Move(self._rows, access, options, to, stop_at=start_from)
-            case Change.GIVE:
-                gathering = Give(self._rows, access, options, to, stop_at=start_from)
         check_targets(change, targets)
-        gathering.gather(targets, whole=False)
+        with self._rows.reading():
+            gathering = self._gathering(caller, change, to=to, options=options, stop_at=start_from)
+            gathering.gather(targets, whole=False)
         wanted = {find_class(name).name for name in start_from}
         reached = {
             root: {i: item for i, item in items.items() if not wanted.isdisjoint(item.entity.bases)}
@@ -128,19 +128,22 @@ class Graphs:
     ) -> dict[str, list[int]]:
         """Find what the targets contain, at any depth: ids of the wanted kinds by full class name."""
         check_targets("FindChildren", targets)
-        return Kinship(self._rows, self._access(caller)).children(targets, kinds, stop_before=stop_before)
+        with self._rows.reading():
+            return Kinship(self._rows, self._access(caller)).children(targets, kinds, stop_before=stop_before)
 
     def parents(
         self, caller: Caller, targets: Targets, kinds: Sequence[str], *, stop_before: Sequence[str] = ()
     ) -> dict[str, list[int]]:
         """Find what contains the targets, at any distance: ids of the wanted kinds by full class name."""
         check_targets("FindParents", targets)
-        return Kinship(self._rows, self._access(caller)).parents(targets, kinds, stop_before=stop_before)
+        with self._rows.reading():
+            return Kinship(self._rows, self._access(caller)).parents(targets, kinds, stop_before=stop_before)
 
     def descendants(self, caller: Caller, targets: Targets) -> Family:
         """Find everything that the targets contain, at any depth, the targets and links included, by root and id."""
         check_targets("DiskUsage2", targets)
-        return Kinship(self._rows, self._access(caller)).descendants(targets)
+        with self._rows.reading():
+            return Kinship(self._rows, self._access(caller)).descendants(targets)
 
     def readable(self, caller: Caller, kind: str) -> list[int]:
         """Ids of all rows of a class that the caller sees."""
@@ -164,6 +167,18 @@ class Graphs:
             if ids:
                 owned[name] = ids
         return owned
+
+    def _gathering(
+        self, caller: Caller, change: Change, *, to: int, options: Sequence[ChildOption], stop_at: frozenset[str]
+    ) -> Gathering:
+        access = self._access(caller)
+        match change:
+            case Change.DELETE:
+                return Delete(self._rows, access, options, stop_at=stop_at)
+            case Change.MOVE:
+                return Move(self._rows, access, options, to, stop_at=stop_at)
+            case Change.GIVE:
+                return Give(self._rows, access, options, to, stop_at=stop_at)
 
     def _access(self, caller: Caller) -> Access:
         return Access(replace(caller, group=ALL_GROUPS), self._rows)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from omero_devserver.model.schema import ENTITIES, find_class
 from omero_devserver.model.tables import table
-from omero_devserver.store.gather import Item, by_class
 from omero_devserver.store.graphrules import CONTAINED, CONTENTS, LINKS, NAMED, PARTS, SHARED, Tie
+from omero_devserver.store.items import Item, by_class
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,10 +54,6 @@ class Kinship:
         return self._walk(targets, stop_before, down=True)
 
     def _walk(self, targets: Mapping[str, Sequence[int]], stop_before: Sequence[str], *, down: bool) -> Family:
-        with self._rows.reading():
-            return self._found(targets, stop_before, down=down)
-
-    def _found(self, targets: Mapping[str, Sequence[int]], stop_before: Sequence[str], *, down: bool) -> Family:
         closed = frozenset(sub for name in stop_before for sub in find_class(name).subs)
         found: Family = {}
         waiting = [(find_class(name).root, list(ids)) for name, ids in targets.items()]

@@ -34,7 +34,7 @@ _RIGHTS = ("canLink", "canEdit", "canDelete", "canAnnotate", "canChgrp", "canCho
 
 
 class Query:
-    """One run of a query on behalf of a caller."""
+    """One run of a query on behalf of a caller, within one `Rows.reading`."""
 
     def __init__(self, rows: Rows, access: Access) -> None:
         self._rows, self._access = rows, access
@@ -54,7 +54,7 @@ class Query:
         ValuesSelected
             It found rows of something else.
         """
-        with refused_as_recorded(text), self._rows.reading():
+        with refused_as_recorded(text):
             statement = translate(text, read_arguments(parameters), self._access.row_filter)
             if statement.roots:
                 return self._roots(statement, read_page(parameters))
@@ -65,7 +65,7 @@ class Query:
 
     def project(self, text: str, parameters: Any) -> list[list[Any]]:
         """Run a query and give each row as RTypes; a row of a single null is empty (real server, recorded)."""
-        with refused_as_recorded(text), self._rows.reading():
+        with refused_as_recorded(text):
             statement = translate(text, read_arguments(parameters), self._access.row_filter)
             page = read_page(parameters)
             if statement.roots:

@@ -77,11 +77,13 @@ class Store:
         omero.ApiUsageException
             A parameter has no value.
         """
-        return Query(self._rows, Access(caller, self._rows)).objects(hql or "", parameters)
+        with self._rows.reading():
+            return Query(self._rows, Access(caller, self._rows)).objects(hql or "", parameters)
 
     def project(self, caller: Caller, hql: str | None, parameters: Any = None) -> list[list[Any]]:
         """Run a query and give its rows as RTypes, as IQuery.projection does; raises what `objects` raises."""
-        return Query(self._rows, Access(caller, self._rows)).project(hql or "", parameters)
+        with self._rows.reading():
+            return Query(self._rows, Access(caller, self._rows)).project(hql or "", parameters)
 
     def get(self, caller: Caller, entity: str, ids: Sequence[int]) -> list[Any]:
         """Load rows by id, in the order of `ids`, as IQuery.get does.

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +14,12 @@ import pytest
 from omero.rtypes import rbool, rdouble, rint, rlong, rstring
 
 from omero_devserver.store.errors import BadTarget, GraphFailed, NoGroupOwned, NotInGroup
-from omero_devserver.store.people import PRIVATE
+from omero_devserver.store.people import PRIVATE, READ_ONLY
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from omero_devserver.store.caller import Caller
 
     from .conftest import Lab
@@ -153,3 +159,58 @@ def test_a_group_does_not_become_private_while_its_users_share_rows(lab: Lab, al
     done = lab.store.graphs.set_permissions(lab.caller("gown", "gro"), [lab.group("gro")], permissions=PRIVATE)
     assert short(done.deleted) == dict.fromkeys(("RenderingDef", "Thumbnail", "QuantumDef", "ChannelBinding"), 1)
     assert lab.store.people.permissions(lab.group("gro")) == PRIVATE
+
+
+def annotated_region(lab: Lab, who: Caller, image: Any) -> None:
+    """A region with a comment that has a comment."""
+    comments = [m.CommentAnnotationI(), m.CommentAnnotationI()]
+    comments[0].linkAnnotation(comments[1])
+    roi = m.RoiI()
+    roi.image = m.ImageI(image.id.val, False)
+    roi.linkAnnotation(comments[0])
+    lab.save(who, roi)
+
+
+GONE = {"Roi": 1, "RoiAnnotationLink": 1, "CommentAnnotation": 2, "AnnotationAnnotationLink": 1}
+
+
+def test_regions_of_others_go_with_what_is_on_them(lab: Lab, image: Any) -> None:
+    alice, bob, gown = (lab.caller(name, "gra") for name in ("alice", "bob", "gown"))
+    saved = lab.save(alice, image())
+    annotated_region(lab, bob, saved)
+    moved = lab.store.graphs.move(alice, {"Image": [saved.id.val]}, group=lab.group("gpriv"), dry_run=True)
+    closed = lab.store.graphs.set_permissions(gown, [lab.group("gra")], permissions=PRIVATE)
+    assert short(moved.deleted) == short(closed.deleted) == GONE
+    assert [lab.count(root) for root in ("Roi", "Annotation", "AnnotationAnnotationLink")] == [0, 0, 0]
+
+
+def test_an_annotation_that_is_moved_is_not_deleted_with_what_it_was_on(lab: Lab, image: Any) -> None:
+    alice, bob = lab.caller("alice", "gra"), lab.caller("bob", "gra")
+    saved = lab.save(alice, image())
+    comment = lab.save(alice, m.CommentAnnotationI())
+    roi = m.RoiI()
+    roi.image = m.ImageI(saved.id.val, False)
+    link = m.RoiAnnotationLinkI()
+    link.parent, link.child = m.RoiI(lab.save(bob, roi).id.val, False), m.CommentAnnotationI(comment.id.val, False)
+    lab.save(alice, link)
+    targets = {"Annotation": [comment.id.val], "Image": [saved.id.val]}
+    done = lab.store.graphs.move(alice, targets, group=lab.group("gpriv"))
+    assert short(done.deleted) == {"Roi": 1, "RoiAnnotationLink": 1}
+    assert lab.store.rows("SELECT group_id FROM t_Annotation")[0][0] == lab.group("gpriv")
+
+
+def test_a_request_that_waits_is_judged_by_what_holds_when_it_runs(lab: Lab, alice: Caller) -> None:
+    store, theirs = lab.store, lab.dataset(lab.caller("alice", "grw")).id.val
+    bob, root = lab.caller("bob", "grw"), lab.caller("root", 0)
+    with ThreadPoolExecutor(1) as threads:
+        with store.transaction():
+            request = threads.submit(lambda: store.graphs.delete(bob, {"Dataset": [theirs]}))
+            wait_until(lambda: any(frame.f_code.co_name == "writing" for frame in others()))
+            store.graphs.set_permissions(root, [lab.group("grw")], permissions=READ_ONLY)
+        with pytest.raises(GraphFailed, match="not permitted to delete"):
+            request.result(30)
+
+
+def others() -> list[FrameType]:
+    """Where the other threads are."""
+    return [frame for thread, frame in sys._current_frames().items() if thread != threading.get_ident()]
