@@ -157,7 +157,8 @@ class Disturbances:
             if occasion.moment not in self._planned:
                 planned = self._planned[occasion.moment] = []
                 self._removers.append(self._server.moments.at(occasion.moment, partial(_passed, planned)))
-            self._planned[occasion.moment].append((Counted(occasion=occasion), happens))
+            planned = self._planned[occasion.moment]
+            planned[:] = [*(one for one in planned if not one[0].over), (Counted(occasion=occasion), happens)]
 
     def _refuse_writes(self, number: int, words: str, places: tuple[str, ...]) -> None:
         chosen = {Place(one) for one in places} or set(Place)

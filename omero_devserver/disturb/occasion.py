@@ -65,6 +65,11 @@ class Counted:
     _passed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def over(self) -> bool:
+        """Whether no passing is meant any more."""
+        return self.occasion.times is not None and self._passed >= self.occasion.call + self.occasion.times - 1
+
     def is_now(self, operation: str) -> bool:
         """Tell whether this passing is one of those that are meant; `operation` is the one that is called, if any."""
         if operation and operation != self.occasion.where:

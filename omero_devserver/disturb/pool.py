@@ -59,9 +59,9 @@ class Pool:
         self._held: list[_Held] = []
         self._waiting = 0
         self._changed = threading.Condition()
-        server.sessions.on_end(self._session_ended)
         at = server.moments.at
         self._removers: list[Callable[[], None]] = [
+            server.sessions.on_end(self._session_ended),
             at(CALL_BEFORE, self._call),
             at(LOGIN, self._login),
             at(IMPORT_VERIFIED, self._take),
@@ -93,6 +93,8 @@ class Pool:
 
     def _take(self, passing: Passing) -> None:
         def take() -> bool:
+            if passing.session is not None and passing.session.ended.is_set():
+                return True  # nothing of it will begin, and so nothing would give the connection back
             if len(self._held) >= self._size:
                 return False
             self._held.append(_Held(fileset=passing.fileset, session=passing.session))

@@ -65,8 +65,7 @@ class Clients:
 
     def of(self, connection: Any) -> Client | None:
         """Find the client of a connection."""
-        with self._lock:
-            return next((client for client in self._all.values() if client.connection == connection), None)
+        return next(iter(self._of(connection)), None)
 
     def connections(self, session: str | None = None) -> list[Any]:
         """List the connections of all clients, or of those that have joined the session of that uuid."""
@@ -85,10 +84,15 @@ class Clients:
         if not released:
             self._sessions.release(client.session, explicit=explicit, keep=client.detached)
 
-    def lost(self, client: Client) -> None:
-        """Let a client go whose connection has ended."""
-        with suppress(RuntimeError):  # the server ends, and all sessions with it
-            self._workers.submit(self.leave, client, explicit=False)
+    def lost(self, connection: Any) -> None:
+        """Let those go whose connection has ended: more than one, if somebody logged in again over it."""
+        for client in self._of(connection):
+            with suppress(RuntimeError):  # the server ends, and all sessions with it
+                self._workers.submit(self.leave, client, explicit=False)
+
+    def _of(self, connection: Any) -> list[Client]:
+        with self._lock:
+            return [client for client in self._all.values() if client.connection == connection]
 
     def _forget(self, client: Client) -> None:
         with self._lock:
@@ -113,7 +117,5 @@ class _Watch(Ice.ConnectionCallback):  # type: ignore[misc]  # Ice carries no ty
         """Do nothing: a heartbeat keeps the connection, not the session."""
 
     def closed(self, connection: Any) -> None:
-        """Let the connection's client go."""
-        client = self._clients.of(connection)
-        if client is not None:
-            self._clients.lost(client)
+        """Let the connection's clients go."""
+        self._clients.lost(connection)

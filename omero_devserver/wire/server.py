@@ -194,7 +194,10 @@ def _close_services(session: Session) -> None:
     for made in list(session.services.values()):
         release = getattr(made.implementation, "release", None)
         if release is not None:
-            release()
+            try:
+                release()
+            except Exception:  # whatever it is, the others are to be released as well
+                log.exception("%s was not released", type(made.implementation).__name__)
     session.services.clear()
 
 

@@ -67,9 +67,16 @@ class Sessions:
         for session in self.all():
             self.end(session)
 
-    def on_end(self, listener: Callable[[Session], None]) -> None:
-        """Call `listener` for every session that ends, after it has ended."""
-        self._listeners.append(listener)
+    def on_end(self, listener: Callable[[Session], None]) -> Callable[[], None]:
+        """Call `listener` for every session that ends, after it has ended; returns how to stop that."""
+        with self._lock:
+            self._listeners = [*self._listeners, listener]
+
+        def stop() -> None:
+            with self._lock:
+                self._listeners = [one for one in self._listeners if one != listener]
+
+        return stop
 
     def create(
         self,
@@ -207,7 +214,7 @@ class Sessions:
             return True
 
     def end(self, session: Session) -> None:
-        """Close a session, however many references there are."""
+        """Close a session, however many references there are; whoever is told and stumbles keeps nobody else from it."""
         with self._lock:
             if session.ended.is_set():
                 return
@@ -219,16 +226,16 @@ class Sessions:
             except (sqlite3.Error, OSError) as error:  # it is over all the same, and the next start closes the row
                 log.warning("the row of session %s stays open: %s", session.uuid, error)
         for listener in self._listeners:
-            listener(session)
+            try:
+                listener(session)
+            except Exception:  # whatever it is, the others must know, and other sessions end as well
+                log.exception("session %s did not end well", session.uuid)
 
     def _reap(self, sync_seconds: float) -> None:
         while not self._closing.wait(sync_seconds):
             for session in self.all():
                 if session.overdue() is not None:
-                    try:
-                        self.end(session)
-                    except Exception:  # whatever it is, the others are to end as well
-                        log.exception("session %s did not end well", session.uuid)
+                    self.end(session)
 
     def _insert(self, session: Session) -> int:
         return self._store.insert(

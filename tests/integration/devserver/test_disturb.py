@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import omero.cmd
 import pytest
 from omero.rtypes import rstring
 
-from omero_devserver.disturb.occasion import MOMENTS
+from omero_devserver.disturb.occasion import MOMENTS, Counted
+from omero_devserver.disturb.pool import Pool
+from omero_devserver.wire.moments import CALL_BEFORE, Passing
 from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.omero_client import InPlace, images_of, new_dataset, rows
 from tests.fixtures.waiting import wait_until
@@ -220,6 +223,24 @@ def test_an_exhausted_pool_refuses_calls_and_logins_after_a_while(server_here: S
     assert datasets(root) == 0
 
 
+def test_what_has_happened_is_not_kept(server_here: ServerHere, root: Any) -> None:
+    def kept(kind: type) -> int:
+        gc.collect()
+        return sum(type(one) is kind for one in gc.get_objects())
+
+    before = kept(Pool)
+    for _ in range(5):
+        server_here.disturb.fail("IUpdate.saveAndReturnObject", call=2, times=2)
+        save(root)
+        for _ in range(2):
+            with pytest.raises(omero.InternalException):
+                save(root)
+    assert kept(Counted) == 1
+    server_here.disturb.exhaust_pool()
+    server_here.disturb.clear()
+    assert (kept(Pool), kept(Counted)) == (before, 0)
+
+
 def test_nonsense_is_refused(server_here: ServerHere) -> None:
     disturb = server_here.disturb
     for nonsense in (
@@ -308,3 +329,20 @@ def test_while_an_import_waits_for_a_connection_nothing_gets_on_and_logins_hang(
         with pytest.raises(omero.DatabaseBusyException):
             second.process.end_verifyUpload(waits)
         assert len(first.response(handle).objects) == 1
+
+
+def test_an_import_whose_session_has_ended_holds_no_connection(server_template: Path, tmp_path: Path, one: Path) -> None:
+    def end(passing: Passing) -> None:
+        if passing.operation == "ImportProcess.verifyUpload" and passing.session is not None:
+            server.server.sessions.end(passing.session)
+
+    options = {"pool": 1, "pool_wait_seconds": 1, "step_seconds": 0}
+    with running_here(tmp_path / "data", template=server_template, **options) as server:
+        with server.client() as client:
+            job = InPlace(client, [one], None)
+            job.link()
+            remove = server.server.moments.at(CALL_BEFORE, end)
+            job.verify()
+            remove()
+        with server.client() as client:
+            assert len(InPlace(client, [one], None).run().objects) == 1

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import Ice
 import omero
@@ -55,13 +55,26 @@ def test_a_silent_session_is_ended_without_anybody_calling(lab: Lab, sessions: S
 def test_a_session_whose_end_fails_does_not_keep_the_others(lab: Lab, sessions: Sessions) -> None:
     ended: queue.SimpleQueue[Session] = queue.SimpleQueue()
 
-    def fail(session: Session) -> None:
-        ended.put(session)
+    def fail(_: Session) -> None:
         raise RuntimeError("on purpose")
 
     sessions.on_end(fail)
+    sessions.on_end(ended.put)
     made = {sessions.create(user=0, group=0, time_to_live=1) for _ in range(2)}
     assert {ended.get(timeout=WAIT_SECONDS) for _ in made} == made
+    closed = {sessions.create(user=0, group=0) for _ in range(2)}
+    sessions.close()
+    assert {ended.get(timeout=WAIT_SECONDS) for _ in closed} == closed
+
+
+def test_who_does_not_listen_any_more_is_told_nothing(lab: Lab, sessions: Sessions) -> None:
+    told: list[Session] = []
+    stop = sessions.on_end(told.append)
+    first, second = (sessions.create(user=0, group=0) for _ in range(2))
+    sessions.end(first)
+    stop()
+    sessions.end(second)
+    assert told == [first]
 
 
 def test_until_then_every_call_is_told_that_its_time_is_over(lab: Lab) -> None:
@@ -133,7 +146,7 @@ def test_a_read_only_server_has_sessions_and_no_rows_of_them(lab: Lab) -> None:
 class Connection:
     """A client's connection, as far as `Clients` wants one."""
 
-    def setCallback(self, callback: object) -> None:  # noqa: N802  Ice's name
+    def setCallback(self, callback: Any) -> None:  # noqa: N802  Ice's name
         self.callback = callback
 
 
@@ -147,6 +160,17 @@ def test_a_client_of_a_session_that_ended_while_it_joined_is_not_kept(lab: Lab, 
     for client in (early, late):
         assert clients.factory(client.identity.category) is None
         assert clients.of(client.connection) is None
+
+
+def test_all_go_who_logged_in_over_a_connection_that_is_lost(lab: Lab, sessions: Sessions) -> None:
+    with ThreadPoolExecutor(1) as workers:
+        clients, connection = Clients(sessions, workers), Connection()
+        made = [sessions.create(user=0, group=0, references=1) for _ in range(2)]
+        for session in made:
+            clients.add(Client(session=session, connection=connection), "factory")
+        connection.callback.closed(connection)
+    assert clients.connections() == []
+    assert all(session.ended.is_set() for session in made)
 
 
 @pytest.mark.parametrize(
