@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import Glacier2
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 IDENTITY = "OMERO.Glacier2/router"
 SECONDS_AFTER_SECOND_FAILURE = 3  # recorded: the first wrong password answers at once, each further one takes 3 s
+FAILURES_KEPT = 1000  # names that have failed: the last ones
 INTERNAL_ERROR = "Internal error. Please contact your administrator:\n"  # as a real server, when its database has gone
 SESSION_TIMEOUT_SECONDS, ACM_TIMEOUT_SECONDS = 600, 60
 
@@ -47,7 +49,8 @@ class Router:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._failures: set[str] = set()
+        self._failures: OrderedDict[str, None] = OrderedDict()
+        self._counting = threading.Lock()
 
     def getClientProxy(self, current: Any) -> None:
         """Give no proxy for callbacks: null makes clients use the router's own endpoints."""
@@ -114,10 +117,13 @@ class Router:
             callback.ice_exception(Ice.ObjectNotExistException())
 
     def delay(self, user: str) -> float:
-        """Say how long to wait, in seconds, before a refusal is sent to `user`."""
-        if user in self._failures:
-            return SECONDS_AFTER_SECOND_FAILURE
-        self._failures.add(user)
+        """Say how long to wait, in seconds, before a refusal is sent to `user`, which may be no user's name at all."""
+        with self._counting:
+            if user in self._failures:
+                return SECONDS_AFTER_SECOND_FAILURE
+            self._failures[user] = None
+            if len(self._failures) > FAILURES_KEPT:
+                self._failures.popitem(last=False)
         return 0
 
     def refreshSession(self, current: Any) -> None:
@@ -152,7 +158,8 @@ class Router:
         people = self._server.store.people
         if not people.check_password(user, password):
             raise Glacier2.PermissionDeniedException(f"Password check failed for '{user}': [{self._known(user)}]")
-        self._failures.discard(user)
+        with self._counting:
+            self._failures.pop(user, None)
         identifier = people.user_id(user)
         if identifier is None:
             raise Glacier2.PermissionDeniedException(f"Password check failed for '{user}': []")

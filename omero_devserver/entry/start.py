@@ -29,11 +29,15 @@ def start(options: Options) -> Server:
         The data folder cannot be used.
     """
     server = Server(options)
-    if options.pool is not None:
-        Pool(server, size=options.pool, wait_seconds=options.pool_wait_seconds)
-    log.info(readers.describe())
-    server.part(ScriptFolder)  # so that queries find the official scripts from the start
-    if options.read_only:
-        server.store.refuse_writes()
-    server.open(servant(Router(server)), IDENTITY)
+    try:
+        if options.pool is not None:
+            Pool(server, size=options.pool, wait_seconds=options.pool_wait_seconds)
+        log.info(readers.describe())
+        server.part(ScriptFolder)  # so that queries find the official scripts from the start
+        if options.read_only:
+            server.store.refuse_writes()
+        server.open(servant(Router(server)), IDENTITY)
+    except BaseException:
+        server.close()
+        raise
     return server

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ALL_GROUPS = -1
 SYSTEM_GROUP, USER_GROUP = 0, 1
+LARGEST_ID = 2**63 - 1  # a Java long
 
 
 def caller(store: Store, session: Session, context: Mapping[str, str]) -> Caller:
@@ -36,8 +37,8 @@ def caller(store: Store, session: Session, context: Mapping[str, str]) -> Caller
     session : Session
         The session of the call.
     context : mapping of str to str
-        The call's context; an `omero.group` that is no number is ignored (recorded). With `omero.user` an administrator
-        keeps his own rights, but what he makes belongs to that user (BasicEventContext of OMERO's source).
+        The call's context; an `omero.group` that is no number (of 64 bits) is ignored (recorded). With `omero.user` an
+        administrator keeps his own rights, but what he makes belongs to that user (BasicEventContext of OMERO's source).
 
     Returns
     -------
@@ -122,8 +123,9 @@ def login_group(store: Store, *, user: int | None, name: str | None) -> int:
     people = store.people
     if name and name != "user":
         found = people.group_id(name)
-        if found is None and name.isdigit() and people.group_name(int(name)) is not None:
-            found = int(name)
+        number = _number(name)
+        if found is None and number is not None and people.group_name(number) is not None:
+            found = number
         if found is None:
             raise _cannot_create(f"No such group: {name}")
         return found
@@ -162,6 +164,7 @@ def _cannot_create(reason: str) -> Any:
 
 def _number(text: str | None) -> int | None:
     try:
-        return int(text) if text else None
+        number = int(text) if text else None
     except ValueError:
         return None
+    return number if number is not None and abs(number) <= LARGEST_ID else None

@@ -26,4 +26,9 @@ def take_all() -> None:
 def scarce() -> bool:
     """Tell whether only the reserve is left."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _OPEN is not None and limit != resource.RLIM_INFINITY and sum(1 for _ in _OPEN.iterdir()) > limit - RESERVE
+    if _OPEN is None or limit == resource.RLIM_INFINITY:
+        return False
+    try:
+        return sum(1 for _ in _OPEN.iterdir()) > limit - RESERVE
+    except OSError:  # not one is left to look with
+        return True
