@@ -59,5 +59,5 @@ class Parameters:
         return found
 
     def forget(self, script: int) -> None:
-        """Forget a script whose text has changed."""
+        """Forget a script that has gone, or whose text has changed."""
         self._known = {key: value for key, value in self._known.items() if key[0] != script}

@@ -54,9 +54,6 @@ def start(server: Server, name: str) -> Child:
     data = server.disk.root.parent
     logs = data / "log"
     logs.mkdir(exist_ok=True)
-    session = server.sessions.create(
-        user=ROOT, group=SYSTEM_GROUP, event_type="Internal", time_to_idle=0, agent="OMERO.processor", references=1
-    )
     host = "127.0.0.1" if server.options.host in ANY_ADDRESS else server.options.host
     command = [sys.executable, "-m", PROGRAM, "--host", host, "--port", str(server.ssl_port), "--name", name]
     command += ["--folder", str(data / "processors" / name), "--session-on-stdin"]
@@ -72,6 +69,9 @@ def start(server: Server, name: str) -> Child:
             start_new_session=True,  # Ctrl-C in a terminal is for the server, which ends its processors
         )
     assert process.stdin is not None  # noqa: S101  because of PIPE
+    session = server.sessions.create(
+        user=ROOT, group=SYSTEM_GROUP, event_type="Internal", time_to_idle=0, agent="OMERO.processor", references=1
+    )
     try:
         process.stdin.write(session.uuid + "\n")
         process.stdin.flush()

@@ -7,6 +7,7 @@ with a new id, and the row of a file that has gone stays but is official no long
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import logging
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+    from omero_devserver.store.caller import Caller
     from omero_devserver.wire.server import Server
 
 log = logging.getLogger(__name__)
@@ -55,21 +57,18 @@ class ScriptFolder:
             self._store.check_writable()
         except omero.ApiUsageException:
             return
-        with self._lock, self._store.transaction():
-            known = {row["c_path"] + row["c_name"]: row for row in self._rows()}
-            missing = {row["id"] for row in known.values() if row["c_mimetype"] in MIMETYPES}
-            for file in self._files():
-                path = f"/{file.relative_to(self.root)}"
-                row = known.get(path)
-                if row is None:
-                    self._add(path, file.read_bytes())
-                    continue
-                missing.discard(row["id"])
-                if row["c_mimetype"] in MIMETYPES and row["c_hash"] != hash_of(content := file.read_bytes()):
-                    self._forget(row["id"])
+        with self._lock:
+            rows = {row["c_path"] + row["c_name"]: row for row in self._rows()}
+            files = self._files()
+            changed = {path: content for path, content in files.items() if _is_new(rows.get(path), content)}
+            gone = [row["id"] for path, row in rows.items() if _is_script(row) and (path in changed or path not in files)]
+            if not changed and not gone:
+                return  # who only looks need not wait for those who write
+            with self._store.transaction():
+                for identifier in gone:
+                    self._forget(identifier)
+                for path, content in changed.items():
                     self._add(path, content)
-            for identifier in missing:
-                self._forget(identifier)
 
     def ids(self, mimetypes: Collection[str] = PROGRAMS) -> list[int]:
         """List the ids of official scripts of some kinds, by path."""
@@ -79,11 +78,11 @@ class ScriptFolder:
     def find(self, path: str) -> int | None:
         """Find the id of an official script by its path."""
         row = self._row(path)
-        return int(row["id"]) if row is not None and row["c_mimetype"] in MIMETYPES else None
+        return int(row["id"]) if row is not None and _is_script(row) else None
 
     def holds(self, script: int) -> bool:
         """Tell whether a script is an official one."""
-        return any(row["id"] == script for row in self._rows() if row["c_mimetype"] in MIMETYPES)
+        return any(row["id"] == script for row in self._rows() if _is_script(row))
 
     def place(self, path: str) -> Path:
         """Give the place of a path.
@@ -104,13 +103,22 @@ class ScriptFolder:
         return place
 
     def add(self, path: str, text: str) -> int:
-        """Write a new script, in place of a file of that path that is no script; returns its id."""
+        """Write a new script, in place of a file of that path that is no script; returns its id.
+
+        Raises
+        ------
+        omero.ApiUsageException
+            There is a script of that path.
+        """
         self._store.check_writable()
         place = self.place(path)
         content = text.encode()
         with self._lock, self._store.transaction():
             former = self._row(path)
             if former is not None:
+                if _is_script(former):
+                    lines = f"Path already exists: {path}\nUse editScript to modify existing official scripts."
+                    raise fault(omero.ApiUsageException, lines)
                 self._forget(former["id"])
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
@@ -126,18 +134,24 @@ class ScriptFolder:
             place.write_bytes(content)
             self._store.update("OriginalFile", script, c_hash=hash_of(content), c_size=len(content))
 
-    def remove(self, path: str) -> None:
-        """Remove the file of a script whose row has gone."""
-        self.place(path).unlink(missing_ok=True)
+    def delete(self, who: Caller, script: int, path: str) -> None:
+        """Delete a script, its row and its file; raises what `Store.delete` raises."""
+        with self._lock:  # or `update` would find a file without a row
+            self._store.delete(who, {"OriginalFile": [script]})
+            self.place(path).unlink(missing_ok=True)
 
     def read(self, path: str) -> str:
         """Read a script; raises OSError where it has gone."""
         return self.place(path).read_text(encoding="utf-8", errors="replace")
 
-    def _files(self) -> list[Path]:
-        """List the files that are scripts: not empty, not hidden, of a known kind."""
-        found = (path for path in sorted(self.root.rglob("*")) if path.is_file() and of_name(path.name) is not None)
-        return [path for path in found if not path.name.startswith(".") and path.stat().st_size]
+    def _files(self) -> dict[str, bytes]:
+        """Read the files that are scripts, by path: not empty, not hidden, of a known kind."""
+        found = {}
+        for place in sorted(self.root.rglob("*")):
+            if place.is_file() and of_name(place.name) is not None and not place.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):  # it has gone meanwhile
+                    found[f"/{place.relative_to(self.root)}"] = place.read_bytes()
+        return {path: content for path, content in found.items() if content}
 
     def _rows(self) -> list[Any]:
         columns = "id, c_path, c_name, c_hash, c_mimetype"
@@ -166,6 +180,15 @@ class ScriptFolder:
         file.name, file.path = rstring(self.root.name), rstring(f"{self.root.parent}/")
         file.mimetype, file.hash = rstring("Repository"), rstring(SCRIPTS)
         return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)
+
+
+def _is_script(row: Any) -> bool:
+    return row["c_mimetype"] in MIMETYPES
+
+
+def _is_new(row: Any, content: bytes) -> bool:
+    """Tell whether a file needs a new row: it has none, or that of a script with another text; one switched off stays so."""
+    return row is None or (_is_script(row) and row["c_hash"] != hash_of(content))
 
 
 def new_file(path: str, content: bytes) -> Any:

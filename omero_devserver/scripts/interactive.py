@@ -121,13 +121,11 @@ class InteractiveProcessor:
             session = self._own_session(call)
             session.inputs.update({key: value for key, value in inputs.items() if value is not None})
             identity = self._start(call, session)
-            with self._lock:
-                self._refuse_stopped()  # the session that launched it may have ended meanwhile
-                self._process = Process(self.processor, identity)
-            keeper = make(_Keeper(self._process), omero.grid.Process, server=self._server, session=session)
-            session.services["Process"] = keeper
-            if session.ended.is_set():
-                self._process.end()
+            self._process = process = Process(self.processor, identity)
+            session.services["Process"] = make(_Keeper(process), omero.grid.Process, server=self._server, session=session)
+            if session.ended.is_set():  # with the session that launched it, before it had a keeper
+                process.end()
+            self._refuse_stopped()
             return identity
         finally:
             self._starting = False

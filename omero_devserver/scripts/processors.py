@@ -38,7 +38,7 @@ LONGEST_WAIT_SECONDS = 180
 START_SECONDS = 30  # within which a processor of the server's own has attached itself
 ATTEMPTS = 2  # to start a processor, and to find one while others go
 ANSWER_SECONDS = 10  # within which a processor says whether it takes a job
-GRACE_SECONDS = 0.2  # between the end of that call and the answer, which is a call of its own
+GRACE_SECONDS = 2  # between the end of that call and the answer, a call of its own that others may overtake on a busy machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -68,6 +68,7 @@ class Process:
     def registerCallback(self, call: Call, callback: Any) -> None:
         """Tell a client's object about the end of the script."""
         identity = given(callback).ice_getIdentity()
+        self._forget(identity)
         client = omero.grid.ProcessCallbackPrx.uncheckedCast(call.connection.createProxy(identity))
         name, proxy = self._processor.serve(_Forwarder(client), omero.grid.ProcessCallback)
         self._callbacks[identity] = (name, omero.grid.ProcessCallbackPrx.uncheckedCast(proxy))
@@ -76,9 +77,7 @@ class Process:
     @waiting
     def unregisterCallback(self, call: Call, callback: Any) -> None:
         """Forget a client's object."""
-        name, proxy = self._callbacks.pop(given(callback).ice_getIdentity(), ("", None))
-        self._processor.session.services.pop(name, None)
-        self._proxy.unregisterCallback(proxy)
+        self._proxy.unregisterCallback(self._forget(given(callback).ice_getIdentity()))
 
     def status(self) -> Any:
         """Give the exit status; None while the script runs."""
@@ -88,11 +87,16 @@ class Process:
         """Ask the script to end, without waiting."""
         _send(self._proxy.begin_shutdown)
 
-    def forget_callbacks(self) -> None:
-        """Tell nobody any more."""
-        for name, _ in self._callbacks.values():
-            self._processor.session.services.pop(name, None)
-        self._callbacks.clear()
+    def release(self) -> None:
+        """Tell nobody any more: the session that started the script has ended."""
+        for identity in list(self._callbacks):
+            self._forget(identity)
+
+    def _forget(self, identity: Any) -> Any:
+        """Drop what stands for a client's object in the processor's session; returns its proxy, None if there is none."""
+        name, proxy = self._callbacks.pop(identity, ("", None))
+        self._processor.session.services.pop(name, None)
+        return proxy
 
 
 class _Forwarder:

@@ -62,5 +62,5 @@ class ScriptProcess(Process):
 
     def release(self) -> None:
         """End the script, unless it was detached: the session that launched it has ended."""
-        self.forget_callbacks()
+        super().release()
         self._running.release()

@@ -96,11 +96,7 @@ class Scripts:
         """Save a script for everybody; it stays even if it is refused because its parameters cannot be found."""
         if PRIVILEGE not in call.user.privileges:
             raise fault(omero.SecurityViolation, NO_UPLOAD)
-        folder = _folder(call)
-        if folder.find(path) is not None:
-            lines = f"Path already exists: {path}\nUse editScript to modify existing official scripts."
-            raise fault(omero.ApiUsageException, lines)
-        script = folder.add(path, text)
+        script = _folder(call).add(path, text)
         saved = call.server.store.get(call.user, "OriginalFile", [script])[0]
         kind = of_name(saved.name.val)
         if kind is None or kind.process:  # what is no program is not asked for its parameters
@@ -145,15 +141,15 @@ class Scripts:
             constraint = "SQL [delete from originalfile where id=?]; constraint [fkjoboriginalfilelink_child_originalfile]"
             nested = f"nested exception is org.hibernate.exception.ConstraintViolationException: {text}"
             raise fault(omero.ValidationException, f"{text}; {constraint}; {nested}")
-        official = folder.holds(script)
         try:
-            store.delete(call.user, {"OriginalFile": [script]})
+            if folder.holds(script):
+                folder.delete(call.user, script, found.path.val + found.name.val)
+            else:
+                store.delete(call.user, {"OriginalFile": [script]})
+                call.server.disk.attachment(script).unlink(missing_ok=True)
         except GraphFailed as refusal:
             raise fault(omero.ValidationException, refusal.message) from refusal
-        if official:
-            folder.remove(found.path.val + found.name.val)
-        else:
-            call.server.disk.attachment(script).unlink(missing_ok=True)
+        call.server.part(Parameters).forget(script)
 
     @waiting
     def runScript(self, call: Call, script: int, inputs: dict[str, Any], wait: Any) -> Any:

@@ -116,6 +116,37 @@ def test_a_processor_that_hangs_is_not_waited_for(without_processors: OmeroServe
         assert "Number" in client.sf.getScriptService().getParams(script).inputs
 
 
+def test_an_answer_that_comes_late_is_waited_for(without_processors: ServerHere) -> None:
+    script = upload(without_processors, HELLO)
+    with without_processors.client() as client, by_hand(without_processors) as process:
+        ready(process)
+        without_processors.disturb.delay("ProcessorCallback.isProxyAccepted", seconds=0.5)
+        assert "Number" in client.sf.getScriptService().getParams(script).inputs
+
+
+def test_who_waits_for_a_script_is_forgotten_with_his_session(server_here: ServerHere) -> None:
+    def forwarders() -> list[str]:
+        every = server_here.server.sessions.all()
+        return [name for session in every for name in list(session.services) if name.startswith("ProcessCallback-")]
+
+    class Deaf(omero.grid.ProcessCallback):  # type: ignore[misc]
+        def processFinished(self, status: int, current: Any = None) -> None:  # noqa: N802
+            pass
+
+    script = upload(server_here, SILENT)
+    job = omero.model.ScriptJobI()
+    job.linkOriginalFile(omero.model.OriginalFileI(script, False))
+    with server_here.client() as client:
+        process = client.sf.sharedResources().acquireProcessor(job, 10).execute(omero.rtypes.rmap({}))
+        identity = Ice.Identity("waits", client.getCategory())
+        callback = client.getAdapter().add(Deaf(), identity)
+        for _ in range(2):
+            process.registerCallback(omero.grid.ProcessCallbackPrx.uncheckedCast(callback))
+        assert len(forwarders()) == 1
+        assert exit_status(process) == 0
+    wait_until(lambda: forwarders() == [], seconds=20, what="nobody who waits")
+
+
 def test_a_processor_that_may_not_log_in_says_so_in_one_line(without_processors: OmeroServer) -> None:
     with by_hand(without_processors, password="wrong") as process:
         stdout, stderr = process.communicate()

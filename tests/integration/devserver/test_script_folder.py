@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,12 @@ import omero
 import pytest
 from omero.model import OriginalFileI
 
+from omero_devserver.scripts.folder import ScriptFolder
+from omero_devserver.scripts.kinds import Kind, of_name
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here
 from tests.fixtures.omero_client import rows
 from tests.fixtures.omero_scripts import HELLO
+from tests.fixtures.waiting import wait_until
 
 
 @pytest.fixture
@@ -81,6 +86,67 @@ def test_scripts_keep_their_ids_over_a_restart(server_template: Path, tmp_path: 
         before = ids(server)
     with running_here(tmp_path / "omero") as server:
         assert ids(server) == before
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_none(service: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = listed(service)
+    (folder / "New.py").write_text(HELLO)
+
+    def vanish(name: str) -> Kind | None:
+        (folder / "New.py").unlink(missing_ok=True)
+        return of_name(name)
+
+    monkeypatch.setattr("omero_devserver.scripts.folder.of_name", vanish)
+    assert listed(service) == before
+
+
+def test_who_only_lists_them_waits_for_nobody_who_writes(server_here: ServerHere, service: Any) -> None:
+    patient = omero.api.IScriptPrx.uncheckedCast(service.ice_invocationTimeout(10_000))
+    with server_here.server.store.transaction():
+        assert listed(patient)
+
+
+def test_of_two_who_upload_to_the_same_path_one_is_refused(server_here: ServerHere, service: Any) -> None:
+    arrived = threading.Barrier(2, timeout=20)
+
+    def upload(text: str) -> str:
+        with server_here.client() as client:
+            arrived.wait()
+            try:
+                client.sf.getScriptService().uploadOfficialScript("/mine/glow.lut", text)
+            except omero.ApiUsageException as refusal:
+                return str(refusal.message).splitlines()[0]
+        return text
+
+    lock = server_here.server.part(ScriptFolder)._lock
+    calls = server_here.server.journal.calls
+    with ThreadPoolExecutor(2) as threads:
+        with lock:
+            uploads = [threads.submit(upload, text) for text in ("0 1", "1 2")]
+            wait_until(lambda: calls["IScript.uploadOfficialScript"] == 2, what="two uploads")
+        written, refused = sorted(one.result() for one in uploads)
+    assert refused == "Path already exists: /mine/glow.lut"
+    assert service.getScriptText(service.getScriptID("/mine/glow.lut")) == written
+
+
+def test_a_script_that_is_deleted_while_others_list_them_does_not_come_back(server_here: ServerHere, service: Any) -> None:
+    script = service.uploadOfficialScript("/mine/glow.lut", "0 1 2")
+    folder = server_here.server.part(ScriptFolder)
+    lists: list[threading.Thread] = []
+    place = folder.place
+
+    def interrupted(path: str) -> Path:
+        lists.append(threading.Thread(target=folder.update))
+        lists[-1].start()
+        lists[-1].join(0.5)  # it waits for the end of the deletion, or has come to its own
+        return place(path)
+
+    folder.place = interrupted  # type: ignore[method-assign]
+    service.deleteScript(script)
+    for one in lists:
+        one.join()
+    with server_here.client() as client:
+        assert rows(client, "select count(o) from OriginalFile o where o.name = 'glow.lut'") == [[0]]
 
 
 @pytest.mark.parametrize("path", ["/mine/../../Outside.py", "../Outside.py"])
