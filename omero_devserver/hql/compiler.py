@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from omero_devserver.hql.binding import Binding
     from omero_devserver.hql.scope import Scope
 
+#: SQLite takes expressions of a thousand levels; each operator of a chain is one.
+_LONGEST_CHAIN = 500
 _ARITHMETIC_ORDER = ("RDouble", "RFloat", "RLong", "RInt")
 
 SubqueryCompiler = Callable[[tree.Query, "Compiler"], Value]
@@ -69,9 +71,7 @@ class Compiler:
             case tree.Not():
                 return _condition(f"NOT ({self.value(node.operand).sql})")
             case tree.Logic():
-                left, right = self.value(node.left), self.value(node.right)
-                sql = f"({left.sql} {node.operator.upper()} {right.sql})"
-                return Value(sql=sql, type="RBool", aggregate=left.aggregate or right.aggregate)
+                return self._logic(node)
             case tree.Comparison():
                 return self._comparison(node)
             case tree.Arithmetic():
@@ -128,6 +128,21 @@ class Compiler:
             return self._like_type(left, other), other
         other = self.value(left)
         return other, self._like_type(right, other)
+
+    def _logic(self, node: tree.Logic) -> Value:
+        """Write a chain of one operator without brackets: SQLite's parser takes less than a hundred, one in the other."""
+        parts = [self.value(part) for part in _chain(node)]
+        while len(parts) > 1:
+            groups = [parts[at : at + _LONGEST_CHAIN] for at in range(0, len(parts), _LONGEST_CHAIN)]
+            parts = [
+                Value(
+                    sql=f"({f' {node.operator.upper()} '.join(part.sql for part in group)})",
+                    type="RBool",
+                    aggregate=any(part.aggregate for part in group),
+                )
+                for group in groups
+            ]
+        return parts[0]
 
     def _comparison(self, node: tree.Comparison) -> Value:
         left, right = self._sides(node.left, node.right)
@@ -248,6 +263,16 @@ class Compiler:
             sql += f" ELSE {branches[-1].sql}"
         result_type = next((branch.type for branch in branches if branch.type), "")
         return Value(sql=f"({sql} END)", type=result_type, aggregate=aggregate)
+
+
+def _chain(node: tree.Logic) -> list[tree.Expression]:
+    """List what is joined by one operator; the parser makes a tree of it that is as deep as the chain is long."""
+    parts: list[tree.Expression] = []
+    at: tree.Expression = node
+    while isinstance(at, tree.Logic) and at.operator == node.operator:
+        parts.append(at.right)
+        at = at.left
+    return [at, *reversed(parts)]
 
 
 def _condition(sql: str) -> Value:

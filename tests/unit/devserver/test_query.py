@@ -266,6 +266,12 @@ def test_lists_may_be_long_but_not_empty(lab: Lab, alice: Caller, filled: Any, g
         lab.store.project(alice, text, given(ids=list(range(40000))))
 
 
+@pytest.mark.parametrize("operator", ["or", "and"])
+def test_a_condition_may_have_many_parts(lab: Lab, alice: Caller, filled: Any, operator: str) -> None:
+    parts = f" {operator} ".join(f"i.id <> {number}" for number in range(1000, 3000))
+    assert lab.store.project(alice, f"select count(i) from Image i where {parts}")[0][0].val == lab.count("Image") > 0
+
+
 def test_get_tells_missing_unknown_and_abstract(lab: Lab, alice: Caller) -> None:
     with pytest.raises(omero.ValidationException, match=re.escape("[ome.model.containers.Dataset#999999]")):
         lab.store.get(alice, "Dataset", [999999])
