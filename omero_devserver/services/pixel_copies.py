@@ -9,7 +9,7 @@ import omero
 import omero.model
 from omero.rtypes import rint, rlong, rstring
 
-from omero_devserver.services.pixel_sets import describe
+from omero_devserver.services.pixel_sets import described
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def copy_pixels(
     call: Call, pixels_id: int, *, sizes: dict[str, int | None], channels: Sequence[int] | None, statistics: bool
 ) -> Any:
     """Build an unsaved pixel set in the likeness of another; arguments as `copy_image`."""
-    source = describe(call.server.store, call.user, pixels_id)
-    if source is None:
-        raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
+    source = described(call.server.store, call.user, pixels_id)
     for axis, size in sizes.items():
         if size is not None and size < 0:
             raise fault(omero.ValidationException, f"size{axis}: {size} <= 0")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
@@ -28,13 +30,16 @@ if TYPE_CHECKING:
 DTYPES = {"float": "float32", "double": "float64", "complex": "complex64", "double-complex": "complex128", "bit": "uint8"}
 #: Planes with more pixels are too large to be shown whole (``omero.pixeldata.max_plane_width`` and ``…height``).
 LARGEST_SIDE = 3192
+#: Typed so because the types of numpy 2.5 do not know how they reduce.
+_LEAST: Any = np.fmin
+_GREATEST: Any = np.fmax
 DESCRIPTION = (
     "select p from Pixels p left outer join fetch p.pixelsType left outer join fetch p.image"
     " left outer join fetch p.channels c left outer join fetch c.statsInfo left outer join fetch c.logicalChannel lc"
     " left outer join fetch lc.mode left outer join fetch lc.photometricInterpretation where p.id = :id"
 )
 FIRST_FILE = (
-    "SELECT f.id AS id FROM t_Image i JOIN t_FilesetEntry e ON e.r_fileset = i.r_fileset"
+    "SELECT f.c_repo, f.c_path, f.c_name FROM t_Image i JOIN t_FilesetEntry e ON e.r_fileset = i.r_fileset"
     " JOIN t_OriginalFile f ON f.id = e.r_originalFile WHERE i.id = ? ORDER BY e.id LIMIT 1"
 )
 
@@ -49,6 +54,20 @@ def describe(store: Store, who: Caller, pixels_id: int) -> Any | None:
     """Load a Pixels with its type, image and channels; None where there is none or `who` may not read it."""
     found = store.objects(who, DESCRIPTION, omero.sys.ParametersI().addId(pixels_id))
     return found[0] if found else None
+
+
+def described(store: Store, who: Caller, pixels_id: int) -> Any:
+    """Load a Pixels as `describe`; raises ValidationException where there is none (recorded: facts 9)."""
+    pixels = describe(store, who, pixels_id)
+    if pixels is None:
+        raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
+    return pixels
+
+
+def extremes(values: NDArray[Any]) -> tuple[float, float]:
+    """Find the least and the greatest value; what is not a number does not count, and 0 stands for nothing else."""
+    low, high = float(_LEAST.reduce(values, axis=None)), float(_GREATEST.reduce(values, axis=None))
+    return (low, high) if low <= high else (0.0, 0.0)
 
 
 class PixelSet:
@@ -127,8 +146,7 @@ class PixelSet:
 
     def middle_extremes(self, c: int) -> tuple[float, float]:
         """Find the least and the greatest value of the plane in the middle of a channel."""
-        values = np.real(self.plane((self.size_z - 1) // 2, c, (self.size_t - 1) // 2))
-        return float(values.min()), float(values.max())
+        return extremes(np.real(self.plane((self.size_z - 1) // 2, c, (self.size_t - 1) // 2)))
 
     def write(self, content: bytes, at: tuple[int | slice, ...]) -> None:
         """Write big-endian values into a part of the buffer, whose axes are T, C, Z, Y and X.
@@ -153,7 +171,7 @@ class PixelSet:
             self._not_closed()
             if self._written() is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._buffer = self._mapped("w+")
+                self._buffer = self._mapped()
             part = self._buffer[at]
             if len(content) != part.nbytes:
                 raise fault(omero.ResourceError, f"{len(content)} bytes were sent where {part.nbytes} are wanted.")
@@ -206,19 +224,27 @@ class PixelSet:
 
     def _written(self) -> Any | None:
         if self._buffer is None and self.path.exists():
-            self._buffer = self._mapped("r+")
+            self._buffer = self._mapped()
         return self._buffer
 
-    def _mapped(self, mode: Any) -> Any:
+    def _mapped(self) -> Any:
+        """Map the buffer, made where it is not there.
+
+        It is never cut: somebody else may have made it in this moment, and who reads a map past the file's end is killed.
+        """
         shape = (self.size_t, self.size_c, self.size_z, self.size_y, self.size_x)
-        return np.memmap(self.path, dtype=self.dtype.newbyteorder(">"), mode=mode, shape=shape)
+        with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664), "r+b") as file:
+            whole = math.prod(shape) * self.dtype.itemsize
+            if os.fstat(file.fileno()).st_size < whole:
+                os.ftruncate(file.fileno(), whole)
+            return np.memmap(file, dtype=self.dtype.newbyteorder(">"), mode="r+", shape=shape)
 
 
 def _imported_file(server: Server, pixels: Any) -> Path | None:
     rows = server.store.rows(FIRST_FILE, pixels.image.id.val)
     if not rows:
         return None
-    row = server.store.rows("SELECT c_repo, c_path, c_name FROM t_OriginalFile WHERE id = ?", rows[0]["id"])[0]
+    row = rows[0]
     if row["c_repo"] is None:
         raise fault(omero.ResourceError, f"The file of pixels {pixels.id.val} lies in no repository of this server.")
     return server.disk.below_root(row["c_path"] + row["c_name"])

@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 
     from omero_devserver.wire.servant import Call
 
-_CHANNELS = (
-    " left outer join fetch p.pixelsType left outer join fetch p.channels c left outer join fetch c.statsInfo"
-    " left outer join fetch c.logicalChannel lc left outer join fetch lc.photometricInterpretation"
-    " left outer join fetch lc.illumination left outer join fetch lc.mode left outer join fetch lc.contrastMethod"
+_DESCRIPTION = (
+    "select p from Pixels p left outer join fetch p.pixelsType left outer join fetch p.channels c"
+    " left outer join fetch c.statsInfo left outer join fetch c.logicalChannel lc"
+    " left outer join fetch lc.photometricInterpretation left outer join fetch lc.illumination"
+    " left outer join fetch lc.mode left outer join fetch lc.contrastMethod where p.id = :id"
 )
-#: A pixel set with its channels, its image and the order of its planes.
-DESCRIPTION = (
-    f"select p from Pixels p{_CHANNELS} left outer join fetch p.dimensionOrder left outer join fetch p.image where p.id = :id"
-)
-_WITHOUT_IMAGE = f"select p from Pixels p{_CHANNELS} where p.id = :id"
 
 
 class Pixels(PixelSettings):
@@ -35,7 +31,7 @@ class Pixels(PixelSettings):
 
     def retrievePixDescription(self, call: Call, identifier: int) -> Any:
         """Load a pixel set with its channels; null where it is missing or may not be read (recorded: facts 15)."""
-        found = call.server.store.objects(call.user, _WITHOUT_IMAGE, omero.sys.ParametersI().addId(identifier))
+        found = call.server.store.objects(call.user, _DESCRIPTION, omero.sys.ParametersI().addId(identifier))
         return found[0] if found else None
 
     def getEnumeration(self, call: Call, kind: str, value: str) -> Any:

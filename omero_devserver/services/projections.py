@@ -11,7 +11,7 @@ from omero.rtypes import rdouble, rstring
 
 from omero_devserver.rendering.projections import Projection, projected
 from omero_devserver.services.pixel_copies import copy_image
-from omero_devserver.services.pixel_sets import PixelSet, describe, dtype_of
+from omero_devserver.services.pixel_sets import PixelSet, described, dtype_of
 from omero_devserver.services.rendering_engine import check_stack
 from omero_devserver.wire.faults import fault
 
@@ -36,7 +36,7 @@ class Projections:
         self, call: Call, pixels_id: int, kind: Any, algorithm: Any, t: int, c: int, step: int, first: int, last: int
     ) -> bytes:
         """Project a stack; big-endian values of the given type, or of the image's own."""
-        with PixelSet(call.server, _described(call, pixels_id)) as planes:
+        with PixelSet(call.server, described(call.server.store, call.user, pixels_id)) as planes:
             check_stack(planes, step=step, first=first, last=last)
             dtype = _dtype(call, kind, planes)
             plane = _project(planes, algorithm, (c, t), (first, last, step), dtype)
@@ -57,7 +57,7 @@ class Projections:
         name: str,
     ) -> int:
         """Make an image of the projections of all stacks of some channels and times; returns its id."""
-        store, source = call.server.store, _described(call, pixels_id)
+        store, source = call.server.store, described(call.server.store, call.user, pixels_id)
         with PixelSet(call.server, source) as planes:
             check_stack(planes, step=step, first=first, last=last)
             times = range(first_t, last_t + 1)
@@ -82,7 +82,7 @@ class Projections:
             channel.statsInfo.globalMin = rdouble(float(made[:, number].min()))
             channel.statsInfo.globalMax = rdouble(float(made[:, number].max()))
         saved = store.save(call.user, [image])[0]
-        with PixelSet(call.server, _described(call, saved.getPrimaryPixels().id.val)) as written:
+        with PixelSet(call.server, described(call.server.store, call.user, saved.getPrimaryPixels().id.val)) as written:
             for t, c in np.ndindex(made.shape[:2]):
                 written.write(made[t, c].astype(dtype.newbyteorder(">")).tobytes(), (t, c, 0))
         return int(saved.id.val)
@@ -99,10 +99,3 @@ def _dtype(call: Call, kind: Any, planes: PixelSet) -> np.dtype[Any]:
     if kind is None:
         return planes.dtype
     return dtype_of(call.server.store.get(call.user, "PixelsType", [kind.id.val])[0].value.val)
-
-
-def _described(call: Call, pixels_id: int) -> Any:
-    pixels = describe(call.server.store, call.user, pixels_id)
-    if pixels is None:
-        raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
-    return pixels

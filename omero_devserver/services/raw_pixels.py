@@ -10,7 +10,7 @@ import numpy as np
 import omero
 
 from omero_devserver.rendering.ranges import SIGNED
-from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, describe
+from omero_devserver.services.pixel_sets import LARGEST_SIDE, PixelSet, described, extremes
 from omero_devserver.services.resolutions import Resolutions
 from omero_devserver.wire.faults import fault
 
@@ -37,10 +37,7 @@ class RawPixels(Resolutions):
     def setPixelsId(self, call: Call, pixels_id: int, bypass: bool) -> None:
         """Choose the pixel set."""
         self.release()
-        pixels = describe(call.server.store, call.user, pixels_id)
-        if pixels is None:
-            raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
-        opened = PixelSet(call.server, pixels)
+        opened = PixelSet(call.server, described(call.server.store, call.user, pixels_id))
         opened.open()
         self._set = opened
 
@@ -63,7 +60,7 @@ class RawPixels(Resolutions):
 
     def getPlaneRegion(self, call: Call, z: int, c: int, t: int, count: int, offset: int) -> bytes:
         """Read `count` pixels of a plane from pixel `offset` on."""
-        plane = self._open().plane(z, c, t).ravel()
+        plane = self._open().plane(z, c, t, self.level).ravel()
         if min(count, offset) < 0 or offset + count > plane.size:
             raise fault(omero.ApiUsageException, f"A plane of {plane.size} pixels has no {count} from {offset} on.")
         return _bytes(plane[offset : offset + count])
@@ -81,29 +78,31 @@ class RawPixels(Resolutions):
     def getRow(self, call: Call, y: int, z: int, c: int, t: int) -> bytes:
         """Read a row of a plane."""
         planes = self._open()
-        _inside("Y", y, planes.size_y)
-        return _bytes(planes.tile(z, c, t, 0, y, planes.size_x, 1))
+        width, height = planes.levels[self.level]
+        _inside("Y", y, height)
+        return _bytes(planes.tile(z, c, t, 0, y, width, 1, self.level))
 
     def getCol(self, call: Call, x: int, z: int, c: int, t: int) -> bytes:
         """Read a column of a plane."""
         planes = self._open()
-        _inside("X", x, planes.size_x)
-        return _bytes(planes.tile(z, c, t, x, 0, 1, planes.size_y))
+        width, height = planes.levels[self.level]
+        _inside("X", x, width)
+        return _bytes(planes.tile(z, c, t, x, 0, 1, height, self.level))
 
     def getStack(self, call: Call, c: int, t: int) -> bytes:
         """Read all z of a channel at one time."""
         planes = self._open()
-        return b"".join(_bytes(planes.plane(z, c, t)) for z in range(planes.size_z))
+        return b"".join(_bytes(planes.plane(z, c, t, self.level)) for z in range(planes.size_z))
 
     def getTimepoint(self, call: Call, t: int) -> bytes:
         """Read all planes of one time, channel by channel."""
         planes = self._open()
-        return b"".join(_bytes(planes.plane(z, c, t)) for c in range(planes.size_c) for z in range(planes.size_z))
+        return b"".join(_bytes(planes.plane(z, c, t, self.level)) for c in range(planes.size_c) for z in range(planes.size_z))
 
     def getHypercube(self, call: Call, offset: Sequence[int], size: Sequence[int], step: Sequence[int]) -> bytes:
         """Read a part in five dimensions; the three arguments are in the order X, Y, Z, C, T."""
         planes = self._open()
-        whole = (planes.size_x, planes.size_y, planes.size_z, planes.size_c, planes.size_t)
+        whole = (*planes.levels[self.level], planes.size_z, planes.size_c, planes.size_t)
         for given in (offset, size, step):
             if len(given) != len(whole):
                 raise fault(omero.ApiUsageException, "Offset, size and step have five numbers each: X, Y, Z, C, T.")
@@ -113,7 +112,7 @@ class RawPixels(Resolutions):
         (x, y, *_), (width, height, *_) = offset, size
         z, c, t = (range(offset[at], offset[at] + size[at], step[at]) for at in (2, 3, 4))
         return b"".join(
-            _bytes(planes.tile(at_z, at_c, at_t, x, y, width, height)[:: step[1], :: step[0]])
+            _bytes(planes.tile(at_z, at_c, at_t, x, y, width, height, self.level)[:: step[1], :: step[0]])
             for at_t in t
             for at_c in c
             for at_z in z
@@ -147,7 +146,7 @@ class RawPixels(Resolutions):
             if not 0 <= c < planes.size_c:
                 continue
             values = np.real(planes.plane(z, c, t, level))
-            low, high = float(values.min()), float(values.max())
+            low, high = extremes(values)
             stats = planes.pixels.getChannel(c).statsInfo
             if whole and stats is not None and stats.globalMax.val != 1.0:
                 low, high = stats.globalMin.val, stats.globalMax.val
@@ -280,8 +279,8 @@ class RawPixels(Resolutions):
         planes = self._open()
         t, c, z = (*at[:3], 0, 0)[:3]
         planes.check(z, c, t)
-        self._changed = True
         planes.write(bytes(content), at)
+        self._changed = True
 
     def _everything(self, planes: PixelSet) -> Iterator[bytes]:
         for t in range(planes.size_t):

@@ -132,6 +132,7 @@ class RenderingEngine(ShownChannels):
 
     def saveCurrentSettings(self, call: Call) -> None:
         """Save the settings: as they are if they are the caller's or were chosen by id, else as his own."""
+        self._need_pixels()
         self._need_definition()
         mine = self._definition.details.owner.id.val == call.user.user
         if mine or self._asked_for:
@@ -142,6 +143,7 @@ class RenderingEngine(ShownChannels):
 
     def saveAsNewSettings(self, call: Call) -> int:
         """Save the settings as new ones of the caller; returns their id."""
+        self._need_pixels()
         self._need_definition()
         copy = rendering_defs.new(self._pixels)
         size_z, size_t = self._pixels.sizeZ.val, self._pixels.sizeT.val

@@ -15,7 +15,7 @@ from omero.rtypes import rdouble
 
 from omero_devserver.model.schema import UnknownEntityError, find_class
 from omero_devserver.services import rendering_defs
-from omero_devserver.services.pixel_sets import PixelSet, describe
+from omero_devserver.services.pixel_sets import PixelSet, describe, described
 from omero_devserver.wire.arguments import loaded, managed
 from omero_devserver.wire.faults import fault
 
@@ -55,23 +55,21 @@ class RenderingSettings:
 
     def getRenderingSettings(self, call: Call, pixels_id: int) -> Any:
         """Load the settings that the caller sees a pixel set with; null if there are none."""
-        pixels = describe(call.server.store, call.user, pixels_id)
-        if pixels is None:
-            raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
+        pixels = described(call.server.store, call.user, pixels_id)
         return rendering_defs.in_use(call.server.store, call.user, pixels)
 
     def createNewRenderingDef(self, call: Call, pixels: Any) -> Any:
         """Make unsaved settings without values."""
-        return None if pixels is None else rendering_defs.new(_described(call, managed(pixels)))
+        return None if pixels is None else rendering_defs.new(described(call.server.store, call.user, managed(pixels)))
 
     def resetDefaults(self, call: Call, definition: Any, pixels: Any) -> None:
         """Choose the values of settings anew, and save them."""
         self.resetDefaultsNoSave(call, definition, pixels)
-        rendering_defs.save(call.server.store, call.user, _described(call, managed(pixels)), definition)
+        rendering_defs.save(call.server.store, call.user, described(call.server.store, call.user, managed(pixels)), definition)
 
     def resetDefaultsNoSave(self, call: Call, definition: Any, pixels: Any) -> Any:
         """Choose the values of settings anew."""
-        with PixelSet(call.server, _described(call, managed(pixels))) as planes:
+        with PixelSet(call.server, described(call.server.store, call.user, managed(pixels))) as planes:
             if loaded(definition).sizeOfWaveRendering() != planes.pixels.sizeOfChannels():
                 raise fault(omero.ValidationException, "The settings are those of another number of channels.")
             rendering_defs.set_defaults(call.server.store, planes, definition)
@@ -226,10 +224,3 @@ def _apply(call: Call, definition: Any, pixels: Any) -> None:
     target = mine if mine is not None else rendering_defs.new(pixels)
     rendering_defs.copy_values(definition, target, size_z=pixels.sizeZ.val, size_t=pixels.sizeT.val)
     rendering_defs.save(call.server.store, call.user, pixels, target)
-
-
-def _described(call: Call, pixels_id: int) -> Any:
-    pixels = describe(call.server.store, call.user, pixels_id)
-    if pixels is None:
-        raise fault(omero.ValidationException, f"Cannot read pixels id={pixels_id}")
-    return pixels

@@ -55,6 +55,29 @@ def test_sizes_are_told_in_bytes(client: Any, pixels_id: int) -> None:
         assert [(one.sizeX, one.sizeY) for one in store.getResolutionDescriptions()] == [(width, height)]
 
 
+def test_parts_and_sizes_are_those_of_the_chosen_resolution(client: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pyramid.ome.tif"
+    full = np.arange(2 * 64 * 128, dtype="u2").reshape(2, 64, 128)
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(full, subifds=1, tile=(32, 32), photometric="minisblack", metadata={"axes": "ZYX"})
+        writer.write(full[:, ::2, ::2], subfiletype=1, tile=(32, 32), photometric="minisblack", metadata=None)
+    pixels = InPlace(client, [path], None).run().pixels[0].id.val
+    small = full[:, ::2, ::2]
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels, False)
+        assert store.getResolutionLevels() == 2
+        store.setResolutionLevel(0)
+        assert (numbers(store.getStack(0, 0), 2, 32, 64) == small).all()
+        assert (numbers(store.getTimepoint(0), 2, 32, 64) == small).all()
+        assert (store.getStackSize(), store.getTimepointSize()) == (2 * small.size, 2 * small.size)
+        assert (numbers(store.getRow(31, 1, 0, 0), 64) == small[1, 31]).all()
+        assert (numbers(store.getCol(63, 1, 0, 0), 32) == small[1, :, 63]).all()
+        assert (numbers(store.getPlaneRegion(1, 0, 0, 3, 64), 3) == small[1, 1, :3]).all()
+        assert (numbers(store.getHypercube([2, 1, 1, 0, 0], [4, 3, 1, 1, 1], [1] * 5), 3, 4) == small[1, 1:4, 2:6]).all()
+        with pytest.raises(omero.ApiUsageException):
+            store.getRow(32, 0, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("dtype", "signed", "floating"), [("i1", True, False), ("i2", True, False), ("u4", False, False), ("f4", True, True)]
 )
@@ -151,6 +174,18 @@ def test_a_tile_is_written_where_it_belongs(client: Any) -> None:
         shown = numbers(store.getPlane(0, 0, 0), 4, 8, dtype="u1")
     assert shown.nonzero()[0].tolist() == [1, 1, 1, 2, 2, 2]
     assert shown.nonzero()[1].tolist() == [5, 6, 7, 5, 6, 7]
+
+
+def test_a_refused_plane_changes_nothing(client: Any, stack: Path) -> None:
+    pixels_id = InPlace(client, [stack], None).run().pixels[0].id.val
+    hql = "select p.sha1 from Pixels p where p.id = :id"
+    before = rows(client, hql, id=pixels_id)
+    with service(client, "RawPixelsStore") as store:
+        store.setPixelsId(pixels_id, False)
+        with pytest.raises(omero.InternalException):
+            store.setPlane(bytes(1024), 0, 0, 0)
+        assert store.save() is None
+    assert rows(client, hql, id=pixels_id) == before
 
 
 def test_a_plane_of_the_wrong_size_is_refused(client: Any) -> None:

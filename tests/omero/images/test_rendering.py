@@ -145,6 +145,16 @@ def test_settings_are_not_reset_before_the_engine_is_loaded(client: Any, pixels_
             made.resetDefaultSettings(True)
 
 
+def test_settings_are_not_saved_for_pixels_that_were_not_chosen(client: Any, pixels_id: int) -> None:
+    with engine(client, pixels_id):
+        pass
+    with service(client, "RenderingEngine") as made:
+        assert made.lookupRenderingDef(pixels_id)
+        for save in (made.saveCurrentSettings, made.saveAsNewSettings):
+            with pytest.raises(omero.ApiUsageException, match="Pixels object not set"):
+                save()
+
+
 def test_what_is_missing_is_named(client: Any, pixels_id: int) -> None:
     with service(client, "RenderingEngine") as made:
         with pytest.raises(omero.ValidationException, match="Pixels object with id 99999999 not found"):
