@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero
 from omero.rtypes import rlong, rstring, rtime
 
@@ -61,17 +62,18 @@ class RawFiles(Stateful):
         self._descriptor: int | None = None  # opened when it is needed first
         # The descriptor of a closed file may be that of another one at once: nobody closes it while somebody reads or writes.
         self._in_use = threading.RLock()
+        self._released = False
         self._changed = False
 
     def setFileId(self, call: Call, file_id: int) -> None:
         """Choose the file."""
-        self.release()
-        who = call.user
-        file = call.server.store.get(who, "OriginalFile", [file_id])[0]
-        self._file_id = file_id
+        file = call.server.store.get(call.user, "OriginalFile", [file_id])[0]
         managed = call.server.disk.location(file)
-        self._path = managed or call.server.disk.attachment(file_id)
-        self._writable = managed is None and file.details.permissions.canEdit()
+        with self._in_use:
+            self._close_file()
+            self._file_id, self._changed = file_id, False
+            self._path = managed or call.server.disk.attachment(file_id)
+            self._writable = managed is None and file.details.permissions.canEdit()
 
     def getFileId(self, call: Call) -> Any:
         """Give the id of the file; null before it is chosen."""
@@ -132,11 +134,15 @@ class RawFiles(Stateful):
             call.session.services.pop(self.name, None)
 
     def release(self) -> None:
-        """Give the open file back; called at the session's end."""
+        """Give the open file back for good; called at the session's end, when a call may still be on its way."""
         with self._in_use:
-            if self._descriptor is not None:
-                os.close(self._descriptor)
-                self._descriptor = None
+            self._released = True
+            self._close_file()
+
+    def _close_file(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _save(self, call: Call) -> Any:
         """Save what is new: bytes were written, the size differs from the row's, or the file is empty (omero's RawFileBean)."""
@@ -184,6 +190,8 @@ class RawFiles(Stateful):
 
     def _open(self) -> int:
         path = self._located()
+        if self._released:
+            raise Ice.ObjectNotExistException
         with _resource(path):
             if self._writable:
                 path.parent.mkdir(parents=True, exist_ok=True)
