@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from omero_devserver.store.people import People
+    from omero_devserver.store.transfer import Transferred
     from omero_devserver.wire.servant import Call
 
 PRIVATE = "rw----"
@@ -104,9 +105,10 @@ class PeopleChanges:
         self._update(call, user)
 
     def updateExperimenterWithPassword(self, call: Call, user: Any, password: Any) -> None:
-        """Write a user's name, address and password anew."""
-        self._update(call, user)
-        self._change_password(call, managed(user), unwrap(password))
+        """Write a user's name, address and password anew: all, or nothing."""
+        with call.server.store.transaction():
+            self._update(call, user)
+            self._change_password(call, managed(user), unwrap(password))
 
     def updateSelf(self, call: Call, user: Any) -> None:
         """Write one's own name and address anew, not the login name."""
@@ -119,6 +121,7 @@ class PeopleChanges:
     def updateGroup(self, call: Call, group: Any) -> None:
         """Write a group's name, description and permissions anew."""
         changed, people = managed(group), _people(call)
+        parted = None
         require_privilege(call, "ModifyGroup", changed)
         with call.server.store.transaction(), as_omero("ExperimenterGroup"):
             people.permissions(changed)
@@ -129,7 +132,9 @@ class PeopleChanges:
             people.change_group(changed, name=name, description=unwrap(group.description))
             permissions = None if group.details is None else group.details.permissions
             if permissions is not None and permissions._perm1 != people.permissions(changed):
-                self.changePermissions(call, group, permissions)
+                parted = _set_permissions(call, changed, permissions)
+        if parted is not None:
+            _remove_files(call, parted)
 
     def changePermissions(self, call: Call, obj: Any, permissions: Any) -> None:
         """Change the permissions of a group; other objects have those of their group.
@@ -145,11 +150,7 @@ class PeopleChanges:
             raise fault(omero.ApiUsageException, "Argument may not be null.")
         if not isinstance(obj, omero.model.ExperimenterGroup):
             raise call.server.journal.not_implemented("IAdmin.changePermissions of other objects than groups")
-        try:
-            changed = call.server.store.graphs.set_permissions(call.user, [managed(obj)], permissions=permissions._perm1)
-        except GraphFailed as refusal:
-            raise fault(omero.SecurityViolation, refusal.message) from refusal
-        call.server.disk.remove(changed.files)
+        _remove_files(call, _set_permissions(call, managed(obj), permissions))
 
     def deleteExperimenter(self, call: Call, user: Any) -> None:
         """Delete a user of whom there is nothing, not even a session."""
@@ -188,13 +189,13 @@ class PeopleChanges:
         if gone & {SYSTEM_GROUP, USER_GROUP} and removed == call.caller.user:
             text = "experimenters may not remove themselves from the 'system' or 'user' group"
             raise fault(omero.ValidationException, text)
-        left = set(people.memberships(removed).member_of) - gone
-        if not left:
-            raise fault(omero.ValidationException, "experimenter must remain a member of some group")
-        if left == {USER_GROUP}:
-            text = "experimenter cannot be a member of only the 'user' group, a different default group is also required"
-            raise fault(omero.ValidationException, text)
-        with call.server.store.transaction():
+        with call.server.store.transaction():  # somebody else may be taking him out of the others
+            left = set(people.memberships(removed).member_of) - gone
+            if not left:
+                raise fault(omero.ValidationException, "experimenter must remain a member of some group")
+            if left == {USER_GROUP}:
+                text = "experimenter cannot be a member of only the 'user' group, a different default group is also required"
+                raise fault(omero.ValidationException, text)
             for group in gone:
                 people.remove_member(removed, group)
 
@@ -293,6 +294,19 @@ class PeopleChanges:
 
 def _people(call: Call) -> People:
     return call.server.store.people
+
+
+def _set_permissions(call: Call, group: int, permissions: Any) -> Transferred:
+    try:
+        return call.server.store.graphs.set_permissions(call.user, [group], permissions=permissions._perm1)
+    except GraphFailed as refusal:
+        raise fault(omero.SecurityViolation, refusal.message) from refusal
+
+
+def _remove_files(call: Call, parted: Transferred) -> None:
+    """Remove the files of what a group lost that became private, when that has been committed."""
+    call.server.disk.remove(parted.files)
+    call.server.disk.remove_data(call.server.disk.data_of(parted.deleted))
 
 
 def _refuse_special(before: str, after: str, special: Sequence[str], kind: str) -> None:

@@ -244,6 +244,17 @@ def test_privileges_are_listed_given_and_taken(devserver: OmeroServer) -> None:
             service.setAdminPrivileges(ExperimenterI(0, False), privileges(["Sudo"]))
 
 
+def test_a_user_is_changed_with_the_password_or_not_at_all(devserver: OmeroServer) -> None:
+    name = add_administrator(devserver, ["Sudo"])
+    with administrator(devserver, "ModifyUser") as admin:
+        service = admin.sf.getAdminService()
+        other = service.lookupExperimenter(name)
+        other.lastName = rstring("Changed")
+        with pytest.raises(omero.SecurityViolation, match="Cannot change the password of a more privileged user"):
+            service.updateExperimenterWithPassword(other, rstring("mine"))
+        assert service.lookupExperimenter(name).lastName.val == "Person"
+
+
 def test_nobody_gives_what_he_does_not_have(devserver: OmeroServer, user: User) -> None:
     text = "cannot give administrator privileges that current user does not have"
     with administrator(devserver, "ModifyUser", "ModifyGroupMembership") as admin:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -12,11 +13,16 @@ import omero.grid
 import pytest
 from omero.rtypes import rstring
 
+from omero_devserver.store.database import Database
 from omero_devserver.wire.servant import Call, make, waiting
 from omero_devserver.wire.server import DISPATCH_THREADS
 from tests.fixtures.omero import ServerHere
+from tests.fixtures.omero_client import make_user
+from tests.fixtures.waiting import wait_until
 
 PATIENCE_MILLISECONDS = 20_000
+#: A thread whose innermost frame is this one has the write lock, which it then leaves at once, or waits for it.
+WRITING = Database.writing.__wrapped__.__code__  # type: ignore[attr-defined]  # what contextmanager wraps
 
 
 def dataset() -> Any:
@@ -60,6 +66,25 @@ def test_who_waits_to_write_keeps_nobody_from_logging_in_and_reading(server_here
             assert not any(save.isCompleted() for save in saves)
         for save in saves:
             service.end_saveObject(save)
+
+
+def test_two_who_take_a_user_out_of_groups_at_once_leave_him_one(server_here: ServerHere) -> None:
+    user, server = make_user(server_here), server_here.server
+    with server_here.client() as client:
+        service = client.sf.getAdminService()
+        member = omero.model.ExperimenterI(user.id, False)
+        service.addGroups(member, [omero.model.ExperimenterGroupI(user.other_group_id, False)])
+        with server.store.transaction():
+            server.store.people.remove_member(user.id, user.other_group_id)
+            second = service.begin_removeGroups(member, [omero.model.ExperimenterGroupI(user.group_id, False)])
+            wait_until(somebody_waits_to_write, what="the second one")
+        with pytest.raises(omero.ValidationException, match="only the 'user' group"):
+            service.end_removeGroups(second)
+
+
+def somebody_waits_to_write() -> bool:
+    frames = sys._current_frames().items()
+    return any(top.f_code is WRITING for thread, top in frames if thread != threading.get_ident())
 
 
 def test_a_part_of_the_server_is_made_once_and_closed_with_it(server_here: ServerHere) -> None:
