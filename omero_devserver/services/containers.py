@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import omero
 import omero.sys
 
-from omero_devserver.model.schema import Entity, Field, Kind, UnknownEntityError, find_class
+from omero_devserver.model.schema import Field, Kind, UnknownEntityError, find_class
+from omero_devserver.services.query import class_of
 from omero_devserver.services.split import split_filesets
-from omero_devserver.services.update import Update
+from omero_devserver.services.update import Update, delete
 from omero_devserver.wire.arguments import given, managed
 from omero_devserver.wire.faults import fault
 
@@ -62,10 +63,10 @@ class Containers:
 
     def loadContainerHierarchy(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """Load containers with what is in them, all of a kind if there are no ids."""
-        name = _entity(kind).name
+        name = class_of(kind).name
         if name not in _HIERARCHY:
             wanted = "{Project,Dataset, Screen, Plate}"
-            text = f"Class parameter for loadContainerIHierarchy() must be in {wanted}, not class {_entity(kind).full_name}"
+            text = f"Class parameter for loadContainerIHierarchy() must be in {wanted}, not class {class_of(kind).full_name}"
             raise fault(omero.ApiUsageException, text)
         leaves, orphans = _option(options, "leaves"), _option(options, "orphan")
         found = _containers(call, name, ids, options, leaves=leaves)
@@ -77,8 +78,8 @@ class Containers:
 
     def findContainerHierarchies(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """Find what images are in: Projects down to these images, Datasets in no Project, and images in no Dataset."""
-        if _entity(kind).name != "Project":
-            text = f"Class parameter for findContainerHierarchies() must be in {{Project}}, not class {_entity(kind).full_name}"
+        if class_of(kind).name != "Project":
+            text = f"Class parameter for findContainerHierarchies() must be in {{Project}}, not class {class_of(kind).full_name}"
             raise fault(omero.ApiUsageException, text)
         if not ids:
             return []
@@ -88,7 +89,7 @@ class Containers:
 
     def getImages(self, call: Call, kind: str, ids: Sequence[int], options: Any) -> list[Any]:
         """List the images in containers, or those with the ids themselves."""
-        entity = _entity(kind)
+        entity = class_of(kind)
         if entity.name not in _WITHIN:
             raise fault(omero.ApiUsageException, f"Query not implemented for class {entity.full_name}")
         return _images(call, options, _WITHIN[entity.name], ids=ids) if ids else []
@@ -116,7 +117,7 @@ class Containers:
         dict
             By fileset: the ids of those that are (True), and of those that are not.
         """
-        return split_filesets(call, {_entity(kind).name: list(ids) for kind, ids in included.items()})
+        return split_filesets(call, {class_of(kind).name: list(ids) for kind, ids in included.items()})
 
     def getCollectionCount(self, call: Call, kind: str, collection: str, ids: Sequence[int], options: Any) -> dict[int, int]:
         """Count the elements of a collection, as `imageLinks` of `Dataset`, for each id."""
@@ -155,16 +156,8 @@ class Containers:
         return Update().saveAndReturnArray(call, links)
 
     def unlink(self, call: Call, links: Sequence[Any], options: Any) -> None:
-        """Delete links; see IUpdate."""
-        for one in links:
-            Update().deleteObject(call, one)
-
-
-def _entity(kind: str) -> Entity:
-    try:
-        return find_class(kind or "")
-    except UnknownEntityError:
-        raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.") from None
+        """Delete links: all of them, or none; see IUpdate."""
+        delete(call, links)
 
 
 def _collection(kind: str, collection: str) -> Field:

@@ -9,9 +9,10 @@ import omero
 import omero.sys
 from omero.rtypes import rlist, rlong, rstring
 
-from omero_devserver.model.schema import ENTITIES, Entity, UnknownEntityError, find_class
+from omero_devserver.model.schema import ENTITIES
 from omero_devserver.services import acquisition
 from omero_devserver.services.containers import Containers
+from omero_devserver.services.query import class_of
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Metadata:
     ) -> dict[int, list[Any]]:
         """List the annotations of each object; `types` and `annotators` narrow them, empty means all."""
         link = _links(kind)
-        wanted = {name for one in types or [] for name in _class(one).subs}
+        wanted = {name for one in types or [] for name in class_of(one).subs}
         hql = f"select l from {link} l join fetch l.child a{_WITH_DETAILS} where l.parent.id in (:ids) order by l.id"
         found: dict[int, list[Any]] = {identifier: [] for identifier in ids}
         for each in _objects(call, hql, ids=ids) if ids else ():
@@ -136,7 +137,7 @@ class Metadata:
 
     def loadLogFiles(self, call: Call, kind: str, ids: Sequence[int]) -> dict[int, list[Any]]:
         """List the import logs of filesets or images, for those that have any."""
-        name = _class(kind).name
+        name = class_of(kind).name
         if name not in ("Fileset", "Image"):
             raise fault(omero.ApiUsageException, "can load log files only by Fileset or Image")
         filesets = {identifier: [identifier] for identifier in ids}
@@ -162,23 +163,16 @@ class Metadata:
         return acquisition.channels(call, ids) if ids else []
 
 
-def _class(kind: str) -> Entity:
-    try:
-        return find_class(kind or "")
-    except UnknownEntityError:
-        raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.") from None
-
-
 def _links(kind: str) -> str:
     """Find the class of the links from a kind of object to its annotations."""
-    entity = _class(kind)
+    entity = class_of(kind)
     if "annotationLinks" not in entity.fields:
         raise fault(omero.ApiUsageException, f"{entity.full_name} cannot be annotated.")
     return entity.fields["annotationLinks"].type
 
 
 def _of_class(kind: str) -> str:
-    entity = _class(kind)
+    entity = class_of(kind)
     if "Annotation" not in entity.bases:
         raise fault(omero.ApiUsageException, f"{entity.full_name} is no annotation.")
     concrete = sorted(name for name in entity.subs if ENTITIES[name].concrete)

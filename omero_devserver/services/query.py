@@ -16,6 +16,7 @@ from omero_devserver.store.errors import ValuesSelected
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
+    from omero_devserver.model.schema import Entity
     from omero_devserver.wire.servant import Call
 
 
@@ -121,18 +122,23 @@ class Query:
         raise fault(omero.SecurityViolation, "This method allows no remote access.")
 
 
-def entity(kind: str) -> str:
+def class_of(kind: str) -> Entity:
     """Find the class that a client names, as `Image`, `ImageI`, `omero.model.Image` or `ome.model.core.Image`.
 
     Raises
     ------
     omero.ApiUsageException
-        There is none, or it is abstract (recorded: facts 7).
+        There is none (recorded: facts 7).
     """
     try:
-        found = find_class(kind)
+        return find_class(kind)
     except UnknownEntityError:
         raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.") from None
+
+
+def entity(kind: str) -> str:
+    """Find the name of a class of which there can be objects; raises as `class_of`, also for an abstract one."""
+    found = class_of(kind)
     if not found.concrete:
         raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.")
     return found.name
@@ -154,7 +160,7 @@ def property_of(kind: str, field: str) -> str:
 
 
 def _unique(found: list[Any], query: str) -> Any:
-    distinct = {(type(one).__name__, one.id.val): one for one in found}
+    distinct = {None if one is None else (type(one).__name__, one.id.val) for one in found}
     if len(distinct) > 1:
         message = f"Query named:\n\t{query}\nhas returned more than one Object\nfindBy methods must return a single value."
         raise fault(omero.ApiUsageException, message)

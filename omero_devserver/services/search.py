@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import omero
 from omero.rtypes import rlong, rtime
 
-from omero_devserver.model.schema import UnknownEntityError, find_class
+from omero_devserver.services.query import class_of
 from omero_devserver.services.stateful import Stateful
 from omero_devserver.services.text import load, matching
 from omero_devserver.store.errors import ValuesSelected
@@ -80,11 +80,11 @@ class Search(Stateful):
 
     def onlyType(self, call: Call, kind: str) -> None:
         """Search among objects of one type."""
-        self._types = (_entity(kind),)
+        self._types = (class_of(kind).name,)
 
     def onlyTypes(self, call: Call, kinds: Sequence[str]) -> None:
         """Search among objects of some types."""
-        self._types = tuple(_entity(kind) for kind in kinds)
+        self._types = tuple(class_of(kind).name for kind in kinds)
 
     def onlyIds(self, call: Call, ids: Sequence[int] | None) -> None:
         """Find only objects with these ids; none means all."""
@@ -169,13 +169,6 @@ class Search(Stateful):
                     conditions.append(f"o.details.creationEvent.time {operator} :{name}_{side}")
                     values[f"{name}_{side}"] = rtime(moment)
         return " and ".join(conditions), values
-
-
-def _entity(kind: str) -> str:
-    try:
-        return find_class(kind or "").name
-    except UnknownEntityError:
-        raise fault(omero.ApiUsageException, f"{kind} does not specify a valid class.") from None
 
 
 def _day(text: str | None, *, after: int = 0) -> int | None:

@@ -13,6 +13,7 @@ import omero
 import omero.sys
 from omero.rtypes import rlong, rstring, rtime
 
+from omero_devserver.services.query import class_of
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Timeline:
                 counted[name] = -1
                 continue
             condition, wanted = _filtered(call, parameters, _PERIODS[name][0], start, end)
+            wanted.noPage()  # that of a list would leave out the one row that counts
             rows = call.server.store.project(call.user, f"select count(o) from {name} o where {condition}", wanted)
             counted[name] = int(rows[0][0].val)
         return counted
@@ -79,8 +81,8 @@ class Timeline:
             either = " or ".join(f"c.ns like :ns{number}" for number in range(len(namespaces or ())))
             query = f"select o from {parent}AnnotationLink o join fetch o.child c where {condition}"
             query += f" and ({either})" if either else ""
-            links = call.server.store.objects(call.user, f"{query} order by {_LATEST}", wanted)
-            found += [link for link in links if not children or type(link.child).__name__ == f"{children[0]}I"]
+            query += f" and c.class = {class_of(children[0]).name}" if children else ""
+            found += call.server.store.objects(call.user, f"{query} order by {_LATEST}", wanted)
         return sorted(found, key=_event, reverse=True)[: _limit(parameters)]
 
     def getEventLogsByPeriod(self, call: Call, start: Any, end: Any, parameters: Any) -> list[Any]:

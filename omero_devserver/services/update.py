@@ -16,6 +16,7 @@ from omero_devserver.wire.faults import fault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from omero_devserver.store.delete import Deletion
     from omero_devserver.wire.servant import Call
 
 #: Hibernate's delete, which this is on a real server (ome.logic.UpdateImpl), takes links along and nothing more.
@@ -51,19 +52,31 @@ class Update:
 
     def deleteObject(self, call: Call, one: Any) -> None:
         """Delete an object and its links, not what they lead to."""
-        identifier = managed(one)
-        found = entity_of(one)
-        call.server.store.get(call.user, found.name, [identifier])
-        try:
-            deletion = call.server.store.delete(call.user, {found.name: [identifier]}, options=[LINKED])
-        except GraphFailed as refusal:
-            name = f"{found.full_name}:Id_{identifier}"
-            if "not permitted" in refusal.message:
-                raise fault(omero.SecurityViolation, f"Deleting {name} not allowed.") from refusal
-            raise fault(omero.ValidationException, refusal.message) from refusal
-        except BadTarget as error:
-            raise fault(omero.SecurityViolation, f"Deleting {found.full_name}:Id_{identifier} not allowed.") from error
+        delete(call, [one])
+
+
+def delete(call: Call, many: Sequence[Any]) -> None:
+    """Delete objects as `Update.deleteObject` does: all of them, or none."""
+    with call.server.store.transaction():
+        deletions = [_delete(call, one) for one in many]
+    for deletion in deletions:
         call.server.disk.remove(deletion.files)
+        call.server.disk.remove_data(call.server.disk.data_of(deletion.objects))
+
+
+def _delete(call: Call, one: Any) -> Deletion:
+    identifier = managed(one)
+    found = entity_of(one)
+    call.server.store.get(call.user, found.name, [identifier])
+    try:
+        return call.server.store.delete(call.user, {found.name: [identifier]}, options=[LINKED])
+    except GraphFailed as refusal:
+        name = f"{found.full_name}:Id_{identifier}"
+        if "not permitted" in refusal.message:
+            raise fault(omero.SecurityViolation, f"Deleting {name} not allowed.") from refusal
+        raise fault(omero.ValidationException, refusal.message) from refusal
+    except BadTarget as error:
+        raise fault(omero.SecurityViolation, f"Deleting {found.full_name}:Id_{identifier} not allowed.") from error
 
 
 def _save(call: Call, many: Sequence[Any]) -> list[Any]:

@@ -146,6 +146,8 @@ def test_values_are_no_objects(query: Any, project: Any) -> None:
         query.findByQuery(text, given(id=project.id))
     assert query.findAllByQuery(text, given(id=rlong(-1))) == []
     assert query.findByQuery(text, given(id=rlong(-1))) is None
+    nothing = "select k from Project p left outer join p.annotationLinks l left outer join l.child k where p.id = :id"
+    assert query.findByQuery(nothing, given(id=project.id)) is None
 
 
 def test_several_are_not_one(query: Any, project: Any) -> None:

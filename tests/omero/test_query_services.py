@@ -74,6 +74,15 @@ def test_a_hierarchy_comes_with_its_datasets_and_with_leaves_also_with_images(cl
     assert containers.loadContainerHierarchy("Project", [-1], None) == []
 
 
+def test_links_are_deleted_all_or_none(client: Any, tree: Any) -> None:
+    containers, link = client.sf.getContainerService(), tree.copyDatasetLinks()[0]
+    with pytest.raises(omero.ServerError):
+        containers.unlink([link, m.ProjectDatasetLinkI(999999999, False)], None)
+    assert containers.getCollectionCount("Project", "datasetLinks", [tree.id.val], None) == {tree.id.val: 1}
+    containers.unlink([link], None)
+    assert containers.getCollectionCount("Project", "datasetLinks", [tree.id.val], None) == {tree.id.val: 0}
+
+
 def test_all_hierarchies_of_a_user_and_what_is_in_none(client: Any, tree: Any, user: User) -> None:
     containers = client.sf.getContainerService()
     options = omero.sys.ParametersI().exp(user.id)

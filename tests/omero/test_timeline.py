@@ -35,6 +35,7 @@ def test_objects_are_listed_and_counted_by_period(client: Any, user: User) -> No
     assert [one.id.val for one in found["Image"]] == [new]
     assert timeline.countByPeriod(["Image"], rtime(0), rtime(2_000), whose(user)) == {"Image": 1}
     assert [one.id.val for one in timeline.getMostRecentObjects(["Image"], whose(user), False)["Image"]] == [new, old]
+    assert timeline.countByPeriod(["Dataset"], *recently, whose(user).page(5, 1)) == {"Dataset": 2}
     merged = timeline.getMostRecentObjects(["Image", "Dataset"], whose(user, limit=2), True)
     assert sum(len(listed) for listed in merged.values()) == 2
 
@@ -61,5 +62,9 @@ def test_the_latest_annotations_come_as_links(client: Any, user: User) -> None:
     found = timeline.getMostRecentAnnotationLinks(["Dataset"], ["TagAnnotation"], ["test/timeline"], whose(user))
     assert [one.child.textValue.val for one in found] == ["tag"]
     assert timeline.getMostRecentAnnotationLinks(["Dataset"], [], ["other"], whose(user)) == []
+    link.child = omero.model.CommentAnnotationI()
+    client.sf.getUpdateService().saveObject(link)
+    found = timeline.getMostRecentAnnotationLinks(["Dataset"], ["TagAnnotation"], [], whose(user, limit=1))
+    assert [type(one.child) for one in found] == [omero.model.TagAnnotationI]
     with pytest.raises(omero.ServerError):
         timeline.getMostRecentAnnotationLinks([], ["TagAnnotation", "CommentAnnotation"], [], whose(user))

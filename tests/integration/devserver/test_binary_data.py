@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import Ice
+import numpy as np
 import omero
 import pytest
 from omero.cmd import Delete2, DoAll, Duplicate
@@ -16,10 +19,14 @@ from omero.rtypes import rbool, rint, rstring
 from omero_devserver.services.pixel_sets import PixelSet, describe
 from omero_devserver.store.caller import SERVER
 from omero_devserver.testing import running
+from omero_devserver.wire.moments import CALL_BEFORE, Passing
 from omero_devserver.wire.server import Server
-from tests.fixtures.omero_client import InPlace, delete, rows, submit
+from tests.fixtures.omero import ServerHere
+from tests.fixtures.omero_client import PASSWORD, InPlace, delete, make_user, rows, submit
 from tests.fixtures.omero_pixels import engine, image_by_hand, service
 from tests.fixtures.omero_requests import save
+
+WRITERS = 4
 
 
 @pytest.fixture
@@ -36,6 +43,12 @@ def root(server: Server) -> Iterator[Any]:
     client.closeSession()
 
 
+def new_file() -> Any:
+    file = omero.model.OriginalFileI()
+    file.name, file.path = rstring("note.txt"), rstring("/")
+    return file
+
+
 def test_planes_and_thumbnails_go_with_their_image(root: Any, tmp_path: Path) -> None:
     pixels = image_by_hand(root)
     with service(root, "RawPixelsStore") as store:
@@ -50,10 +63,99 @@ def test_planes_and_thumbnails_go_with_their_image(root: Any, tmp_path: Path) ->
     assert [list(folder.iterdir()) for folder in folders] == [[], []]
 
 
+def test_what_is_deleted_without_a_request_leaves_no_file_either(root: Any, server: Server, tmp_path: Path) -> None:
+    note = save(root, new_file())
+    with service(root, "RawFileStore") as store:
+        store.setFileId(note.id.val)
+        store.write(b"text", 0, 4)
+    root.sf.getUpdateService().deleteObject(root.sf.getQueryService().get("OriginalFile", note.id.val))
+    assert list((tmp_path / "data" / "Files").iterdir()) == []
+
+
+def test_a_store_that_takes_another_file_leaves_that_as_it_is(server_here: ServerHere) -> None:
+    owner = make_user(server_here)
+    server_here.add_user("colleague", PASSWORD, [owner.group])
+    with server_here.client(owner.name, PASSWORD) as client, server_here.client("colleague", PASSWORD) as colleague:
+        theirs, mine = (save(one, new_file()).id.val for one in (client, colleague))
+        with service(client, "RawFileStore") as writer:  # the row does not have the size before it closes
+            writer.setFileId(theirs)
+            writer.write(b"text", 0, 4)
+            with service(colleague, "RawFileStore") as store:
+                store.setFileId(mine)
+                store.write(b"other", 0, 5)
+                store.setFileId(theirs)
+                assert store.read(0, 4) == b"text"
+                assert store.save() is None
+
+
+def test_a_file_is_not_opened_again_when_its_session_has_ended(server_here: ServerHere) -> None:
+    server = server_here.server
+    with server_here.client() as client:
+        made = client.sf.createRawFileStore()
+        made.setFileId(save(client, new_file()).id.val)
+        made.write(b"text", 0, 4)
+
+        def end(passing: Passing) -> None:
+            if passing.operation == "RawFileStore.read" and passing.session is not None:
+                server.sessions.end(passing.session)
+
+        server.moments.at(CALL_BEFORE, end)
+        with pytest.raises(Ice.ObjectNotExistException):
+            made.read(0, 4)
+
+
+def test_thumbnails_of_others_go_when_their_group_becomes_private(server_here: ServerHere, tmp_path: Path) -> None:
+    owner = make_user(server_here)
+    server_here.add_user("colleague", PASSWORD, [owner.group])
+    with server_here.client(owner.name, PASSWORD) as client, server_here.client("colleague", PASSWORD) as colleague:
+        pixels = image_by_hand(client)
+        with engine(colleague, pixels) as rendering:
+            rendering.saveCurrentSettings()
+        with service(colleague, "ThumbnailStore") as store:
+            assert store.getThumbnailByLongestSideSet(rint(96), [pixels])[pixels]
+    kept = tmp_path / "omero" / "Thumbnails"
+    assert len(list(kept.iterdir())) == 1
+    with server_here.client() as root:
+        admin = root.sf.getAdminService()
+        group = admin.getGroup(owner.group_id)
+        group.details.permissions = omero.model.PermissionsI("rw----")
+        admin.updateGroup(group)
+    assert list(kept.iterdir()) == []
+
+
+def test_values_that_are_no_numbers_count_nowhere(root: Any) -> None:
+    pixels = image_by_hand(root, size=(4, 4), kind="float")
+    values = np.arange(16, dtype=">f4")
+    values[0] = np.nan
+    with service(root, "RawPixelsStore") as store:
+        store.setPixelsId(pixels, False)
+        store.setPlane(values.tobytes(), 0, 0, 0)
+        assert store.findMinMax([0]) == {0: [1, 15]}
+        assert sum(store.getHistogram([0], 4, False, None)[0]) == 15
+    with engine(root, pixels) as rendering:
+        assert (rendering.getChannelWindowStart(0), rendering.getChannelWindowEnd(0)) == (1, 15)
+
+
+def test_planes_that_are_written_at_once_are_all_kept(server: Server, root: Any) -> None:
+    described = describe(server.store, SERVER, image_by_hand(root, size=(64, 64), kind="uint8"))
+    described.sizeZ = rint(WRITERS)
+    at_once = threading.Barrier(WRITERS)
+
+    def write(z: int) -> None:
+        with PixelSet(server, described) as planes:
+            at_once.wait()
+            planes.write(bytes([z + 1]) * 4096, (0, 0, z))
+
+    with ThreadPoolExecutor(WRITERS) as writers:
+        for _ in range(50):
+            server.disk.pixel_buffer(described.id.val).unlink(missing_ok=True)
+            list(writers.map(write, range(WRITERS)))
+            with PixelSet(server, described) as planes:
+                assert [int(planes.plane(z, 0, 0).min()) for z in range(WRITERS)] == list(range(1, WRITERS + 1))
+
+
 def test_copies_that_are_taken_back_leave_no_file(root: Any, tmp_path: Path) -> None:
-    file = omero.model.OriginalFileI()
-    file.name, file.path = rstring("note.txt"), rstring("/")
-    note = save(root, file).id.val
+    note = save(root, new_file()).id.val
     with service(root, "RawFileStore") as store:
         store.setFileId(note)
         store.write(b"text", 0, 4)
