@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import omero
@@ -10,6 +11,7 @@ import omero.sys
 from omero.rtypes import rlong, rstring
 
 from omero_devserver.store.caller import ALL_GROUPS
+from omero_devserver.store.errors import NoSuchGroup
 
 if TYPE_CHECKING:
     from omero_devserver.wire.servant import Call
@@ -27,7 +29,8 @@ def event_context(call: Call) -> Any:
         context.sudoerName = rstring(people.user_name(session.sudoer))
     group = session.group if who.group == ALL_GROUPS else who.group
     context.groupId, context.groupName = group, people.group_name(group) or ""
-    context.groupPermissions = omero.model.PermissionsI(people.permissions(group))
+    with suppress(NoSuchGroup):  # that of the session may have been deleted meanwhile
+        context.groupPermissions = omero.model.PermissionsI(people.permissions(group))
     context.isAdmin, context.adminPrivileges = who.admin, sorted(who.privileges)
     context.memberOfGroups, context.leaderOfGroups = list(who.member_of), list(who.leader_of)
     return context

@@ -110,6 +110,7 @@ def test_sessions_are_listed_although_the_group_of_one_has_gone(server_here: Ser
         client.sf.getAdminService().deleteGroup(omero.model.ExperimenterGroupI(group, False))
         listed = submit(client, omero.cmd.CurrentSessionsRequest())
         assert left.getSessionId() in [one.uuid.val for one in listed.sessions]
+        assert left.sf.getAdminService().getEventContext({"omero.group": "-1"}).groupId == group
 
 
 def logins_until_refused(server: OmeroServer) -> Iterator[Any]:
