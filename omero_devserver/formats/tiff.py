@@ -131,7 +131,10 @@ class _Pages:
 
 
 class _Series:
-    """A series of an OME-TIFF or ImageJ file as an array T, C, samples, Z, Y, X; decoded when the first plane is asked for."""
+    """A series of an OME-TIFF or ImageJ file as an array T, C, samples, Z, Y, X.
+
+    One that lies in the file as it is is read plane by plane; any other is decoded when the first plane is asked for.
+    """
 
     def __init__(self, series: Any) -> None:
         self._series = series
@@ -139,13 +142,15 @@ class _Series:
         sizes = dict(zip(series.axes, series.shape, strict=True))
         # Axes that OMERO does not have, as lifetime or angle, are folded into time.
         self._extra = [axis for axis in series.axes if axis not in _AXES]
-        folded = math.prod(sizes[axis] for axis in self._extra)
-        self.shape = (folded * sizes.get("T", 1), *(sizes.get(axis, 1) for axis in _AXES[1:]))
+        self._folded = [*(sizes[axis] for axis in self._extra), sizes.get("T", 1)]
+        self.shape = (math.prod(self._folded), *(sizes.get(axis, 1) for axis in _AXES[1:]))
         self.dtype = series.dtype
 
     def __getitem__(self, at: tuple[int, int, int, int]) -> NDArray[Any]:
+        if self._series.dataoffset is not None:
+            return self._plane(at)
         if self._read is None:
-            # "memmap" maps the file itself where that is possible, else decodes into a temporary file.
+            # "memmap" decodes into a temporary file.
             array, axes = self._series.asarray(out="memmap"), list(self._series.axes)
             for axis in _AXES:
                 if axis not in axes:
@@ -154,6 +159,23 @@ class _Series:
             self._read = ordered.reshape(self.shape)
         plane: NDArray[Any] = self._read[at]
         return plane
+
+    def _plane(self, at: tuple[int, int, int, int]) -> NDArray[Any]:
+        """Read a plane from where it lies; not mapped, since a file that becomes shorter would end the process then."""
+        axes, shape = self._series.axes, self._series.shape
+        file = self._series.keyframe.parent  # one of several, maybe, which tifffile has closed again
+        dtype = np.dtype(file.byteorder + self.dtype.char)
+        steps = {axis: math.prod(shape[place + 1 :]) * dtype.itemsize for place, axis in enumerate(axes)}
+        numbers = [*np.unravel_index(at[0], self._folded), *at[1:]]
+        start = sum(int(number) * steps.get(axis, 0) for axis, number in zip([*self._extra, *"TCSZ"], numbers, strict=True))
+        height, width = self.shape[-2:]
+        length = (height - 1) * steps["Y"] + (width - 1) * steps["X"] + dtype.itemsize
+        file.filehandle.open()
+        file.filehandle.seek(self._series.dataoffset + start)
+        content = file.filehandle.read(length)
+        if len(content) < length:
+            raise EOFError(f"{len(content)} bytes of {length}")
+        return np.ndarray((height, width), dtype, content, strides=(steps["Y"], steps["X"]))
 
 
 def _open(path: Path) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,53 @@ def test_tifffile_finds_what_an_ome_tiff_says_of_itself(tmp_path: Path) -> None:
     assert [channel.name for channel in picture.channels] == ["a", "b"]
     assert (files.planes(0).plane(2, 1, 0) == data[1, 2]).all()
     assert (files.planes(0).tile(2, 1, 0, 1, 2, 3, 2) == data[1, 2, 2:4, 1:4]).all()
+    files.close()
+
+
+def test_a_tiff_that_becomes_shorter_while_it_is_open_is_black_from_there_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, np.ones((8, 64, 64), "u1"), metadata={"axes": "ZYX"}, photometric="minisblack")
+    files = tiff.Files(path)
+    stack = files.planes(0)
+    assert stack.plane(7, 0, 0).sum() == 64 * 64
+    # Who reads from a mapped file where it has no bytes any more is ended by the system.
+    assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    assert [int(stack.plane(z, 0, 0).sum()) for z in (0, 7)] == [64 * 64, 0]
+    files.close()
+
+
+@pytest.mark.parametrize("axes", ["TZCYX", "CTZYX", "HTCYX", "ZYXS", "TZSYX"])
+@pytest.mark.parametrize("kind", ["<u2", ">u2"])
+def test_planes_of_a_tiff_are_found_in_any_order_of_its_axes(tmp_path: Path, axes: str, kind: str) -> None:
+    sizes = {"T": 2, "Z": 3, "C": 4, "H": 2, "S": 3, "Y": 6, "X": 7}
+    data = np.arange(math.prod(sizes[axis] for axis in axes)).reshape([sizes[axis] for axis in axes]).astype(kind)
+    samples = {"photometric": "rgb", "planarconfig": "contig" if axes.endswith("S") else "separate"} if "S" in axes else {}
+    order: Any = kind[0]
+    tifffile.imwrite(tmp_path / "a.ome.tif", data, metadata={"axes": axes}, byteorder=order, **samples)
+    files = tiff.Files(tmp_path / "a.ome.tif")
+    stack = files.planes(0)
+    ordered = np.moveaxis(data, [axes.index(axis) for axis in "HTCSZ" if axis in axes], range(len(axes) - 2))
+    planes = [(t, c, z) for t in range(stack.size_t) for c in range(stack.size_c) for z in range(stack.size_z)]
+    for (t, c, z), expected in zip(planes, ordered.reshape(-1, 6, 7), strict=True):
+        assert stack.plane(z, c, t).tolist() == expected.tolist()
+    files.close()
+
+
+def test_an_image_of_a_tiff_may_lie_in_another_file(tmp_path: Path) -> None:
+    names, keys = ("a.ome.tif", "b.ome.tif"), ("urn:uuid:00000000-0000-0000-0000-00000000000" + digit for digit in "12")
+    uuids = dict(zip(names, keys, strict=True))
+    for value, name in enumerate(names):
+        images = "".join(
+            f'<Image ID="Image:{number}"><Pixels ID="Pixels:{number}" DimensionOrder="XYZCT" Type="uint8" SizeX="4" SizeY="3"'
+            f' SizeZ="1" SizeC="1" SizeT="1"><TiffData><UUID FileName="{other}">{uuids[other]}</UUID></TiffData></Pixels></Image>'
+            for number, other in enumerate(names)
+        )
+        described = ome(images).replace("<OME ", f'<OME UUID="{uuids[name]}" ')
+        tifffile.imwrite(tmp_path / name, np.full((3, 4), value, "u1"), description=described, metadata=None)
+    files = tiff.Files(tmp_path / "a.ome.tif")
+    assert [int(files.planes(series).plane(0, 0, 0)[0, 0]) for series in range(2)] == [0, 1]
     files.close()
 
 
