@@ -52,18 +52,17 @@ class Disk:
         ValueError
             The path leaves the repository.
         """
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        if ".." in parts:
-            raise ValueError("Path may not make references above root")
-        return self.root.joinpath(*parts)
+        return _below(self.root, path)
 
     def location(self, file: Any) -> Path | None:
-        """Give the place of an OriginalFile of the managed repository, or of an official script; None for any other."""
+        """Give the place of an OriginalFile of the managed repository, or of an official script; None for any other.
+
+        Raises ValueError as `below_root` does: clients may save rows with any path.
+        """
         if file.repo is not None and file.repo.val == REPOSITORY_UUID:
             return self.below_root(file.path.val + file.name.val)
         if file.repo is not None and file.repo.val == SCRIPTS:
-            path: str = file.path.val + file.name.val
-            return self._data / "lib" / "scripts" / path.lstrip("/")
+            return _below(self._data / "lib" / "scripts", file.path.val + file.name.val)
         return None
 
     def attachment(self, file_id: int) -> Path:
@@ -84,15 +83,16 @@ class Disk:
         Called after the deletion has been committed; a file that is not there any more is no error, and one that cannot be
         removed is only logged: its row has gone already. A folder goes as well, with nothing in it.
         """
-        places = [self.below_root((path or "") + name) for uuid, path, name in files if uuid == REPOSITORY_UUID and name]
-        for place in sorted(places, key=lambda place: len(place.parts), reverse=True):
+        paths = [(path or "") + name for uuid, path, name in files if uuid == REPOSITORY_UUID and name]
+        for path in sorted(paths, key=lambda path: path.count("/"), reverse=True):
             try:
+                place = self.below_root(path)
                 if place.is_dir() and not place.is_symlink():
                     place.rmdir()
                 else:
                     place.unlink(missing_ok=True)
-            except OSError as error:
-                log.warning("cannot remove %s: %s", place, error)
+            except (OSError, ValueError) as error:
+                log.warning("cannot remove '%s': %s", path, error)
 
     def data_of(self, objects: Mapping[str, Iterable[int]]) -> list[Path]:
         """List where attachments, planes and thumbnails of some objects are; ids by full class name, as a deletion tells them."""
@@ -149,3 +149,10 @@ class Disk:
         file.name, file.path = rstring(folder.name), rstring(above)
         file.mimetype, file.hash = rstring("Repository"), rstring(uuid)
         return int(self._store.save(replace(SERVER, group=USER_GROUP), [file])[0].id.val)
+
+
+def _below(root: Path, path: str) -> Path:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("Path may not make references above root")
+    return root.joinpath(*parts)
