@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _TERM = re.compile(r"%([a-zA-Z]+)(?::([^%/]+))?%")
 _MAKING = ("time", "increment", "subdirs")
 _HASH_DIGITS = 8
+#: Stands for the `%` of a value until its component is done, so that no user's name is taken for a term; no value has it.
+_PERCENT = "\0"
 
 
 class TemplateError(ValueError):
@@ -128,17 +130,17 @@ class _Expansion:
                     value = _VALUES[name](self._facts, parameter)
                     if value is None:
                         return None
-                    pattern = before + value + after
+                    pattern = before + value.replace("%", _PERCENT) + after
                     break
                 if name == "hash":
                     self._left.extendleft(reversed(self._hashed(before, after, parameter)))
                     return None
                 if name in _MAKING and self._folders is not None and len(terms) == 1:
-                    self._make_new(self._folders, name, parameter, before, after)
+                    self._make_new(self._folders, name, parameter, _plain(before), _plain(after))
                     return None
             else:
                 raise TemplateError(f'cannot expand template repository path component "{pattern}"')
-        return pattern
+        return _plain(pattern)
 
     def _hashed(self, before: str, after: str, parameter: str | None) -> list[str]:
         if self._folders is None:
@@ -192,6 +194,10 @@ class _Expansion:
         extra = named(_first(lambda index: roomy((*here, *named(index)))))
         folders.make((*here, *extra), parents=True)
         self._done.extend(extra)
+
+
+def _plain(text: str) -> str:
+    return text.replace(_PERCENT, "%")
 
 
 def _institution(facts: Facts, default: str | None) -> str | None:

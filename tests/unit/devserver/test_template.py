@@ -63,6 +63,12 @@ def test_the_default_is_a_real_servers() -> None:
     assert Template.parse(REPOSITORY_TEMPLATE).root_folder(FACTS) == ("ada;l_7",)
 
 
+def test_a_name_that_looks_like_a_term_is_only_a_name() -> None:
+    facts = replace(FACTS, user="%user%", group="%increment%", institution="100%")
+    assert expanded("%user%/%group%_%increment%/%institution%", facts=facts) == "%user%/%increment%_1/100%"
+    assert Template.parse(REPOSITORY_TEMPLATE).root_folder(facts) == ("%user%_7",)
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
