@@ -46,7 +46,7 @@ class _Upload(Watcher):
         self.offset = end
 
     def closed(self) -> None:
-        self.process.uploads.pop(self.index, None)
+        self.process.drop(self)
 
 
 class ImportProcess(Stateful):
@@ -61,7 +61,8 @@ class ImportProcess(Stateful):
     def __init__(self, *, registered: Registered, settings: Any) -> None:
         self.registered = registered
         #: By number of the file; there is one uploader for each at a time.
-        self.uploads: dict[int, _Upload] = {}
+        self._uploads: dict[int, _Upload] = {}
+        self._lock = threading.Lock()
         self._settings = settings
         self._handle: Any = None
 
@@ -72,23 +73,15 @@ class ImportProcess(Stateful):
         """
         if not 0 <= index < len(self.registered.files):
             raise Ice.UnknownException(f"no file {index}")
-        if index not in self.uploads:
-            upload = _Upload(self, index)
-            mode = call.context.get("omero.fs.mode", "rw")
-            self.registered.log.line(f"uploader of {self.registered.path(index)}, mode {mode}")
-            store = RawFiles(
-                file_id=self.registered.files[index],
-                path=call.server.disk.below_root(self.registered.path(index)),
-                writable=mode != "r",
-                watcher=upload,
-            )
-            upload.proxy = omero.api.RawFileStorePrx.uncheckedCast(call.stateful(store, omero.api.RawFileStore))
-            self.uploads[index] = upload
-        return self.uploads[index].proxy
+        with self._lock:
+            if index not in self._uploads:
+                self._uploads[index] = self._uploader(call, index)
+            return self._uploads[index].proxy
 
     def getUploadOffset(self, call: Call, index: int) -> int:
         """Give the place after the last bytes that the open uploader of file `index` wrote; 0 if none is open."""
-        return self.uploads[index].offset if index in self.uploads else 0
+        with self._lock:
+            return self._uploads[index].offset if index in self._uploads else 0
 
     def getImportSettings(self, call: Call) -> Any:
         """Give the settings back."""
@@ -117,18 +110,32 @@ class ImportProcess(Stateful):
         """End the service, and nothing else."""
         self._end(call.session)
 
+    def drop(self, upload: _Upload) -> None:
+        """Forget an uploader, which has been closed; the next one of its file is a new one."""
+        with self._lock:
+            if self._uploads.get(upload.index) is upload:
+                del self._uploads[upload.index]
+
+    def _uploader(self, call: Call, index: int) -> _Upload:
+        upload, path = _Upload(self, index), self.registered.path(index)
+        mode = call.context.get("omero.fs.mode", "rw")
+        self.registered.log.line(f"uploader of {path}, mode {mode}")
+        place = call.server.disk.below_root(path)
+        store = RawFiles(file_id=self.registered.files[index], path=place, writable=mode != "r", watcher=upload)
+        upload.proxy = omero.api.RawFileStorePrx.uncheckedCast(call.stateful(store, omero.api.RawFileStore))
+        return upload
+
     def _end(self, session: Session) -> None:
         session.services.pop(self.name, None)
 
     def _compare(self, call: Call, hashes: list[str]) -> None:
-        entries = "SELECT r_originalFile AS file FROM t_FilesetEntry WHERE r_fileset = ?"
-        left = {row["file"] for row in call.server.store.rows(entries, self.registered.fileset)}
-        known: dict[int, str] = {}
-        for file in left:
-            rows = call.server.store.rows("SELECT c_hash FROM t_OriginalFile WHERE id = ?", file)
-            if rows[0]["c_hash"] is None:
+        entries = (
+            "SELECT f.id, f.c_hash FROM t_FilesetEntry e JOIN t_OriginalFile f ON f.id = e.r_originalFile WHERE e.r_fileset = ?"
+        )
+        known = {row["id"]: row["c_hash"] for row in call.server.store.rows(entries, self.registered.fileset)}
+        for file, its in known.items():
+            if its is None:
                 raise Ice.UnknownException(f"file {file} has not been uploaded")
-            known[file] = rows[0]["c_hash"]
         # A fileset that was deleted meanwhile has no files any more: all of them fail (recorded: facts 1).
         servers = [known.get(file, "") for file in self.registered.files]
         failing = {number: mine for number, (mine, given) in enumerate(zip(servers, hashes, strict=True)) if mine != given}
@@ -185,9 +192,10 @@ class Processes:
         server.sessions.on_end(self._forget)
 
     def add(self, session: Session, process: ImportProcess) -> None:
-        """Take a process up, which must have its name."""
+        """Take a process up, which must have its name; not of a session that ended while it was made."""
         with self._lock:
-            self._by_session.setdefault(session.uuid, []).append(process)
+            if not session.ended.is_set():  # who ends it calls `_forget` after that
+                self._by_session.setdefault(session.uuid, []).append(process)
 
     def all(self) -> list[tuple[Any, ImportProcess]]:
         """List the processes with their proxies."""

@@ -73,7 +73,6 @@ class ImportRun:
         """Go through the steps; ends with a response on the handle, or without one when the session ends."""
         facts = {"fileset": self.registered.fileset, "session": self.session}
         try:
-            self.server.moments.reached(IMPORT_BEGUN, **facts)
             with _kept_alive(self.session), self._open:
                 response = self._answer()
         except _CutOff:
@@ -84,8 +83,9 @@ class ImportRun:
             self.server.moments.reached(IMPORT_ENDED, **facts)
 
     def _answer(self) -> Any:
-        self.handle.begin(STEPS)
         try:
+            self.server.moments.reached(IMPORT_BEGUN, fileset=self.registered.fileset, session=self.session)
+            self.handle.begin(STEPS)
             with self.registered.log.timed("omero.import.request.init"):
                 found = self._initialised()
         except _CutOff:

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import pytest
 from omero.rtypes import rbool
 
 from omero_devserver.disturb.control import Control
+from omero_devserver.repository.process import Processes
 from omero_devserver.wire.moments import Passing
 from tests.fixtures.omero import ServerHere, running_here, started
 from tests.fixtures.omero_client import PASSWORD, InPlace, User, delete, images_of, make_user, new_dataset, rows
@@ -196,6 +198,50 @@ def assert_all_show_the_first(client: Any, fileset: int) -> None:
     store.setPixelsId(pixels[2][0], False)
     assert set(store.getPlane(0, 0, 0)) == {0}  # the third image shows the first one's pixels
     store.close()
+
+
+def test_a_session_that_ends_while_its_fileset_is_registered_leaves_no_process(
+    server_here: ServerHere, user_here: User, three: Path
+) -> None:
+    client = session_of(server_here, user_here)
+    over = threading.Event()
+
+    def after(passing: Passing) -> None:
+        if passing.operation == "ManagedRepository.importFileset":
+            over.set()
+
+    server_here.server.moments.at("call.after", after)
+    with ThreadPoolExecutor(1) as caller:
+        with held(server_here, "import.registered") as reached:
+            begun = caller.submit(InPlace, client, [three], None)
+            assert reached.wait(30)
+            client.killSession()
+        assert begun.exception() is not None
+    assert over.wait(30)
+    assert server_here.server.part(Processes)._by_session == {}
+
+
+def test_two_calls_at_once_get_the_same_uploader(server_here: ServerHere, here: Any, one: Path) -> None:
+    process = InPlace(here, [one], None).process
+    both = threading.Barrier(2)
+
+    def meet(_: Passing) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(SHORT)  # the second one, if it comes that far
+
+    server_here.server.moments.at("disk.write", meet)
+    with ThreadPoolExecutor(2) as callers:
+        first, second = callers.map(lambda _: process.getUploader(0), range(2))
+    assert first == second
+
+
+def test_an_import_that_fails_before_its_first_step_is_answered(server_here: ServerHere, here: Any, three: Path) -> None:
+    job = linked(here, [three])
+    server_here.disturb.fail("import.begun")
+    handle = job.verify()
+    wait_until(handle.getResponse, what="the response")
+    assert handle.getResponse().name == "error-on-init"
+    assert len(job.response(job.verify()).objects) == 3
 
 
 def test_a_silent_session_lives_on_while_its_import_runs(server_template: Path, tmp_path: Path, three: Path) -> None:
