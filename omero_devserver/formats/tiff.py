@@ -166,7 +166,7 @@ class _Series:
         file = self._series.keyframe.parent  # one of several, maybe, which tifffile has closed again
         dtype = np.dtype(file.byteorder + self.dtype.char)
         steps = {axis: math.prod(shape[place + 1 :]) * dtype.itemsize for place, axis in enumerate(axes)}
-        numbers = [*np.unravel_index(at[0], self._folded), *at[1:]]
+        numbers: list[Any] = [*np.unravel_index(at[0], self._folded), *at[1:]]
         start = sum(int(number) * steps.get(axis, 0) for axis, number in zip([*self._extra, *"TCSZ"], numbers, strict=True))
         height, width = self.shape[-2:]
         length = (height - 1) * steps["Y"] + (width - 1) * steps["X"] + dtype.itemsize
