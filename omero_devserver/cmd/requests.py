@@ -133,14 +133,6 @@ def _outcome(work: Work, request: Any) -> Any:
     except Exception as error:  # noqa: BLE001  as above
         work.server.disk.remove_data(work.made)
         return _fault(request, error)
-    _remove(work)
-    return response
-
-
-def _remove(work: Work) -> None:
-    """Remove the files of rows that are gone for good; a row can name a place that is none, and then has no file."""
-    try:
-        work.server.disk.remove(work.files)
-    except ValueError as error:
-        log.warning("files of deleted rows were left: %s", error)
+    work.server.disk.remove(work.files)
     work.server.disk.remove_data(work.data)
+    return response
