@@ -180,7 +180,7 @@ class RawPixels(Resolutions):
     def setTile(self, call: Call, content: Any, z: int, c: int, t: int, x: int, y: int, width: int, height: int) -> None:
         """Write a rectangle of a plane."""
         planes = self._open()
-        if min(x, y) < 0 or x + width > planes.size_x or y + height > planes.size_y:
+        if min(x, y) < 0 or min(width, height) < 1 or x + width > planes.size_x or y + height > planes.size_y:
             raise fault(omero.ApiUsageException, f"Tile x={x}, y={y}, w={width}, h={height} leaves the plane.")
         self._write(content, (t, c, z, slice(y, y + height), slice(x, x + width)))
 

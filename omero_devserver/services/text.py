@@ -125,7 +125,8 @@ def _queries(kind: str, only: set[str]) -> Iterator[str]:
     own = [f"o.{f.name}" for f in entity.fields.values() if f.type == "RString" and (not only or f.name in only)]
     if own:
         yield f"select o.id, {', '.join(own)} from {kind} o"
-    if entity.fields.get("mapValue") is not None and entity.fields["mapValue"].kind is Kind.MAP:
+    values = entity.fields.get("mapValue")
+    if values is not None and values.kind is Kind.MAP and (not only or "mapValue" in only):
         yield f"select o.id, v.name, v.value from {kind} o join o.mapValue v"
     if "annotationLinks" in entity.fields and (not only or "annotation" in only):
         yield f"select o.id, a.textValue from {kind} o join o.annotationLinks l join l.child a where a.textValue is not null"

@@ -254,3 +254,20 @@ def test_a_search_hands_out_what_it_finds_in_batches(client: Any, user: User) ->
         assert not search.hasNext()
     finally:
         search.close()
+
+
+def test_a_search_in_some_fields_leaves_the_values_of_maps_out(client: Any) -> None:
+    word = f"word{uuid.uuid4().hex}"
+    annotation = m.MapAnnotationI()
+    annotation.setMapValue([m.NamedValue("key", word)])
+    made = saved(client, annotation).id.val
+    wait_until(lambda: client.sf.getQueryService().findAllByFullText("MapAnnotation", word, None), seconds=60)
+    search = client.sf.createSearchService()
+    try:
+        search.onlyType("MapAnnotation")
+        search.byLuceneQueryBuilder("description", "", "", "", word)
+        assert not search.hasNext()
+        search.byLuceneQueryBuilder("", "", "", "", word)
+        assert search.next().id.val == made
+    finally:
+        search.close()

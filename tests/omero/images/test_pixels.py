@@ -171,6 +171,8 @@ def test_a_tile_is_written_where_it_belongs(client: Any) -> None:
         store.setPixelsId(pixels_id, False)
         store.setPlane(bytes(32), 0, 0, 0)
         store.setTile(b"\7" * 6, 0, 0, 0, 5, 1, 3, 2)
+        with pytest.raises(omero.ApiUsageException):
+            store.setTile(b"\7" * 21, 0, 0, 0, 0, 0, -1, -1)
         shown = numbers(store.getPlane(0, 0, 0), 4, 8, dtype="u1")
     assert shown.nonzero()[0].tolist() == [1, 1, 1, 2, 2, 2]
     assert shown.nonzero()[1].tolist() == [5, 6, 7, 5, 6, 7]
