@@ -20,7 +20,7 @@ class ValueKind(StrEnum):
     CLASS = "class"  # `x.class`: `sql` is the name of the class
     TYPE = "type"  # `type(x)`: likewise
     CLASS_NAME = "class name"  # a class written in the query
-    PERMISSIONS = "permissions"  # of a row: `sql` is its id
+    PERMISSIONS = "permissions"  # of a row: `sql` is `perm1` of its group
     DETAILS = "details"  # of a row, as a whole: `sql` is their five columns as text
     UNIT = "unit"  # `sql` is the number, `second_sql` the unit
     USER_NAME = "user name"  # names and address of a user: `second_sql` is the user's id

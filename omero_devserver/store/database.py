@@ -133,12 +133,16 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        for setting in _SETTINGS:
-            connection.execute(setting)
-        # SQLite's own know the letters of ASCII only.
-        connection.create_function("lower", 1, _lower, deterministic=True)
-        connection.create_function("upper", 1, _upper, deterministic=True)
+        try:
+            connection.row_factory = sqlite3.Row
+            for setting in _SETTINGS:
+                connection.execute(setting)
+            # SQLite's own know the letters of ASCII only.
+            connection.create_function("lower", 1, _lower, deterministic=True)
+            connection.create_function("upper", 1, _upper, deterministic=True)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 

@@ -48,9 +48,13 @@ class Store:
     ) -> None:
         self._database = Database(path, before_commit=before_commit)
         self._rows = Rows(self._database)
-        with self._database.writing() as connection:
-            create_tables(connection)
-        fill_empty(self._rows, root_password=root_password)
+        try:
+            with self._database.writing() as connection:
+                create_tables(connection)
+            fill_empty(self._rows, root_password=root_password)
+        except BaseException:
+            self._database.close()
+            raise
         self.people = People(self._rows)
         self.graphs = Graphs(self._rows)
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import omero.model as m
@@ -22,8 +25,6 @@ from omero_devserver.store.people import READ_ONLY, Person
 from omero_devserver.store.store import Store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Lab
 
 
@@ -204,6 +205,20 @@ def test_a_file_is_opened_again_with_its_rows_and_its_password(tmp_path: Path) -
     assert store.people.check_password("root", "first")
     assert [d.name.val for d in store.objects(SERVER, "from Dataset", None)] == ["kept"]
     store.close()
+
+
+@pytest.mark.parametrize("broken", ["file", "table"])
+def test_a_file_that_cannot_be_used_is_not_held_open(tmp_path: Path, broken: str) -> None:
+    path = tmp_path / "omero.db"
+    if broken == "file":
+        path.write_bytes(b"no database " * 1000)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE t_Image (something)")
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        Store(path)
+    open_files = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert path not in open_files, caught.value
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
