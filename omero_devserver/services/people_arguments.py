@@ -17,7 +17,7 @@ from omero_devserver.wire.arguments import loaded
 from omero_devserver.wire.faults import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from omero_devserver.wire.servant import Call
 
@@ -55,6 +55,16 @@ def known_privileges(call: Call, privileges: Iterable[Any]) -> frozenset[str]:
         if value not in call.server.store.people.every_privilege():
             raise fault(omero.ApiUsageException, f"unknown light administrator privilege: {value}")
     return frozenset(values)
+
+
+def refuse_special(before: str, after: str, special: Sequence[str], kind: str) -> None:
+    """Refuse to rename what every OMERO has, and to give others its name; raises ValidationException (AdminImpl)."""
+    if before == after:
+        return
+    if before in special:
+        raise fault(omero.ValidationException, f"cannot change name of special {kind} '{before}'")
+    if after in special:
+        raise fault(omero.ValidationException, f"cannot change name to special {kind} '{after}'")
 
 
 @contextmanager
