@@ -39,6 +39,8 @@ _INDEXED = (
     ("OriginalFile", "c_hash"),
     ("Session", "c_uuid"),
 )
+#: References of the elements of lists to what has the list.
+_LISTS = {(ENTITIES[f.type].root, f"r_{f.inverse}") for entity in ENTITIES.values() for f in entity.own.values() if f.ordered}
 #: (root, columns): constraints of the real database, by the names that clients see in messages (real server, recorded).
 UNIQUE = {
     ("Well", ("r_plate", "c_row", "c_column")): "well_col_row",
@@ -119,7 +121,9 @@ def _statements() -> Iterator[str]:
         yield f"CREATE TABLE IF NOT EXISTS t_{root} ({', '.join(lines)})"
         indexed = [name for name in names if name.startswith("r_") or name in ("c_name", "c_value", "external_id")]
         for column in [*indexed, *(column for other, column in _INDEXED if other == root)]:
-            yield f"CREATE INDEX IF NOT EXISTS i_{root}_{column} ON t_{root}({column})"
+            # With the position, so that the end of a list is found without a look at all that is in it.
+            of = f"{column}, position" if (root, column) in _LISTS else column
+            yield f"CREATE INDEX IF NOT EXISTS i_{root}_{column} ON t_{root}({of})"
     for (root, unique), name in {**UNIQUE, **_unique_links()}.items():
         yield f"CREATE UNIQUE INDEX IF NOT EXISTS {name} ON t_{root}({', '.join(unique)})"
     yield (

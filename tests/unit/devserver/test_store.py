@@ -207,6 +207,11 @@ def test_a_file_is_opened_again_with_its_rows_and_its_password(tmp_path: Path) -
     store.close()
 
 
+def test_the_end_of_a_list_is_found_without_a_look_at_all_of_it(store: Store) -> None:
+    (step,) = store.rows("EXPLAIN QUERY PLAN SELECT max(position) FROM t_FilesetEntry WHERE r_fileset = 1")
+    assert "USING COVERING INDEX" in step["detail"]
+
+
 @pytest.mark.parametrize("broken", ["file", "table"])
 def test_a_file_that_cannot_be_used_is_not_held_open(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "omero.db"
