@@ -60,21 +60,6 @@ def opened(path: Path) -> Iterator[Opened]:
         files.close()
 
 
-@contextmanager
-def planes(path: Path, series: int) -> Iterator[Planes]:
-    """Have the pixels of one picture of a fileset for a block.
-
-    Raises
-    ------
-    Unreadable
-        The files cannot be read.
-    IndexError
-        There is no such picture.
-    """
-    with opened(path) as files:
-        yield files.planes(series)
-
-
 def statistics(pixels: Planes) -> Statistics | None:
     """Read all of a picture once; None if its planes are too large for that."""
     if pixels.size_x * pixels.size_y > MAXIMUM_PLANE:

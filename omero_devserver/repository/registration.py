@@ -41,7 +41,6 @@ class Registered:
     """A fileset whose rows are committed.
 
     activity: id of the link to the job that reads the metadata: what an ImportRequest names.
-    template: path of the template folder below the repository's root.
     base:     path of the folder in it that all files have in common.
     paths:    of the files below `base`, in the order of the entries; "" for an entry that is the folder itself.
     files:    ids of their OriginalFile rows, in the same order.
@@ -53,7 +52,6 @@ class Registered:
     activity: int
     log_file: int
     log: ImportLog
-    template: str
     base: str
     paths: tuple[str, ...]
     files: tuple[int, ...]
@@ -176,7 +174,6 @@ class _Saving:
             activity=links[type(metadata)].id.val,
             log_file=log_row.id.val,
             log=log,
-            template="/".join(template),
             base="/".join(base),
             paths=tuple("/".join(file[len(base) :]) for file in files),
             files=tuple(entry.originalFile.id.val for entry in saved.copyUsedFiles()),

@@ -83,7 +83,8 @@ def test_a_picture_that_is_not_there_is_an_index_error(tmp_path: Path) -> None:
 
 
 def test_a_plane_larger_than_the_memory_is_an_error_and_its_tiles_are_not(tmp_path: Path) -> None:
-    with readers.planes(fake(tmp_path, "a&sizeX=40000&sizeY=40000.fake"), 0) as stack:
+    with readers.opened(fake(tmp_path, "a&sizeX=40000&sizeY=40000.fake")) as files:
+        stack = files.planes(0)
         with pytest.raises(Unreadable, match="Java heap space"):
             stack.plane(0, 0, 0)
         tile = stack.tile(0, 0, 0, 300, 20000, 4, 2)
