@@ -88,6 +88,7 @@ def attach(client: Any, home: Path, name: str, ended: threading.Event) -> Any:
     import omero.processor  # noqa: PLC0415  see main
     from omero_ext.path import path  # noqa: PLC0415
 
+    omero.processor.ProcessI.tmp_client = _client_of
     config = str(home / "etc" / "ice.config")
     processor = omero.processor.usermode_processor(
         client, serverid=name, cfg=config, accepts_list=[], stop_event=ended, omero_home=path(str(home))
@@ -96,6 +97,24 @@ def attach(client: Any, home: Path, name: str, ended: threading.Event) -> Any:
     # takes each for lost and kills it (ProcessI.check).
     processor.ctx.session = client.sf
     return processor
+
+
+def _client_of(process: Any) -> Any:
+    """Log in once more in the session of a script that has ended; None if the session has ended too.
+
+    As ProcessI.tmp_client of omero-py, which keeps a client that was refused: a connection and five threads for each such script.
+    """
+    import omero.clients  # noqa: PLC0415  see main
+
+    client = omero.client([f"--Ice.Config={process.config_path}"])
+    client.setAgent("OMERO.process")
+    try:
+        client.createSession().detachOnDestroy()
+    except Exception as error:  # noqa: BLE001  whatever it is, the rest of the script is to be cleaned up
+        process.logger.warning("Failed to create client for %s: %s", process.uuid, type(error).__name__)
+        client.__del__()  # closes whatever can be closed, and raises nothing
+        return None
+    return client
 
 
 def detach(processor: Any) -> None:

@@ -3,22 +3,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import Ice
 import omero
 import omero.grid
+import omero.processor
 import pytest
 from omero.rtypes import rint
 
 from omero_devserver.scripts import processors
+from omero_devserver.scripts.processor import attach, detach, prepared
 from omero_devserver.scripts.processors import Processors
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
 from tests.fixtures.omero_client import PASSWORD, make_user
@@ -209,6 +214,24 @@ def test_a_processor_looks_after_a_script_without_ending_it(
         assert program.stdout.readline() == "lost []\n"
         assert line.ask("end")[0] == "root"
         assert exit_status(process) == 0
+
+
+def test_a_processor_keeps_nothing_of_a_script_whose_session_has_ended(without_processors: OmeroServer, tmp_path: Path) -> None:
+    def threads_after_one_more(number: int) -> int:
+        router = client.getProperty("Ice.Default.Router")
+        config = tmp_path / "config"
+        config.write_text(f"omero.user=gone-{number}\nomero.pass=gone-{number}\nIce.Default.Router={router}\n")
+        process = SimpleNamespace(config_path=config, uuid="gone", logger=logging.getLogger("test"))
+        assert omero.processor.ProcessI.tmp_client(process) is None
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    with without_processors.client() as client, prepared(tmp_path / "home") as home:
+        processor = attach(client, home, "test", threading.Event())
+        try:
+            first, *_, last = (threads_after_one_more(number) for number in range(5))
+        finally:
+            detach(processor)
+    assert last < first + 12  # a client that is kept has five, four times
 
 
 def test_a_users_processor_runs_nothing_for_others(without_processors: OmeroServer) -> None:
