@@ -8,6 +8,7 @@ handles, so that only so many are open at a time: the one that was idle longest 
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections import OrderedDict
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 OPEN_READERS = 16
 _HALVES = re.compile(r"&#(5[56]\d{3});&#(5[67]\d{3});")  # 0xD800 to 0xDBFF, 0xDC00 to 0xDFFF
@@ -114,15 +117,22 @@ class Files:
         try:
             reader.setId(str(self.path))
         except BaseException:
-            reader.close()
+            self._close(reader)
             raise
         return reader
 
     def _drop(self) -> None:
         _forget(self)
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            self._close(reader)
+
+    def _close(self, reader: Any) -> None:
+        try:
+            with _translated():
+                reader.close()
+        except Unreadable as error:  # what was read is right, and it may be somebody else who needs the place
+            log.warning("the reader of %s does not close: %s", self.path, error)
 
 
 def _with_whole_letters(xml: str) -> str:

@@ -68,6 +68,22 @@ def test_what_was_closed_says_so(tmp_path: Path) -> None:
         stack.plane(0, 0, 0)
 
 
+class Stubborn:
+    """A reader that Java cannot close."""
+
+    def close(self) -> None:
+        java.loci().formats.FormatTools.pixelTypeFromString("none")  # raises an exception of Java
+
+
+def test_a_reader_that_does_not_close_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = fake(tmp_path, "a&sizeX=8&sizeY=8.fake")
+    with readers.opened(path) as files:
+        assert isinstance(files, bioformats.Files)
+        files._reader = Stubborn()
+    assert f"{path} does not close" in caplog.text
+    assert files._reader is None
+
+
 def test_threads_that_read_different_images_of_one_file_get_their_own(tmp_path: Path) -> None:
     files = bioformats.Files(fake(tmp_path, "a&sizeX=64&sizeY=32&series=8&sizeZ=5.fake"))
     stacks = [files.planes(series) for series in range(8)]
