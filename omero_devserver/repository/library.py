@@ -22,8 +22,8 @@ _METHOD = "getRequiredDirectories"
 
 def version() -> str | None:
     """Name the version as a real server does; None without Bio-Formats."""
-    jar = java.jar()
-    if not jar.is_file():
+    jar = _jar()
+    if jar is None:
         return None
     found = _manifest(jar)
     names = {"version": "Implementation-Version", "revision": "Implementation-Build", "date": "Implementation-Date"}
@@ -48,13 +48,18 @@ def required_folders(reader: str | None, paths: Sequence[str]) -> int | None:
     """
     if reader is None or not reader.startswith(_PACKAGE) or not reader.endswith("Reader"):
         return None
-    jar = java.jar()
-    if not jar.is_file():
+    jar = _jar()
+    if jar is None:
         return 0
     readers = _readers(jar)
     if reader not in readers:
         return None
     return _asked(reader, paths) if readers[reader] else 0
+
+
+def _jar() -> Path | None:
+    jar = java.jar()
+    return jar if zipfile.is_zipfile(jar) else None  # a download may have been cut off
 
 
 def _asked(reader: str, paths: Sequence[str]) -> int | None:

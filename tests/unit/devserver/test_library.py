@@ -35,7 +35,13 @@ def test_how_many_folders_a_reader_needs(reader: str | None, folders: int | None
     assert library.required_folders(reader, IN_A_FOLDER) == folders
 
 
-def test_without_bioformats_whatever_looks_like_a_reader_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(java.VARIABLE, str(tmp_path / "none"))
+@pytest.mark.parametrize("content", [None, b"PK\3\4 cut off"])
+def test_without_bioformats_whatever_looks_like_a_reader_is_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    monkeypatch.setenv(java.VARIABLE, str(tmp_path / "jar"))
+    if content is not None:
+        (tmp_path / "jar").write_bytes(content)
+    assert library.version() is None
     assert library.required_folders("loci.formats.in.NoSuchReader", IN_A_FOLDER) == 0
     assert library.required_folders("NoSuchReader", IN_A_FOLDER) is None
