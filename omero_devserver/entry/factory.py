@@ -43,7 +43,7 @@ def offers(operation: str) -> bool:
 class ServiceFactory:
     """The operations of ``omero.api.ServiceFactory``.
 
-    `getXService` and `createX` are one rule each (`__getattr__`); which services exist is in `services.catalogue`.
+    `getXService` and `createX` are one rule each (`__getattr__`); which services exist is in `entry.catalogue`.
     """
 
     def __init__(self, client: Client) -> None:

@@ -141,7 +141,7 @@ def _answer(callback: Any, servant: Any, where: str, operation: str, answer: Sig
 
 def _run(servant: Any, where: str, operation: str, answer: Signature, arguments: Any) -> Any:
     server, session, current = servant.server, servant.session, arguments[-1]
-    server.journal.calls[where] += 1
+    server.journal.called(where)
     method = getattr(servant.implementation, operation, None)
     if method is None:
         raise server.journal.not_implemented(where)
