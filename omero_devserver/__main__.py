@@ -7,7 +7,6 @@ import argparse
 import fcntl
 import logging
 import os
-import signal
 import sqlite3
 import sys
 import threading
@@ -66,12 +65,12 @@ def _serve(options: argparse.Namespace) -> int:
     # Imported late: `--help` and a refused folder need no Ice.
     from omero_devserver.entry.start import start  # noqa: PLC0415
     from omero_devserver.wire import handles  # noqa: PLC0415
+    from omero_devserver.wire.ended import Ended  # noqa: PLC0415
     from omero_devserver.wire.server import CannotListen, Options  # noqa: PLC0415
 
     handles.take_all()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = Ended()
+    ended.listen()
     chosen = {one.name: getattr(options, one.name) for one in fields(Options) if hasattr(options, one.name)}
     try:
         server = start(Options(**{**chosen, "data": options.data.absolute()}))
