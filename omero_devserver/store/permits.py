@@ -13,6 +13,7 @@ from omero_devserver.store import refusals
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
     from omero_devserver.model.schema import Entity
     from omero_devserver.store.access import Access
@@ -91,6 +92,15 @@ class Permits:
         given = _detail_id(obj, "_updateEvent")
         if given is not None and row["update_id"] is not None and given != row["update_id"]:
             raise refusals.stale(entity, row["id"], now=row["update_id"], given=given)
+
+    def may_name(self, values: Mapping[str, object], changes: Mapping[str, object]) -> None:
+        """Check what is to be path and name of a file that is there: they lead nowhere else unless an administrator says so.
+
+        The rule is that of OMERO's OmeroInterceptor.onFlushDirty, and so is its text.
+        """
+        parts = f"{values['c_path']}{values['c_name']}".split("/")
+        if not self._caller.admin and not {"c_path", "c_name"}.isdisjoint(changes) and not {".", ".."}.isdisjoint(parts):
+            raise refusals.security("only administrators may introduce non-canonical OriginalFile path or name")
 
     def _require(self, kind: str, row_id: int) -> None:
         """Refuse an owner or a group that does not exist."""

@@ -136,6 +136,9 @@ class Save:
         if obj._details is not None:
             values["external_id"] = self._external_info(obj)
         changes = {column: value for column, value in values.items() if row[column] != value}
+        if entity.name == "OriginalFile":
+            changes.pop("c_repo", None)  # a file stays in its repository, without a word (OmeroInterceptor.onFlushDirty)
+            self._permits.may_name(values, changes)
         maps = self._maps_differ(obj, entity, row_id)
         if (changes or maps) and entity.name not in refusals.IMMUTABLE:
             self._permits.may_change(obj, entity, row)

@@ -15,8 +15,8 @@ END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Ended:
     """Like an Event that signals set as well.
 
-    Python runs the handler of a signal in the main thread. One that waits for a lock, as an Event's `wait` does, goes on waiting if
-    another thread got the signal, or if it came just before the wait: one of some fifty servers that were told to end did not.
+    Python runs the handler of a signal in the main thread. One that waits for a lock, as an Event's `wait` does, goes on waiting
+    if another thread got the signal, or if it came just before the wait: one of some fifty servers that were told to end did not.
     The byte of `signal.set_wakeup_fd` is written whichever thread gets the signal. It only wakes, since a child between fork and
     exec writes it too.
     """

@@ -276,3 +276,22 @@ def test_the_enumerations_are_those_of_the_model(client: Any) -> None:
     assert not [name for name in formats if "zarr" in name.lower()]
     with pytest.raises(omero.ApiUsageException, match="PixelsType enum does not exist with the value: nosuch"):
         service.getEnumeration("PixelsType", "nosuch")
+
+
+def test_a_file_is_led_nowhere_else(devserver: OmeroServer, user: User, client: Any) -> None:
+    file = m.OriginalFileI()
+    file.path, file.name = rstring("/data/"), rstring("notes.txt")
+    file = save(client, file)
+    for path, name in (("/data/../", "notes.txt"), ("/data/", ".."), ("/data/", "./notes.txt")):
+        file.path, file.name = rstring(path), rstring(name)
+        with pytest.raises(omero.SecurityViolation) as error:
+            save(client, file)
+        assert error.value.message == "only administrators may introduce non-canonical OriginalFile path or name"
+    file.path, file.name, file.repo = rstring("/data/more/"), rstring("notes..txt"), rstring("ScriptRepo")
+    saved = save(client, file)
+    assert [unwrap(each) for each in (saved.path, saved.name, saved.repo)] == ["/data/more/", "notes..txt", None]
+    with devserver.client() as root:
+        group = {"omero.group": str(user.group_id)}
+        theirs = root.sf.getQueryService().get("OriginalFile", saved.id.val, group)
+        theirs.path = rstring("/data/../")
+        assert unwrap(save(root, theirs, group=user.group_id).path) == "/data/../"
