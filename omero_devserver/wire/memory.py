@@ -2,7 +2,7 @@
 """Memory: how much of what was freed this process keeps for its threads.
 
 The C library of most Linux systems gives threads regions of their own, eight for each processor, and returns little of what
-was freed there. Four clients that import had this process grow from 191 to 201 MB; with few regions it has 148 MB, and stays there.
+was freed there. Four clients that import had this process grow from 191 to 201 MB; with few regions it keeps to 148 MB.
 """
 
 from __future__ import annotations
