@@ -233,9 +233,12 @@ class Sessions:
 
     def _reap(self, sync_seconds: float) -> None:
         while not self._closing.wait(sync_seconds):
-            for session in self.all():
-                if session.overdue() is not None:
-                    self.end(session)
+            self._end_overdue()
+
+    def _end_overdue(self) -> None:  # apart, or the reaper would keep the last session that it has seen
+        for session in self.all():
+            if session.overdue() is not None:
+                self.end(session)
 
     def _insert(self, session: Session) -> int:
         return self._store.insert(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import threading
 import time
@@ -17,6 +18,7 @@ from omero_devserver.store.store import Store
 from omero_devserver.wire.clients import Client, Clients
 from omero_devserver.wire.session import stamp
 from omero_devserver.wire.sessions import CLOSED, NOT_THERE, Session, Sessions
+from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +77,19 @@ def test_who_does_not_listen_any_more_is_told_nothing(lab: Lab, sessions: Sessio
     stop()
     sessions.end(second)
     assert told == [first]
+
+
+def test_a_session_that_was_ended_is_not_kept(sessions: Sessions) -> None:
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    sessions.on_end(lambda session: ended.put(session.uuid))
+    sessions.create(user=0, group=0, time_to_idle=1)
+    silent = ended.get(timeout=WAIT_SECONDS)
+
+    def gone() -> bool:
+        gc.collect()
+        return not any(type(one) is Session and one.uuid == silent for one in gc.get_objects())
+
+    wait_until(gone, seconds=WAIT_SECONDS)
 
 
 def test_until_then_every_call_is_told_that_its_time_is_over(lab: Lab) -> None:
