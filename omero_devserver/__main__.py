@@ -63,9 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     # Imported late: `--help` and a refused folder need no Ice.
-    from omero_devserver.wire import memory  # noqa: PLC0415
-
-    memory.share_regions()  # before Ice, which has threads of its own
     from omero_devserver.entry.start import start  # noqa: PLC0415
     from omero_devserver.wire import handles  # noqa: PLC0415
     from omero_devserver.wire.ended import Ended  # noqa: PLC0415

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import itertools
 import resource
 import shutil
 import threading
-from contextlib import ExitStack
 from pathlib import Path
 
 import omero
@@ -15,12 +13,10 @@ import omero.grid
 import pytest
 
 from omero_devserver.entry.router import FAILURES_KEPT, SECONDS_AFTER_SECOND_FAILURE, Router
-from omero_devserver.wire import handles, memory
+from omero_devserver.wire import handles
 from omero_devserver.wire.servant import make
-from tests.fixtures.omero import ServerHere, running_here, started
+from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.waiting import wait_until
-
-REGION = 64 * 1024 * 1024
 
 
 def test_a_service_that_cannot_be_released_keeps_no_other_from_it(server_here: ServerHere) -> None:
@@ -76,21 +72,3 @@ def test_a_group_that_is_no_number_of_64_bits_is_none(server_here: ServerHere, g
         assert client.sf.getQueryService().findAll("Dataset", None, {"omero.group": group}) == []
     with pytest.raises(omero.WrappedCreateSessionException, match="No such group"), server_here.client(group=group):
         pass
-
-
-def regions_of_threads(process_id: int) -> int:
-    """How many regions of memory glibc has given to threads: each takes 64 MB of addresses, of which few can be used."""
-    lines = [line.split() for line in Path(f"/proc/{process_id}/maps").read_text().splitlines()]
-    found = 0
-    for usable, rest in itertools.pairwise(lines):
-        (begin, _), (_, end) = (([int(one, 16) for one in line[0].split("-")]) for line in (usable, rest))
-        found += (usable[1], rest[1]) == ("rw-p", "---p") and end - begin == REGION and begin % REGION == 0
-    return found
-
-
-def test_threads_share_what_they_have_freed(tmp_path: Path) -> None:
-    with started(tmp_path / "data") as server, ExitStack() as stack:
-        for _ in range(4):
-            stack.enter_context(server.client()).sf.getQueryService().findAll("Dataset", None)
-        assert server.process is not None
-        assert regions_of_threads(server.process.pid) <= memory.REGIONS
