@@ -14,13 +14,14 @@ import argparse
 import getpass
 import logging
 import os
-import signal
 import sys
 import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from omero_devserver.wire.ended import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,15 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a processor until it is told to end or loses the server; returns the exit status."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = Ended()
+    ended.listen()
     with prepared(options.folder) as home:
         os.environ["OMERO_TMPDIR"] = str(home / "tmp")  # read by omero-py when it is imported
         return _run(options, home, ended)
 
 
-def _run(options: argparse.Namespace, home: Path, ended: threading.Event) -> int:
+def _run(options: argparse.Namespace, home: Path, ended: Ended) -> int:
     import Ice  # noqa: PLC0415  all of them late, see main
     import omero.clients  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace, home: Path, ended: threading.Event) -> int
     client.setAgent("OMERO.processor")
     try:
         _log_in(client, options, ended)
-        processor = attach(client, home, options.name, ended)
+        processor = attach(client, home, options.name, ended.event)
         sys.stdout.write(f"ready: {options.name} runs scripts of {options.host}:{options.port}\n")
         sys.stdout.flush()
         status = _watch(client, ended)
@@ -123,7 +123,7 @@ def detach(processor: Any) -> None:
     processor.ctx.session = None  # it looks there again when it is destroyed, and Ice may have gone by then
 
 
-def _log_in(client: Any, options: argparse.Namespace, ended: threading.Event) -> None:
+def _log_in(client: Any, options: argparse.Namespace, ended: Ended) -> None:
     if not options.session_on_stdin:
         password = os.environ.get(PASSWORD_VARIABLE) or getpass.getpass(f"Password of {options.user}: ")
         client.createSession(options.user, password)
@@ -137,7 +137,7 @@ def _log_in(client: Any, options: argparse.Namespace, ended: threading.Event) ->
     threading.Thread(target=wait_for_the_end, daemon=True).start()
 
 
-def _watch(client: Any, ended: threading.Event) -> int:
+def _watch(client: Any, ended: Ended) -> int:
     """Wait for the end; returns the exit status."""
     import Ice  # noqa: PLC0415  see main
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
 from contextlib import suppress
 
@@ -13,15 +14,21 @@ END_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ended:
-    """Like an Event that signals set as well.
+    """Like an Event that signals set as well, and that the main thread waits for.
 
     Python runs the handler of a signal in the main thread. One that waits for a lock, as an Event's `wait` does, goes on waiting
     if another thread got the signal, or if it came just before the wait: one of some fifty servers that were told to end did not.
     The byte of `signal.set_wakeup_fd` is written whichever thread gets the signal. It only wakes, since a child between fork and
     exec writes it too.
+
+    Attributes
+    ----------
+    event : threading.Event
+        For other threads to wait for: set as soon as the main thread's `wait` has returned True.
     """
 
     def __init__(self) -> None:
+        self.event = threading.Event()
         self._is_set = False
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -46,4 +53,6 @@ class Ended:
                 break
             if select.select([self._woken], [], [], left)[0]:
                 os.read(self._woken, 4096)
+        if self._is_set:
+            self.event.set()  # not in a handler, which may have interrupted this thread in the middle of it
         return self._is_set

@@ -53,8 +53,10 @@ def test_a_signal_that_a_child_gets_before_its_exec_is_the_childs() -> None:
 def test_a_thread_can_say_so() -> None:
     ended = Ended()
     assert not ended.wait(0.01)
+    assert not ended.event.is_set()
     threading.Timer(0.05, ended.set).start()
     assert ended.wait()
+    assert ended.event.is_set()
     assert ended.wait(0)
 
 
