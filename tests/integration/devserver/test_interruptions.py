@@ -373,8 +373,10 @@ def test_a_server_killed_between_any_two_steps_leaves_what_was_committed(
         assert rows(client, entries, id=fileset) == [[three.stat().st_size, hashes[0]]]
         if AFTER[moment][0] == [0, 0, 0]:
             assert_all_show_the_first(client, fileset)
+        late = omero.client(later.host, later.ssl_port)
         with pytest.raises(Glacier2.PermissionDeniedException):
-            omero.client(later.host, later.ssl_port).joinSession(key)
+            late.joinSession(key)
+        late.closeSession()
         assert not isinstance(delete(client, Fileset=[fileset]), omero.cmd.ERR)
         assert rows(client, "select count(o) from OriginalFile o where o.details.owner.id = :id", id=user_here.id) == [
             [3]
