@@ -28,7 +28,7 @@ from omero_devserver.scripts.processors import Processors
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
 from tests.fixtures.omero_client import PASSWORD, make_user
 from tests.fixtures.omero_scripts import HELLO, OBEDIENT, SILENT, Line, Listener, exit_status, run, upload
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.waiting import freeze, wait_until
 
 ROOT_PASSWORD = "omero"
 
@@ -114,7 +114,7 @@ def test_a_processor_that_hangs_is_not_waited_for(without_processors: OmeroServe
     monkeypatch.setattr(processors, "ANSWER_SECONDS", 0.5)
     script = upload(without_processors, HELLO)
     with without_processors.client() as client, by_hand(without_processors) as process:
-        os.kill(ready(process), signal.SIGSTOP)
+        freeze(ready(process))
         with pytest.raises(omero.NoProcessorAvailable):
             client.sf.getScriptService().runScript(script, {}, None)
         process.send_signal(signal.SIGCONT)
@@ -317,6 +317,6 @@ def test_a_processor_that_hangs_ends_with_the_server_and_its_scripts_do_too(tmp_
         with server.client() as client:
             _, line = begin(client, script, listener)
             _, its_process, its_processor = line.ask()
-            os.kill(int(its_processor), signal.SIGSTOP)
+            freeze(int(its_processor))
             assert server.stop() == os.EX_OK
             wait_until(lambda: gone(int(its_processor)) and gone(int(its_process)), seconds=5)

@@ -19,6 +19,7 @@ from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.orders import Entry, FileStep, Marker, Target, TargetKind
 from omero_adi_plugin.sessions import Account, Logins
 from tests.fixtures.omero import OmeroServer, started
+from tests.fixtures.waiting import freeze
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_server_that_hangs_does_not_hold_a_worker(tmp_path: Path, monkeypatch:
     with started(tmp_path / "omero") as server, log_in(server) as logins:
         service = logins.service()
         assert server.process is not None
-        server.process.send_signal(signal.SIGSTOP)
+        freeze(server.process.pid)
         began = time.monotonic()
         try:
             with pytest.raises(ConnectionBroken):
