@@ -319,4 +319,4 @@ def test_a_processor_that_hangs_ends_with_the_server_and_its_scripts_do_too(tmp_
             _, its_process, its_processor = line.ask()
             freeze(int(its_processor))
             assert server.stop() == os.EX_OK
-            wait_until(lambda: gone(int(its_processor)) and gone(int(its_process)), seconds=5)
+            wait_until(lambda: gone(int(its_processor)) and gone(int(its_process)))
