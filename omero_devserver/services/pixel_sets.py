@@ -170,7 +170,6 @@ class PixelSet:
         with self._lock:
             self._not_closed()
             if self._written() is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._buffer = self._mapped()
             part = self._buffer[at]
             if len(content) != part.nbytes:
@@ -230,13 +229,13 @@ class PixelSet:
     def _mapped(self) -> Any:
         """Map the buffer, made where it is not there.
 
-        It is never cut: somebody else may have made it in this moment, and who reads a map past the file's end is killed.
+        All its room on the disk is taken first, and it is never cut (somebody else may have made it in this moment): a map whose
+        part of the file is not there, or finds no room any more, ends the process.
         """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         shape = (self.size_t, self.size_c, self.size_z, self.size_y, self.size_x)
         with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664), "r+b") as file:
-            whole = math.prod(shape) * self.dtype.itemsize
-            if os.fstat(file.fileno()).st_size < whole:
-                os.ftruncate(file.fileno(), whole)
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * self.dtype.itemsize)
             return np.memmap(file, dtype=self.dtype.newbyteorder(">"), mode="r+", shape=shape)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,30 @@ def test_planes_that_are_written_at_once_are_all_kept(server: Server, root: Any)
             list(writers.map(write, range(WRITERS)))
             with PixelSet(server, described) as planes:
                 assert [int(planes.plane(z, 0, 0).min()) for z in range(WRITERS)] == list(range(1, WRITERS + 1))
+
+
+def test_room_for_all_planes_is_taken_before_the_first_is_written(server: Server, root: Any) -> None:
+    pixels = image_by_hand(root, size=(1024, 1024), kind="uint8")
+    with service(root, "RawPixelsStore") as store:
+        store.setPixelsId(pixels, False)
+        store.setTile(b"\1", 0, 0, 0, 0, 0, 1, 1)
+    written = server.disk.pixel_buffer(pixels).stat()
+    assert written.st_size == 1024 * 1024
+    assert written.st_blocks * 512 >= written.st_size  # a map that finds no room in the middle of a write ends the process
+
+
+def test_planes_for_which_there_is_no_room_are_refused(root: Any) -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with service(root, "RawPixelsStore") as store:
+        store.setPixelsId(image_by_hand(root, size=(3000, 30_000), kind="uint8"), False)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64_000_000, hard))
+        try:
+            with pytest.raises(omero.ResourceError, match="File too large"):
+                store.setTile(b"\1", 0, 0, 0, 0, 0, 1, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+        store.setTile(b"\1", 0, 0, 0, 0, 0, 1, 1)
+        assert store.getTile(0, 0, 0, 0, 0, 1, 1) == b"\1"
 
 
 def test_copies_that_are_taken_back_leave_no_file(root: Any, tmp_path: Path) -> None:
