@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from omero.gateway import BlitzGateway
 from omero.rtypes import rbool, rdouble
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, User, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, User, make_pair, rows
 from tests.fixtures.omero_pixels import SHAPE, VALUES, bands, engine, image_by_hand, opened, plane, service
 
 MAXIMUM = omero.constants.projection.ProjectionType.MAXIMUMINTENSITY
@@ -224,11 +223,7 @@ def test_a_colleague_sees_the_owners_settings_until_he_saves_his_own(client: Any
 
 
 def test_in_a_read_only_group_a_colleague_looks_and_does_not_save(devserver: OmeroServer, stack: Path) -> None:
-    group = f"read-{uuid.uuid4().hex[:8]}"
-    devserver.add_group(group, "rwr---")
-    owner, reader = f"owner-{group}", f"reader-{group}"
-    for name in (owner, reader):
-        devserver.add_user(name, PASSWORD, [group])
+    owner, reader = make_pair(devserver, "rwr---")
     with devserver.client(owner, PASSWORD) as client:
         pixels_id = InPlace(client, [stack], None).run().pixels[0].id.val
         with engine(client, pixels_id) as shown:

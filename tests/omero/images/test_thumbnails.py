@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from omero.rtypes import rbool, rint
 
 from tests.fixtures.omero import OmeroServer
-from tests.fixtures.omero_client import PASSWORD, InPlace, make_user, rows
+from tests.fixtures.omero_client import PASSWORD, InPlace, make_pair, make_user, rows
 from tests.fixtures.omero_pixels import engine, image_by_hand, opened, service
 
 KEPT = "select t.sizeX, t.sizeY, t.mimeType from Thumbnail t where t.pixels.id = :id order by t.id"
@@ -143,11 +142,7 @@ def test_a_colleague_with_settings_of_his_own_has_a_thumbnail_of_his_own(colleag
 
 
 def test_in_a_read_only_group_others_see_thumbnails_and_keep_none(devserver: OmeroServer, stack: Path) -> None:
-    group = f"read-{uuid.uuid4().hex[:8]}"
-    devserver.add_group(group, "rwr---")
-    owner, reader = f"owner-{group}", f"reader-{group}"
-    for name in (owner, reader):
-        devserver.add_user(name, PASSWORD, [group])
+    owner, reader = make_pair(devserver, "rwr---")
     with devserver.client(owner, PASSWORD) as client:
         pixels_id = InPlace(client, [stack], None).run().pixels[0].id.val
         with devserver.client(reader, PASSWORD) as other, service(other, "ThumbnailStore") as store:
