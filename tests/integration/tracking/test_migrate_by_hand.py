@@ -22,7 +22,7 @@ from omero_adi_plugin.tracking.tracks import (
     TRACKS,
     Revisions,
 )
-from tests.fixtures.migrating import BY_HAND, LOCK, ORDER, OUR_RELATIONS, alembic, ended, login, recorded, rows, start
+from tests.fixtures.migrating import BY_HAND, LOCK, LOGIN_ROLE, ORDER, OUR_RELATIONS, alembic, ended, login, recorded, rows, start
 from tests.fixtures.postgres import execute
 from tests.fixtures.waiting import wait_until
 
@@ -39,7 +39,7 @@ def done(run: subprocess.CompletedProcess[str]) -> str:
 def test_upgrade_and_check_work_with_any_password(variable: str, postgres_url: str, empty_database_url: str) -> None:
     with login(postgres_url, empty_database_url, "p%40ss") as url:
         assert "p%2540ss" in url
-        execute(empty_database_url, "GRANT ALL ON SCHEMA public TO adi_test_login")
+        execute(empty_database_url, f"GRANT ALL ON SCHEMA public TO {LOGIN_ROLE}")
         for track in TRACKS:
             done(alembic(url, "--name", track, "upgrade", "head", variable=variable))
             assert "No new upgrade operations detected" in done(alembic(url, "--name", track, "check", variable=variable))

@@ -15,7 +15,7 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.migrate import current, upgrade
 from omero_adi_plugin.tracking.tracks import CONTRACT_FIRST, CONTRACT_HEAD, PLUGIN_HEAD, Revisions
-from tests.fixtures.migrating import BY_HAND, ORDER, OUR_RELATIONS, ended, in_schema, login, recorded, rows, start
+from tests.fixtures.migrating import BY_HAND, LOGIN_ROLE, ORDER, OUR_RELATIONS, ended, in_schema, login, recorded, rows, start
 from tests.fixtures.postgres import execute
 from tests.fixtures.producer import Producer
 from tests.fixtures.waiting import wait_until
@@ -76,7 +76,7 @@ def test_a_transaction_that_is_open_for_long_is_named_and_the_producers_go_on(
 def test_an_account_that_does_not_own_the_tables_is_told_so(postgres_url: str, empty_database_url: str) -> None:
     execute(empty_database_url, BY_HAND)
     with login(postgres_url, empty_database_url, "secret") as url:
-        execute(empty_database_url, "GRANT ALL ON SCHEMA public TO adi_test_login", "GRANT ALL ON imports TO adi_test_login")
+        execute(empty_database_url, f"GRANT ALL ON SCHEMA public TO {LOGIN_ROLE}", f"GRANT ALL ON imports TO {LOGIN_ROLE}")
         with pytest.raises(NotPermitted, match="owner of `imports`"):
             upgrade(url)
         assert current(empty_database_url) == NEW

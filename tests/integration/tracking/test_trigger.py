@@ -11,7 +11,7 @@ import pytest
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import condition, upgrade
 from omero_adi_plugin.tracking.trigger import TriggerState, state
-from tests.fixtures.migrating import LOCK, impatient, in_schema, login, rows
+from tests.fixtures.migrating import LOCK, LOGIN_ROLE, impatient, in_schema, login, rows
 from tests.fixtures.postgres import execute
 from tests.fixtures.producer import Producer
 
@@ -26,7 +26,7 @@ SPOILT = {
     "search path": "ALTER FUNCTION adi_note_pending() SET search_path = pg_catalog, elsewhere, pg_temp",
     "no search path": "ALTER FUNCTION adi_note_pending() RESET search_path",
     "rights of the caller": "ALTER FUNCTION adi_note_pending() SECURITY INVOKER",
-    "owner": "ALTER FUNCTION adi_note_pending() OWNER TO adi_test_login",
+    "owner": f"ALTER FUNCTION adi_note_pending() OWNER TO {LOGIN_ROLE}",
 }
 DISABLED = {"for all": "DISABLE TRIGGER", "but for replicas": "ENABLE REPLICA TRIGGER"}
 
