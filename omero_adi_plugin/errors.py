@@ -8,13 +8,16 @@
     │   └── CheckFailed         the installation is not as it should be
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
-    │   ├── OrderMalformed  UserUnknown  GroupUnknown  NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
+    │   ├── OrderMalformed  UserUnknown  UserInactive  UserNeverLoggedIn  GroupUnknown  NotInGroup  TargetMissing
+    │   │   TargetNotWritable  ConvertersMissing
     │   ├── OrderNotFound       no order has that uuid
     │   └── EntryFailed         trouble of one entry: the others of the order go on
-    │       └── FileMissing  SourceUnreadable  PathOutsideRoots  FormatUnknown  FileBroken  WrongContainer
-    │           FilesetGone  ImportRefused
+    │       └── FileMissing  SourceUnreadable  PathOutsideRoots  NameImpossible  FormatUnknown  ZarrUnsupported  FileBroken
+    │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   └── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused  ServicesRunning
+    │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused  ServicesRunning
+    │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
+    │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   └── OmeroDown  DatabaseDown  DiskFull
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -126,6 +129,27 @@ class UserUnknown(OrderFailed):
         self.user = user
 
 
+class UserInactive(OrderFailed):
+    """The user exists, and is switched off in OMERO."""
+
+    def __init__(self, *, user: str) -> None:
+        super().__init__(
+            f"The user '{user}' is inactive in OMERO. Let an administrator activate the account, or order for another user."
+        )
+        self.user = user
+
+
+class UserNeverLoggedIn(OrderFailed):
+    """The user has an account, perhaps in LDAP, that OMERO does not know yet, or has put into no group yet."""
+
+    def __init__(self, *, user: str) -> None:
+        super().__init__(
+            f"The user '{user}' has never logged in to OMERO, so OMERO has no group for the images yet. "
+            "Let the user log in to OMERO once, then order again."
+        )
+        self.user = user
+
+
 class GroupUnknown(OrderFailed):
     """OMERO has no group of this name."""
 
@@ -209,11 +233,48 @@ class PathOutsideRoots(EntryFailed):
         self.path, self.root = path, root
 
 
+class NameImpossible(EntryFailed):
+    """The file's name is one that OMERO, or the database of orders, cannot hold."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(f"{quoted(path)} cannot be imported under its name: {why}. Rename it and order again.")
+        self.path, self.why = path, why
+
+
 class FormatUnknown(EntryFailed):
     """No reader of ours opens this kind of file."""
 
     def __init__(self, *, path: str, why: str) -> None:
         super().__init__(f"{quoted(path)} cannot be imported: {why}. Save it as TIFF or OME-TIFF and order again.")
+        self.path, self.why = path, why
+
+
+class ZarrUnsupported(EntryFailed):
+    """The entry is an OME-Zarr, which is not for Bio-Formats, and which this version does not register yet."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(
+            f"{quoted(path)} is an OME-Zarr, and this version does not register OME-Zarr with OMERO yet. "
+            "Save it as OME-TIFF and order that."
+        )
+        self.path = path
+
+
+class NothingToImport(EntryFailed):
+    """A folder without any file that is an image."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(f"{quoted(path)} holds nothing that can be imported: {why}. Choose another folder and order again.")
+        self.path, self.why = path, why
+
+
+class ReaderFailed(EntryFailed):
+    """The process that reads files hung, crashed or ran out of memory over this one."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(
+            f"{quoted(path)} cannot be read: {why}. If it opens elsewhere, tell your facility's administrator: the log says more."
+        )
         self.path, self.why = path, why
 
 
@@ -282,6 +343,21 @@ class ImportInterrupted(TryAgain):
     def __init__(self, *, path: str, words: str) -> None:
         super().__init__(f"The import of {quoted(path)} was interrupted: {words}. The order is tried again by itself.")
         self.path, self.words = path, words
+
+
+class EntryNotReady(TryAgain):
+    """One entry cannot be imported at the moment; the others of its order go on, and then the order is tried again."""
+
+
+class FileGrowing(EntryNotReady):
+    """A file of the order is still being written."""
+
+    def __init__(self, *, path: str) -> None:
+        super().__init__(
+            f"{quoted(path)} is still being written: its size or time has just changed. The order is tried again by itself; "
+            "order when the copying is done."
+        )
+        self.path = path
 
 
 class ServerTrouble(TryAgain):

@@ -7,34 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from omero.gateway import BlitzGateway
 
-    from omero_adi_plugin.orders import Entry, FileStep, Marker, Target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilesetPlan:
-    """Files that are read together, and what is in them; nothing is in OMERO yet.
-
-    entry:  the path of the order that they belong to.
-    key:    names the fileset within its order, see `Marker`.
-    used:   absolute paths; the first is the one to open.
-    reader: class of Bio-Formats that reads them, `loci.formats.in.TiffDelegateReader`.
-    images, plates: how many the files say they hold.
-    bytes:  size of all files together.
-    name:   what the images are to be called, None: as the file.
-    """
-
-    entry: Entry
-    key: str
-    used: tuple[str, ...]
-    reader: str
-    images: int
-    plates: int
-    bytes: int
-    name: str | None
+    from omero_adi_plugin.importers.plans import FilesetPlan
+    from omero_adi_plugin.orders import FileStep, Marker, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +52,19 @@ class Skip:
     thumbnails: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyValues:
+    """What is to be written on the images of one fileset or, if it has plates and they are meant, on its plates.
+
+    images, plates: ids; if there are plates, they carry the key-values instead of the images.
+    values:         the key-values; a value may stand several times under its key.
+    """
+
+    images: tuple[int, ...]
+    plates: tuple[int, ...]
+    values: tuple[tuple[str, str], ...]
+
+
 class Session(Protocol):
     """What importers need of a joined OMERO session; `sessions.OmeroSession` is one."""
 
@@ -101,10 +90,8 @@ class OnStep(Protocol):
     worker that has lost its lease leaves nothing behind.
     """
 
-    def __call__(
-        self, step: FileStep, /, *, fileset: int | None = None, images: Sequence[int] = (), plates: Sequence[int] = ()
-    ) -> None:
-        """Take note. CREATED: importFileset has answered; VERIFYING: verifyUpload comes next; IMPORTED: all ids are known."""
+    def __call__(self, step: FileStep, /, *, fileset: int) -> None:
+        """Take note. CREATED: importFileset has answered; VERIFYING: verifyUpload comes next, and the guard is to be asked."""
 
 
 class OnProgress(Protocol):
@@ -124,10 +111,10 @@ class Importer(Protocol):
     `markers`), the fileset is in OMERO once.
     """
 
-    def plan(self, *, entry: Entry) -> Sequence[FilesetPlan]:
-        """Group the files of `entry` into filesets; reads headers, writes nothing."""
-
     def run(
         self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None = None
-    ) -> ImportedFileset:
-        """Import one fileset; when it fails, nothing of it stays in OMERO or in the managed repository."""
+    ) -> int:
+        """Import one fileset and return its id; its images and plates can be asked for then (`contents`).
+
+        When it fails, nothing of it stays in OMERO or in the managed repository. Several threads may call at the same time.
+        """

@@ -65,6 +65,37 @@ class Settings(BaseSettings):
     skip_thumbnails: bool = Field(
         default=False, description="Do not make thumbnails at import; OMERO makes them when somebody looks."
     )
+    importer: Literal["inplace", "omero"] = Field(
+        default="inplace",
+        description="What brings files into OMERO: `inplace`, our own way, or `omero`, OMERO's importer in Java, which must be "
+        "installed then.",
+    )
+    skip_existing: bool = Field(
+        default=False,
+        description="Do not import files that the target already holds, by path and size; they are reported instead.",
+    )
+    server_account: str | None = Field(
+        default=None,
+        description="The system account that runs OMERO.server, which must be able to read the files. Without it: the owner of the "
+        "managed repository.",
+    )
+    settle_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=3600,
+        description="A file that has changed within so many seconds is looked at again after as many, and imported when it has not "
+        "changed since. 0: files are taken as they are.",
+    )
+    bioformats_jar: Path | None = Field(
+        default=None,
+        description="Bio-Formats, as one jar (`bioformats_package.jar`) or a folder of jars, if `$OMERODIR/lib/client` has none.",
+    )
+    reader_heap_mb: int = Field(
+        default=512, ge=64, le=65536, description="Largest heap of the process that reads files with Bio-Formats, in MB."
+    )
+    reader_patience_seconds: int = Field(
+        default=600, ge=1, description="How long one file may take to be opened before it counts as one that hangs."
+    )
     skip_upgrade: Annotated[bool, NoEffectYet()] = Field(
         default=False, description="Do not look for a newer Bio-Formats before an import. This version never looks."
     )
@@ -72,10 +103,10 @@ class Settings(BaseSettings):
     import_patience_seconds: int = Field(
         default=3600, ge=10, description="How long the server may show no progress while it imports one fileset."
     )
-    parallel_upload_per_worker: Annotated[int, NoEffectYet()] = Field(
+    parallel_upload_per_worker: int = Field(
         default=2, ge=1, le=64, description="How many files of a fileset a worker hands over at the same time."
     )
-    parallel_filesets_per_worker: Annotated[int, NoEffectYet()] = Field(
+    parallel_filesets_per_worker: int = Field(
         default=2, ge=1, le=64, description="How many filesets a worker imports at the same time."
     )
     use_register_zarr: Annotated[bool, Known("USE_REGISTER_ZARR"), NoEffectYet()] = Field(
