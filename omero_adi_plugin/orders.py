@@ -190,11 +190,13 @@ class Claim:
     """An order that this worker has just taken: the text of its row and the lease on it.
 
     failures: attempts that failed so far; giving an order back at shutdown is no failure.
+    skip_existing: whether it was ordered that files which the target already holds are left alone.
     """
 
     lease: Lease
     text: OrderText
     failures: int
+    skip_existing: bool = False
 
 
 class FileStep(StrEnum):
@@ -205,6 +207,7 @@ class FileStep(StrEnum):
     VERIFYING = "verifying"  # verifyUpload is about to be called: from here on the server may be at work by itself
     IMPORTED = "imported"  # the server's response is here: all images are in OMERO
     ANNOTATED = "annotated"  # every image has its key-values: done
+    SKIPPED = "skipped"  # the target held it already, from elsewhere: nothing was imported
     FAILED = "failed"  # cannot be imported; `error` says why
 
 

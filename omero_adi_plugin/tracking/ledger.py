@@ -6,6 +6,7 @@ OMERO says what is; the ledger says what we know. It is written only by the work
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -46,6 +47,8 @@ class Ledger:
     def record(self, *files: LedgerFile) -> None:
         """Write lines, new or changed, all or none; when this returns, they are on the database's disk.
 
+        Of several lines with one key the last counts.
+
         Raises
         ------
         LeaseLost
@@ -53,11 +56,23 @@ class Ledger:
         DatabaseDown
             PostgreSQL is not there.
         """
+        newest = {storable(file.key): file for file in files}
+        lines = [{"number": number, **_columns(file)} for number, file in enumerate(newest.values())]
+        values = {"uuid": self._lease.order, "token": self._lease.token, "lines": json.dumps(lines)}
         with self._database.begin() as connection:
-            for file in files:
-                values = {"uuid": self._lease.order, "token": self._lease.token, **_columns(file)}
-                if connection.execute(_SQL["record"], values).one_or_none() is None:
-                    raise LeaseLost(uuid=self._lease.order)
+            if connection.execute(_SQL["record"], values).one_or_none() is None:
+                raise LeaseLost(uuid=self._lease.order)
+
+    def forget_failed(self) -> None:
+        """Take out the lines of what could not be imported in earlier attempts; without the lease nothing happens.
+
+        Raises
+        ------
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        with self._database.begin() as connection:
+            connection.execute(_SQL["forget_failed"], {"uuid": self._lease.order, "token": self._lease.token})
 
 
 def _columns(file: LedgerFile) -> dict[str, object]:
@@ -68,8 +83,8 @@ def _columns(file: LedgerFile) -> dict[str, object]:
         "route": file.route.value,
         "step": file.step.value,
         "fileset": file.fileset,
-        "images": list(file.images),
-        "plates": list(file.plates),
+        "image_ids": list(file.images),
+        "plate_ids": list(file.plates),
         "error": None if file.error is None else storable(file.error),
     }
 

@@ -1,12 +1,26 @@
 -- record
--- Write a line of the ledger, if the lease still holds. The order's row is locked meanwhile, so that no takeover comes in between.
+-- Write lines of the ledger, if the lease still holds. The order's row is locked meanwhile, so that no takeover comes in between. No
+-- row back: the lease is gone.
 WITH held AS (
     SELECT uuid FROM adi_order WHERE uuid = :uuid AND lease_token = :token AND state = 'running' FOR SHARE
+), given AS (
+    SELECT l.*, ARRAY(SELECT CAST(i AS bigint) FROM jsonb_array_elements_text(l.image_ids) WITH ORDINALITY e(i, n) ORDER BY n) AS images,
+           ARRAY(SELECT CAST(p AS bigint) FROM jsonb_array_elements_text(l.plate_ids) WITH ORDINALITY e(p, n) ORDER BY n) AS plates
+      FROM jsonb_to_recordset(CAST(:lines AS jsonb))
+           AS l(number int, key text, entry text, output text, route text, step text, fileset bigint, image_ids jsonb, plate_ids jsonb,
+                error text)
+), written AS (
+    INSERT INTO adi_file AS f (uuid, key, entry, output, route, step, fileset, images, plates, error)
+    SELECT held.uuid, g.key, g.entry, g.output, g.route, g.step, g.fileset, g.images, g.plates, g.error
+      FROM held, given g ORDER BY g.number
+    ON CONFLICT (uuid, key) DO UPDATE
+       SET entry = excluded.entry, output = excluded.output, route = excluded.route, step = excluded.step,
+           fileset = excluded.fileset, images = excluded.images, plates = excluded.plates, error = excluded.error, changed_at = now()
 )
-INSERT INTO adi_file AS f (uuid, key, entry, output, route, step, fileset, images, plates, error)
-SELECT held.uuid, :key, :entry, :output, :route, :step, :fileset, CAST(:images AS bigint[]), CAST(:plates AS bigint[]), :error
-  FROM held
-ON CONFLICT (uuid, key) DO UPDATE
-   SET entry = excluded.entry, output = excluded.output, route = excluded.route, step = excluded.step, fileset = excluded.fileset,
-       images = excluded.images, plates = excluded.plates, error = excluded.error, changed_at = now()
-RETURNING f.uuid
+SELECT uuid FROM held
+
+-- forget_failed
+-- Forget what failed in earlier attempts, if the lease still holds: this one finds out again.
+DELETE FROM adi_file f USING adi_order o
+ WHERE f.uuid = :uuid AND f.step = 'failed'
+   AND o.uuid = f.uuid AND o.lease_token = :token AND o.state = 'running'

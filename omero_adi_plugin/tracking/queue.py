@@ -84,7 +84,7 @@ class Queue:
             file_names=row.file_names,
             container=row.container,
         )
-        return Claim(lease=lease, text=text, failures=row.failures)
+        return Claim(lease=lease, text=text, failures=row.failures, skip_existing=row.skip_existing)
 
     def extend(self, lease: Lease) -> Lease:
         """Return the lease with a later end.

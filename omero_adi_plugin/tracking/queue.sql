@@ -22,9 +22,9 @@ WITH next AS (
        SET state = 'running', attempt = o.attempt + 1, lease_owner = :owner, lease_token = gen_random_uuid(),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid
-    RETURNING o.uuid, o.imports_id, o.attempt, o.failures, o.note, o.lease_owner, o.lease_token, o.lease_until
+    RETURNING o.uuid, o.imports_id, o.attempt, o.failures, o.note, o.skip_existing, o.lease_owner, o.lease_token, o.lease_until
 )
-SELECT t.uuid, t.imports_id, t.attempt, t.failures, t.note, t.lease_owner, t.lease_token, t.lease_until,
+SELECT t.uuid, t.imports_id, t.attempt, t.failures, t.note, t.skip_existing, t.lease_owner, t.lease_token, t.lease_until,
        s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.container
   FROM taken t
   LEFT JOIN imports s ON s.id = t.imports_id

@@ -49,6 +49,7 @@ def submit_order(
     preprocessing: Preprocessing | None = None,
     uuid: str | None = None,
     who: str | None = None,
+    skip_existing: bool = False,
 ) -> str:
     """Order an import.
 
@@ -70,6 +71,8 @@ def submit_order(
         Of the order; that of an earlier order runs it again. None: a new one.
     who : str, optional
         Who is at the terminal, for our record of actions, if the account may write it.
+    skip_existing : bool
+        Leave files alone that the target already holds. That needs our own tables, and the right to write into them.
 
     Returns
     -------
@@ -86,7 +89,11 @@ def submit_order(
     text = _text(user, group, target, files, file_names, uuid)
     asked = None if preprocessing is None else _asked(preprocessing)
     with database.begin() as connection:
-        _append(connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked))
+        imports_id = _append(
+            connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked)
+        )
+        if skip_existing:
+            _queue(connection, text, imports_id)
         if who is not None:
             _note(connection, who, text.uuid)
     return text.uuid
@@ -103,13 +110,14 @@ def submit_claimed(
     file_names: Sequence[str] = (),
     uuid: str | None = None,
     who: str | None = None,
+    skip_existing: bool = False,
     owner: str,
 ) -> Claim:
     """Order an import that the caller carries out itself: the order appears with a lease on it, and no service takes it.
 
     Parameters
     ----------
-    database, user, group, target, files, file_names, uuid, who
+    database, user, group, target, files, file_names, uuid, who, skip_existing
         As for `submit_order`.
     queue : Queue
         Says how long the lease is; the caller must extend it.
@@ -129,17 +137,39 @@ def submit_claimed(
     with database.begin() as connection:
         imports_id = _append(connection, text)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
-        values = {"uuid": text.uuid, "imports_id": imports_id, "user": text.user, "group": text.group}
-        row = connection.execute(_SQL["claim"], {**values, "owner": owner, "lease_seconds": queue.lease_seconds}).one_or_none()
+        values = {**_queued(text, imports_id, skip_existing=skip_existing), "owner": owner, "lease_seconds": queue.lease_seconds}
+        row = connection.execute(_SQL["claim"], values).one_or_none()
         if row is None:
-            raise UsageError(f"The order '{text.uuid}' is running. Wait for its end, or order with another uuid.")
+            raise _running(text)
         raise_if_paused(connection)  # not before: whoever waits for the last order to end counts the rows of the queue
         lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
         if who is not None:
             _note(connection, who, text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
-    return Claim(lease=lease, text=text, failures=0)
+    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing)
+
+
+def _queue(connection: Connection, text: OrderText, imports_id: int) -> None:
+    """Let an order that is to skip what is there already wait in the queue."""
+    connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
+    if connection.execute(_SQL["wait"], _queued(text, imports_id, skip_existing=True)).one_or_none() is None:
+        raise _running(text)
+    connection.execute(_SQL["wake_claimers"])
+
+
+def _queued(text: OrderText, imports_id: int, *, skip_existing: bool) -> dict[str, object]:
+    return {
+        "uuid": text.uuid,
+        "imports_id": imports_id,
+        "user": text.user,
+        "group": text.group,
+        "skip_existing": skip_existing,
+    }
+
+
+def _running(text: OrderText) -> UsageError:
+    return UsageError(f"The order '{text.uuid}' is running. Wait for its end, or order with another uuid.")
 
 
 def _text(

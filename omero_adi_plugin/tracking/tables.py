@@ -84,6 +84,7 @@ order = Table(
     Column("run_after", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("note", Text),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("skip_existing", Boolean, nullable=False, server_default=text("false")),  # ordered so; else as the settings say
     Column("lease_owner", Text),
     Column("lease_token", Uuid),
     Column("lease_until", DateTime(timezone=True)),
