@@ -8,8 +8,8 @@
     │   └── CheckFailed         the installation is not as it should be
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
-    │   ├── OrderMalformed  UserUnknown  UserInactive  UserNeverLoggedIn  GroupUnknown  NotInGroup  TargetMissing
-    │   │   TargetNotWritable  ConvertersMissing
+    │   ├── OrderMalformed  UserUnknown  UserInactive  UserNeverLoggedIn  GroupUnknown  GroupForNobody
+    │   │   NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
     │   ├── OrderNotFound       no order has that uuid
     │   └── EntryFailed         trouble of one entry: the others of the order go on
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  NameImpossible  FormatUnknown  ZarrUnsupported  FileBroken
@@ -31,6 +31,10 @@ from typing import Any
 
 LONGEST_PATH = 240
 """So many characters of a path a sentence has room for: what to do must not be cut off behind it."""
+
+
+LONGEST_NAME = 60
+"""So many characters of a name of a user, which anybody may have written into the order."""
 
 
 def quoted(text: str, *, length: int = LONGEST_PATH) -> str:
@@ -122,30 +126,46 @@ class OrderNotFound(OrderFailed):
 
 
 class UserUnknown(OrderFailed):
-    """OMERO has no user of this name."""
+    """OMERO has no user of this name.
 
-    def __init__(self, *, user: str) -> None:
-        super().__init__(f"OMERO has no user '{user}'. User names are case-sensitive: correct it and order again.")
-        self.user = user
+    similar:   a user whose name differs in capitals only, None if there is none.
+    directory: users of this OMERO may come from a directory (LDAP): those are known only after their first login.
+    """
+
+    def __init__(self, *, user: str, similar: str | None = None, directory: bool = False) -> None:
+        name = quoted(user, length=LONGEST_NAME)
+        known = f", but one called {quoted(similar, length=LONGEST_NAME)}" if similar else ""
+        first = (
+            " Somebody whose account comes from the directory (LDAP) has to log in to OMERO once before the first order."
+            if directory
+            else ""
+        )
+        super().__init__(
+            f"OMERO has no user {name}{known}. User names are case-sensitive: correct the name and order again.{first}"
+        )
+        self.user, self.similar, self.directory = user, similar, directory
 
 
 class UserInactive(OrderFailed):
-    """The user exists, and is switched off in OMERO."""
+    """The user exists, and is switched off in OMERO, or is the guest, who may never do anything."""
 
-    def __init__(self, *, user: str) -> None:
+    def __init__(self, *, user: str, guest: bool = False) -> None:
         super().__init__(
-            f"The user '{user}' is inactive in OMERO. Let an administrator activate the account, or order for another user."
+            f"'{user}' is OMERO's account for visitors, to which nothing can belong. Order for a user of your own."
+            if guest
+            else f"The user '{user}' is inactive in OMERO. Let an administrator activate the account and order again, "
+            "or order for another user."
         )
-        self.user = user
+        self.user, self.guest = user, guest
 
 
 class UserNeverLoggedIn(OrderFailed):
-    """The user has an account, perhaps in LDAP, that OMERO does not know yet, or has put into no group yet."""
+    """The user has an account that OMERO has put into no group yet, as one that an LDAP made: it has nowhere to put images."""
 
     def __init__(self, *, user: str) -> None:
         super().__init__(
-            f"The user '{user}' has never logged in to OMERO, so OMERO has no group for the images yet. "
-            "Let the user log in to OMERO once, then order again."
+            f"The user '{user}' is in no group of OMERO yet, so there is no place for the images. "
+            "Let the user log in to OMERO once, or an administrator put the user into a group, then order again."
         )
         self.user = user
 
@@ -167,6 +187,16 @@ class NotInGroup(OrderFailed):
             f"Order into one of the user's own groups, or let an administrator add '{user}' to '{group}' and order again."
         )
         self.user, self.group = user, group
+
+
+class GroupForNobody(OrderFailed):
+    """The order names a group that OMERO needs for itself, in which no images can lie."""
+
+    def __init__(self, *, group: str) -> None:
+        super().__init__(
+            f"'{group}' is a group that OMERO keeps for itself: no images can lie in it. Order into one of the user's own groups."
+        )
+        self.group = group
 
 
 class TargetMissing(OrderFailed):
