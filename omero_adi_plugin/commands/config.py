@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -139,6 +140,8 @@ def _shown(entry: Entry, value: object) -> object:
         if not secret:
             return None
         return shown_url(secret) if entry.name == "ingest_tracking_db" else HIDDEN
+    if isinstance(value, dict):
+        return json.loads(json.dumps(value, default=str))
     return str(value) if isinstance(value, Path) else value
 
 
@@ -146,6 +149,8 @@ def _text(value: object) -> str:
     """Return a value as it would stand in the settings file."""
     if value is None:
         return NOT_SET
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -49,6 +49,8 @@ class Entry:
         Names in the environment, the strongest first.
     secret : bool
         Its value is never shown, and can stand in a file of its own.
+    mapping : bool
+        Its value is a mapping: as YAML in the settings file, as JSON in the environment and after `--set`.
     effect : bool
         Whether it changes anything in this version.
     required : bool
@@ -64,6 +66,7 @@ class Entry:
     name: str
     variables: tuple[str, ...]
     secret: bool
+    mapping: bool
     effect: bool
     required: bool
     default: object
@@ -93,6 +96,7 @@ def _entry(name: str, field: FieldInfo) -> Entry:
         name=name,
         variables=tuple(variable for variable in variables if variable),
         secret=_type(field) is SecretStr,
+        mapping=get_origin(_type(field)) is dict,
         effect=effect,
         required=required,
         default=None if required else field.default,
@@ -112,6 +116,8 @@ def _expected(field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         *others, last = map(str, get_args(kind))
         return f"{', '.join(others)} or {last}"
+    if get_origin(kind) is dict:
+        return 'a mapping of groups to lists of folders, as `{"lab": ["/data/lab"]}`'
     words = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path", str: "text", SecretStr: "text"}[
         kind
     ]

@@ -9,7 +9,7 @@ file, and what they quote may be a password: so they are replaced by the place o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
@@ -19,18 +19,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NULL = "tag:yaml.org,2002:null"
+SEQUENCE, MAPPING = "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"
 
 PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "value"))
 """What YAML takes single values for by itself; anything else was asked for with a `!tag`."""
 
+DEEPEST = 3
+"""Levels of lists and mappings in each other that a value may have; an anchor may even make one that holds itself."""
+
+Tree: TypeAlias = "str | list[Tree] | dict[str, Tree]"
+"""A value that is not single, with its texts as they are written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One `key: value`; the text is None if the value is no single one (a list, a mapping, something with a tag)."""
+    """One `key: value`.
+
+    text: None if the value is no single one (a list, a mapping, something with a tag).
+    tree: the value if it is a list or a mapping, of texts, lists and mappings; None if it is not, or has tags or too many levels.
+    """
 
     number: int
     key: str
     text: str | None = field(repr=False)
+    tree: Tree | None = field(repr=False, default=None)
 
 
 class DocumentError(Exception):
@@ -106,4 +118,28 @@ def _line(key: yaml.Node, value: yaml.Node) -> Line:
         number=key.start_mark.line + 1,
         key=str(key.value) if isinstance(key, yaml.ScalarNode) else "",
         text=text if single else None,
+        tree=None if single else _tree(value, DEEPEST),
     )
+
+
+def _tree(node: yaml.Node, levels: int) -> Tree | None:
+    """Return a value with its texts as they are written; None if it has tags, or a key twice, or too many levels."""
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag not in PLAIN_TAGS:
+            return None
+        return "" if node.tag == NULL else str(node.value)
+    if levels == 0:
+        return None
+    if isinstance(node, yaml.SequenceNode) and node.tag == SEQUENCE:
+        items = [_tree(item, levels - 1) for item in node.value]
+        return None if None in items else [item for item in items if item is not None]
+    if isinstance(node, yaml.MappingNode) and node.tag == MAPPING:
+        pairs = {
+            key.value: _tree(value, levels - 1)
+            for key, value in node.value
+            if isinstance(key, yaml.ScalarNode) and key.tag in PLAIN_TAGS
+        }
+        if len(pairs) == len(node.value):
+            found = {key: value for key, value in pairs.items() if value is not None}
+            return found if len(found) == len(pairs) else None
+    return None

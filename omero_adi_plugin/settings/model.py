@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.settings.catalogue import EXAMPLE_URL, Known, NoEffectYet, catalogue
+from omero_adi_plugin.settings.roots import read_roots, within
 from omero_adi_plugin.settings.sources import search
 from omero_adi_plugin.settings.validating import validate
 
@@ -55,6 +56,11 @@ class Settings(BaseSettings):
     base_dir: Path = Field(
         default=Path("/data"), description="The folder that files to import must lie in, after links are resolved."
     )
+    group_roots: Annotated[dict[str, tuple[Path, ...]], BeforeValidator(read_roots)] = Field(
+        default={},
+        description="Folders in `base_dir` that the files of a group's orders must lie in, by the group's name; `*` stands for all"
+        " groups that are not named. A group for which there is nothing may use all of `base_dir`.",
+    )
     annotation_namespace: str = Field(
         default="omeroadi.import", min_length=1, description="Namespace of the key-values on imported images."
     )
@@ -76,15 +82,15 @@ class Settings(BaseSettings):
     )
     server_account: str | None = Field(
         default=None,
-        description="The system account that runs OMERO.server, which must be able to read the files. Without it: the owner of the "
-        "managed repository.",
+        description="The system account that runs OMERO.server, which must be able to read the files. Without it: the owner of "
+        "the managed repository. `root`: no file is refused for the rights of that account.",
     )
     settle_seconds: int = Field(
         default=5,
         ge=0,
         le=3600,
-        description="A file that has changed within so many seconds is looked at again after as many, and imported when it has not "
-        "changed since. 0: files are taken as they are.",
+        description="A file that has changed within so many seconds is looked at again after as many, and imported when it has "
+        "not changed since. 0: files are taken as they are.",
     )
     bioformats_jar: Path | None = Field(
         default=None,
@@ -211,6 +217,18 @@ class Settings(BaseSettings):
             least = HEARTBEATS_PER_LEASE * heartbeat
             raise ValueError(f"must be {least} or more, {HEARTBEATS_PER_LEASE} times `heartbeat_seconds`, which is {heartbeat}")
         return seconds
+
+    @field_validator("group_roots")
+    @classmethod
+    def _lie_in_base_dir(cls, roots: dict[str, tuple[Path, ...]], info: ValidationInfo) -> dict[str, tuple[Path, ...]]:
+        base = info.data.get("base_dir")
+        for group, folders in roots.items():
+            for folder in folders:
+                if base is not None and not within(folder, base):
+                    raise ValueError(
+                        f"must name folders in `base_dir` ('{base}'), and '{folder}' of the group '{group}' is not in it"
+                    )
+        return roots
 
     @classmethod
     def load(cls, config: Path | None = None, **given: Any) -> Self:  # noqa: ANN401 (values of settings of any type)

@@ -28,7 +28,10 @@ COMMAND_LINE = "command line"
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value (text, but for what a program gave), and where it was given: `command line`, a variable, or `file:line`."""
+    """A value, and where it was given: `command line`, a variable, or `file:line`.
+
+    It is text, but for a mapping that stands in the file as one, and for what a program gave.
+    """
 
     value: object = field(repr=False)
     where: str
@@ -161,6 +164,8 @@ class _Search:
                 self.problems.append(Problem(setting=line.key, where=where, message=twice))
             elif line.key in LEGACY_KEYS:
                 self._legacy.append(Legacy(line.key, where))
+            elif line.text is None and line.tree is not None and line.key in self._known and self._known[line.key].mapping:
+                given[line.key] = Given(line.tree, where)
             elif line.text is None:
                 several = f"{where}: `{line.key}` must be one single value, not a list, a mapping or something with a !tag."
                 self.problems.append(Problem(setting=line.key, where=where, message=several))

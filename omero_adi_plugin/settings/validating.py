@@ -103,4 +103,5 @@ def _wrong(entry: Entry, found: Found, error: Mapping[str, Any]) -> Problem:
 
 def _shortened(value: object) -> str:
     text = str(value)
-    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…") if isinstance(value, str) else text
+    short = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return repr(short) if isinstance(value, str) else short
