@@ -23,7 +23,7 @@ from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Marker, TargetKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from omero_adi_plugin.importers.protocol import Session
     from omero_adi_plugin.orders import Target
@@ -46,7 +46,11 @@ def find_marked(session: Session, *, uuid: str, target: Target, statistics: bool
     statistics : bool
         Whether smallest and largest values were asked for: then a fileset without them is not complete.
     """
-    markers = _markers(session, uuid)
+    return examine(session, _markers(session, uuid), target=target, statistics=statistics)
+
+
+def examine(session: Session, markers: Mapping[int, Marker], *, target: Target, statistics: bool) -> tuple[MarkedFileset, ...]:
+    """Return what has become of filesets whose markers are known, by their ids; `target`, `statistics` as in `find_marked`."""
     if not markers:
         return ()
     ids = sorted(markers)
