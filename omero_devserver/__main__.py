@@ -214,6 +214,18 @@ def _add_behaviour(add: Callable[..., object]) -> None:
         help="least time of each of the five import steps, to interrupt an import on purpose (default: %(default)s)",
     )
     add(
+        "--session-idle-seconds",
+        type=_seconds,
+        metavar="S",
+        help="longest silence of a session, whatever its maker asks for (default: what is asked, else 600)",
+    )
+    add(
+        "--session-live-seconds",
+        type=_seconds,
+        metavar="S",
+        help="longest life of a session, whatever its maker asks for (default: what is asked, else no limit)",
+    )
+    add(
         "--processors",
         type=int,
         default=1,

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from omero_devserver.wire.server import REPOSITORY_TEMPLATE
-from omero_devserver.wire.sessions import DEFAULT_IDLE_MILLISECONDS, SYNC_SECONDS
+from omero_devserver.wire.sessions import DEFAULT_IDLE_MILLISECONDS, SYNC_SECONDS, at_most
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -142,6 +142,7 @@ class Settings:
             "omero.managed.dir": str(self._server.disk.root),
             "omero.scripts.timeout": str(int(options.script_seconds * 1000)),
             "omero.sessions.sync_interval": str(int(options.session_sync_seconds * 1000)),
+            "omero.sessions.timeout": str(at_most(DEFAULT_IDLE_MILLISECONDS, options.session_idle_seconds)),
             **self._changed,
         }
 

@@ -54,6 +54,8 @@ class Options:
     root_password:       of the user root, at the first start on this folder.
     read_only:           refuse all writes, like a real server with omero.cluster.read_only=true.
     session_sync_seconds: how often sessions whose time is over are ended.
+    session_idle_seconds, session_live_seconds: longest silence and longest life of a session, whatever its maker asks for; None
+                         for as long as is asked, and 10 minutes of silence where nobody asks, as a real server has it.
     processors:          programs that run scripts and are started with the first script; others can be attached.
     script_seconds:      how long a script may run (`omero.scripts.timeout`).
     step_seconds:        how long each of the five import steps takes at least, so that it can be interrupted there.
@@ -69,6 +71,8 @@ class Options:
     root_password: str = "omero"  # noqa: S105  (OMERO's own default)
     read_only: bool = False
     session_sync_seconds: float = SYNC_SECONDS
+    session_idle_seconds: float | None = None
+    session_live_seconds: float | None = None
     processors: int = 1
     script_seconds: float = 3600
     step_seconds: float = 0.02
@@ -88,7 +92,13 @@ class Server:
         self._database = options.data / "omero.sqlite"
         self.store = Store(self._database, root_password=options.root_password, before_commit=self._before_commit)
         self.disk = Disk(data=options.data, store=self.store)
-        self.sessions = Sessions(self.store, sync_seconds=options.session_sync_seconds, read_only=options.read_only)
+        self.sessions = Sessions(
+            self.store,
+            sync_seconds=options.session_sync_seconds,
+            idle_seconds=options.session_idle_seconds,
+            live_seconds=options.session_live_seconds,
+            read_only=options.read_only,
+        )
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
         self.clients = Clients(self.sessions, self.workers)
         self.sessions.on_end(_close_services)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from omero_devserver.store.store import Store
 
-__all__ = ["CLOSED", "DEFAULT_IDLE_MILLISECONDS", "NOT_THERE", "SYNC_SECONDS", "Session", "Sessions"]
+__all__ = ["CLOSED", "DEFAULT_IDLE_MILLISECONDS", "NOT_THERE", "SYNC_SECONDS", "Session", "Sessions", "at_most"]
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,22 @@ class Sessions:
     """All sessions of the server, by uuid; `close` ends the thread that looks after them.
 
     sync_seconds: how often sessions whose time is over are ended.
+    idle_seconds, live_seconds: longest silence and longest life of any session, whatever was asked for; None for no limit.
     read_only:    keep no rows: sessions are in memory only, as on a real server whose database is read-only
                   (SessionProviderInMemory of OMERO's source).
     """
 
-    def __init__(self, store: Store, *, sync_seconds: float = SYNC_SECONDS, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        sync_seconds: float = SYNC_SECONDS,
+        idle_seconds: float | None = None,
+        live_seconds: float | None = None,
+        read_only: bool = False,
+    ) -> None:
         self._store = store
+        self._idle_seconds, self._live_seconds = idle_seconds, live_seconds
         self._read_only = read_only
         self._all: dict[str, Session] = {}
         self._lock = threading.RLock()
@@ -100,8 +110,8 @@ class Sessions:
             event_type=event_type,
             sudoer=sudoer,
             agent=agent,
-            time_to_idle=time_to_idle,
-            time_to_live=time_to_live,
+            time_to_idle=at_most(time_to_idle, self._idle_seconds),
+            time_to_live=at_most(time_to_live, self._live_seconds),
             started=now,
             used=now,
             references=references,
@@ -254,6 +264,14 @@ class Sessions:
             r_sudoer=session.sudoer,
             r_node=NODE,
         )
+
+
+def at_most(asked: int, seconds: float | None) -> int:
+    """Return a limit in milliseconds as it was asked for (0 or less: none), or the shorter one that the server has."""
+    if not seconds:
+        return asked
+    longest = int(seconds * 1000)
+    return min(asked, longest) if asked > 0 else longest
 
 
 def _note_use(session: Session) -> None:

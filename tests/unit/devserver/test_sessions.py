@@ -54,6 +54,18 @@ def test_a_silent_session_is_ended_without_anybody_calling(lab: Lab, sessions: S
         sessions.get(silent.uuid)
 
 
+def test_no_session_lives_or_is_silent_for_longer_than_the_server_allows(lab: Lab) -> None:
+    sessions = Sessions(lab.store, sync_seconds=3600, idle_seconds=2, live_seconds=5)
+    try:
+        ordinary = sessions.create(user=0, group=0)
+        endless = sessions.create(user=0, group=0, time_to_idle=0, time_to_live=0)
+        shorter = sessions.create(user=0, group=0, time_to_idle=1000, time_to_live=3000)
+        limits = [(each.time_to_idle, each.time_to_live) for each in (ordinary, endless, shorter)]
+        assert limits == [(2000, 5000), (2000, 5000), (1000, 3000)]
+    finally:
+        sessions.close()
+
+
 def test_a_session_whose_end_fails_does_not_keep_the_others(lab: Lab, sessions: Sessions) -> None:
     ended: queue.SimpleQueue[Session] = queue.SimpleQueue()
 
