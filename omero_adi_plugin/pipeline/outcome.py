@@ -29,7 +29,7 @@ class ShuttingDown(AdiError):
         super().__init__("The service was stopped; the order goes on where it was.")
 
 
-def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Settings) -> None:
+def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Settings, report: str | None = None) -> None:
     """Write the outcome of an attempt into the queue and, with it, the order's stage row.
 
     Parameters
@@ -40,6 +40,8 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         The claim; its lease must still be ours.
     error : Exception or None
         What ended the attempt; None if all is done.
+    report : str, optional
+        What there is to say of an order that went well.
 
     Raises
     ------
@@ -51,8 +53,8 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
     order = claim.lease.order
     match error:
         case None:
-            queue.complete(claim.lease)
-            event(_log, logging.INFO, "order.completed", order=order, attempt=claim.lease.attempt)
+            queue.complete(claim.lease, description=report)
+            event(_log, logging.INFO, "order.completed", order=order, attempt=claim.lease.attempt, report=report)
         case LeaseLost():
             raise error
         case OrderFailed():

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KNOWN_COMPLETE = frozenset({FileStep.IMPORTED, FileStep.ANNOTATED})
 """Steps at which the ledger has had the server's word that every image is in OMERO."""
 
+SETTLED = KNOWN_COMPLETE | {FileStep.SKIPPED}
+"""Steps after which the files need not be there any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopt:

@@ -1,28 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run: carries one claimed order out, in a given session, from what the ledger and OMERO already hold to its end."""
+"""Run: carries one claimed order out, in a given session, from what the ledger and OMERO already hold to its end.
+
+One thread reads the files, entry after entry, while others import the filesets that were found so far; what is in OMERO then
+gets its key-values, many filesets at once.
+"""
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 import time
-from collections import defaultdict
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, OrderFailed, TryAgain
-from omero_adi_plugin.importers.annotating import annotate
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, TryAgain
+from omero_adi_plugin.importers.existing import held
+from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked, restore_link
-from omero_adi_plugin.importers.protocol import FilesetPlan, ImportedFileset
+from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.orders import FileStep, LedgerFile, Marker, Route, TargetKind
+from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.keyvalues import key_values
+from omero_adi_plugin.pipeline.failures import EntriesFailed
+from omero_adi_plugin.pipeline.finishing import Finishing, Landed
+from omero_adi_plugin.pipeline.flight import Flight
+from omero_adi_plugin.pipeline.gate import FileGate
+from omero_adi_plugin.pipeline.keyvalues import Provenance
+from omero_adi_plugin.pipeline.metadata import MetadataFiles
 from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, Adopt, ImportAnew, decide
+from omero_adi_plugin.pipeline.record import Piece, Record
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, ImportAnew, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from omero_adi_plugin.importers.plans import EntryPlan, FileReader, FilesetPlan
     from omero_adi_plugin.importers.protocol import Importer, MarkedFileset
     from omero_adi_plugin.orders import Entry, Order
     from omero_adi_plugin.pipeline.progress import Guard, OnProgress
@@ -30,48 +43,25 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.ledger import Ledger
 
-_Part = TypeVar("_Part", "_Piece", FilesetPlan)
-
 _log = logging.getLogger(__name__)
 
 _WORDS = {
     FileStep.PLANNED: "reading",
     FileStep.CREATED: "linking",
     FileStep.VERIFYING: "importing",
-    FileStep.IMPORTED: "annotating",
     FileStep.ANNOTATED: "done",
+    FileStep.SKIPPED: "there already",
     FileStep.FAILED: "failed",
 }
-_ENDS = frozenset({FileStep.ANNOTATED, FileStep.FAILED})
-_FAILURES_QUOTED = 3
-"""How many failed entries an order's last sentence quotes at most, if there is room; all are in the ledger."""
-
-_FAILURES_AT_ONCE = 500
-"""How many failed entries are written at once: a transaction each would take minutes for an order of 100,000 missing files."""
-
-_ROOM = 400
-"""How many characters they may take together, unless it is a single one: what follows them must not be cut off."""
+_LOOK_SECONDS = 0.5
+"""How often it is looked, while all are waiting for OMERO, whether something else is due."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """One fileset of the order, by its entry and its key: all that is left of it when its files are gone."""
+class Halted(TryAgain):
+    """Another fileset of the order has met trouble, so this one is not begun; that trouble is what gets told."""
 
-    entry: str
-    key: str
-
-
-class EntriesFailed(OrderFailed):
-    """Some entries, `bad` of `entries`, could not be imported; all others are in OMERO."""
-
-    def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int) -> None:
-        quoted = [str(failure) for failure in failures[:_FAILURES_QUOTED]]
-        while len(quoted) > 1 and len(" ".join(quoted)) > _ROOM:
-            quoted.pop()
-        more = len(failures) - len(quoted)
-        rest = f" And {more} more: `omero adi orders show` lists them." if more else ""
-        super().__init__(_how_many(bad, entries) + " ".join(quoted) + rest)
-        self.failures, self.bad, self.entries = tuple(failures), bad, entries
+    def __init__(self) -> None:
+        super().__init__("The import was not begun, because the order had met trouble. It is tried again by itself.")
 
 
 class OrderRun:
@@ -86,13 +76,19 @@ class OrderRun:
     session : OmeroSession
         A session of the order's user in the order's group.
     importer : Importer
-        How entries get into OMERO.
+        How filesets get into OMERO.
+    reader : FileReader
+        How files are read before.
     ledger : Ledger
         Where each step is recorded, with the lease's token.
     guard : Guard
         Asked before everything that somebody else can see.
+    settings : Settings
+        All of them.
+    skip_existing : bool
+        Leave files alone that the target already holds.
     on_progress : OnProgress
-        Told of each step.
+        Told of each step; from several threads, but never at the same time.
     """
 
     def __init__(
@@ -102,21 +98,43 @@ class OrderRun:
         attempt: int,
         session: OmeroSession,
         importer: Importer,
+        reader: FileReader,
         ledger: Ledger,
         guard: Guard,
         settings: Settings,
+        skip_existing: bool,
         on_progress: OnProgress,
     ) -> None:
         self._order, self._attempt, self._session, self._importer = order, attempt, session, importer
-        self._ledger, self._guard, self._settings, self._on_progress = ledger, guard, settings, on_progress
-        self._lines: dict[str, LedgerFile] = {}
-        self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
+        self._guard, self._settings, self._skip_existing, self._on_progress = guard, settings, skip_existing, on_progress
+        self._record = Record(ledger, route=Route.INPLACE)
+        self._gate = FileGate.of(order, session=session, settings=settings)
+        self._grouping = Grouping(gate=self._gate, reader=reader)
+        self._finishing = Finishing(
+            order,
+            session=session,
+            record=self._record,
+            guard=guard,
+            namespace=settings.annotation_namespace,
+            metadata=MetadataFiles(locate=self._gate.locate),
+            provenance=Provenance(route=Route.INPLACE, bioformats=reader.version),
+        )
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
-        self._unwritten: list[LedgerFile] = []
+        self._open: Counter[str] = Counter()  # filesets that have not come to their end, by entry
+        self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
+        self._not_ready: list[EntryNotReady] = []
+        self._skipped = 0
         self._done = 0
+        self._halted, self._abandoned = threading.Event(), threading.Event()
+        self._showing = threading.Lock()
 
-    def run(self) -> None:
+    def run(self) -> str | None:
         """Bring everything of the order into OMERO that is not there yet, annotated.
+
+        Returns
+        -------
+        str or None
+            What there is to say of an order that went well.
 
         Raises
         ------
@@ -128,168 +146,271 @@ class OrderRun:
             This worker must stop.
         """
         preflight.check_order(self._order, session=self._session)
-        for line in self._ledger.files():
-            self._lines[line.key] = line
-            self._keys[line.entry].append(line.key)
+        self._record.load()
         statistics = not (self._settings.skip_minmax or self._settings.skip_all)
         for fileset in find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=statistics):
             self._marked[fileset.marker.key].append(fileset)
-        failures: list[AdiError] = []
-        bad = 0
+        with Flight[Landed](self._settings.parallel_filesets_per_worker) as flight:
+            try:
+                self._all_entries(flight)
+            except BaseException as error:
+                self._halted.set()
+                if not isinstance(error, Exception):  # Ctrl-C: not even what OMERO is doing already is waited for
+                    self._abandoned.set()
+                raise
+        self._record.flush()
+        if self._not_ready:
+            raise self._not_ready[0]
+        if self._failures:
+            failures = [failure for of_entry in self._failures.values() for failure in of_entry]
+            raise EntriesFailed(failures=failures, bad=len(self._failures), entries=len(self._order.entries))
+        return self._report()
+
+    def _all_entries(self, flight: Flight[Landed]) -> None:
         for entry in self._order.entries:
             self._guard.check()
-            failed = self._settle(entry)
-            failures += failed
-            bad += bool(failed)
-            self._done += 1
-            ended = FileStep.FAILED if failed else FileStep.ANNOTATED
-            self._show(entry.path, ended, _WORDS[ended])
-        self._write()
-        if failures:
-            raise EntriesFailed(failures=failures, bad=bad, entries=len(self._order.entries))
+            self._begin(entry, flight)
+            while flight.full:
+                self._land(flight)
+            self._finish_if_due()
+        while not flight.empty:
+            self._land(flight)
+            self._finish_if_due()
+        self._finish()
 
-    def _settle(self, entry: Entry) -> list[EntryFailed]:
-        """Import one entry, or adopt what is there of it; return what could not be done."""
-        known = [self._lines[key] for key in self._keys[entry.path]]
-        if known and all(line.step in KNOWN_COMPLETE for line in known):  # its files need not be there any more
-            return self._collect(self._keep, [_Piece(entry=entry.path, key=line.key) for line in known])
+    # --- one entry: what is to be done with it
+
+    def _begin(self, entry: Entry, flight: Flight[Landed]) -> None:
+        """Adopt what is there of an entry, and have the rest imported."""
+        known = self._record.of_entry(entry.path)
+        if known and all(line.step in SETTLED for line in known):  # its files need not be there any more
+            pieces = [Piece.of(line) for line in known]
+            self._open[entry.path] = len(pieces)
+            for piece in pieces:
+                self._settle(piece, None, flight)
+            return
         try:
-            plans = self._planned(entry)
+            plan = self._planned(entry)
         except EntryFailed as failure:
-            self._record_failure(_Piece(entry=entry.path, key=entry.path), failure)
-            return [failure]
-        return self._collect(self._bring_in, plans)
+            self._fail(_whole(entry), failure)
+        except EntryNotReady as error:
+            self._put_off(_whole(entry), error)
+        else:
+            self._begin_plan(plan, flight)
 
-    def _collect(self, work: Callable[[_Part], None], parts: Sequence[_Part]) -> list[EntryFailed]:
-        failures = []
-        for part in parts:
-            try:
-                work(part)
-            except EntryFailed as failure:
-                self._record_failure(_piece(part), failure)
-                failures.append(failure)
-        return failures
+    def _planned(self, entry: Entry) -> EntryPlan:
+        plan = self._grouping.plan(entry)
+        for left in plan.left_out:
+            event(_log, logging.DEBUG, "file.left_out", order=self._order.uuid, entry=entry.path, file=left.path, why=left.why)
+        if plan.left_out:
+            first = plan.left_out[0]
+            self._tell("entry.left_out", entry.path, files=len(plan.left_out), first=first.path, why=first.why)
+        return plan
 
-    def _planned(self, entry: Entry) -> Sequence[FilesetPlan]:
-        preflight.check_entry(entry, base_dir=self._settings.base_dir)
-        plans = self._importer.plan(entry=entry)
-        for plan in plans:
-            preflight.check_fits(plan, target=self._order.target)
-        for plan in plans:  # all of them before any is begun: else a crash would make half an entry look like all of it
-            if plan.key not in self._lines or self._lines[plan.key].step not in KNOWN_COMPLETE:
-                self._record(_piece(plan), FileStep.PLANNED)
-        return plans
+    def _begin_plan(self, plan: EntryPlan, flight: Flight[Landed]) -> None:
+        entry = plan.entry.path
+        filesets = [fileset for fileset in plan.filesets if not self._of_another(fileset)]
+        self._open[entry] = len(filesets) + len(plan.failures)
+        for failure in plan.failures:
+            self._fail(_file(entry, failure), failure)
+        for fileset in filesets:  # all of them before any is begun: else a crash would make half an entry look like all of it
+            line = self._record.line(fileset.key)
+            if line is None or line.step not in SETTLED:
+                self._record.note(_piece(fileset), FileStep.PLANNED)
+        if len(filesets) > 1:
+            self._record.flush()
+        there = self._held(filesets)
+        for fileset in filesets:
+            if fileset.key in there:
+                self._skip(_piece(fileset), there[fileset.key])
+            else:
+                self._settle(_piece(fileset), fileset, flight)
+        if not (filesets or plan.failures):  # another entry has brought it
+            self._close(entry)
 
-    def _keep(self, piece: _Piece) -> None:
-        """See to it that what the ledger knows to be imported is still there, linked and annotated."""
-        decision = decide(line=self._lines[piece.key], found=self._marked[piece.key])
-        if isinstance(decision, Adopt):
-            self._adopt(piece, decision.found)
+    def _of_another(self, plan: FilesetPlan) -> bool:
+        """Tell whether an earlier attempt has taken a fileset up for another entry, which then sees to it."""
+        line = self._record.line(plan.key)
+        return line is not None and line.entry != plan.entry.path and line.entry in self._entries
 
-    def _bring_in(self, plan: FilesetPlan) -> None:
-        started = time.monotonic()
-        piece = _piece(plan)
-        match decide(line=self._lines.get(plan.key), found=self._marked[plan.key]):
-            case Adopt(found=found):
-                self._adopt(piece, found)
-            case ImportAnew(halves=halves):
-                for half in halves:
-                    self._guard.check()
-                    delete_fileset(self._session, half.fileset)
-                    self._tell("fileset.half_deleted", piece, fileset=half.fileset, of_attempt=half.marker.attempt)
-                imported = self._import(plan)
-                seconds = time.monotonic() - started
-                self._tell("fileset.imported", piece, fileset=imported.fileset, images=len(imported.images), seconds=seconds)
-                self._annotate(piece, imported)
+    @functools.cached_property
+    def _entries(self) -> frozenset[str]:
+        return frozenset(entry.path for entry in self._order.entries)
 
-    def _adopt(self, piece: _Piece, found: MarkedFileset) -> None:
+    def _held(self, plans: Sequence[FilesetPlan]) -> dict[str, ImportedFileset]:
+        if not self._skip_existing:
+            return {}
+        begun = [plan for plan in plans if not self._marked[plan.key]]  # what this order has begun itself, it finishes
+        return held(self._session, self._order.target, begun) if begun else {}
+
+    def _settle(self, piece: Piece, plan: FilesetPlan | None, flight: Flight[Landed]) -> None:
+        """Adopt a fileset that is in OMERO, or have it imported; without a plan it has been imported once."""
+        line = self._record.line(piece.key)
+        if plan is None and line is not None and line.step is FileStep.SKIPPED:
+            self._land_skipped(piece)
+            return
+        try:
+            if plan is not None:
+                preflight.check_fits(plan, target=self._order.target)
+            decision = decide(line=line, found=self._marked[piece.key])
+            if isinstance(decision, Adopt):
+                self._adopt(piece, decision.found)
+            elif plan is not None:
+                flight.start(functools.partial(self._fly, piece, plan, decision))
+        except EntryFailed as failure:
+            self._fail(piece, failure)
+
+    def _adopt(self, piece: Piece, found: MarkedFileset) -> None:
         imported = ImportedFileset(fileset=found.fileset, images=found.images, plates=found.plates)
         if not found.linked:
+            self._guard.check()
             restore_link(self._session, self._order.target, found.images, found.plates)
-        if self._lines[piece.key].step not in KNOWN_COMPLETE:
-            self._record(piece, FileStep.IMPORTED, imported)
-            self._tell("fileset.adopted", piece, fileset=found.fileset, of_attempt=found.marker.attempt)
-        self._annotate(piece, imported)
+        line = self._record.line(piece.key)
+        if line is None or line.step not in KNOWN_COMPLETE:
+            self._tell("fileset.adopted", piece.entry, fileset=found.fileset, of_attempt=found.marker.attempt)
+        self._finishing.add(Landed(piece=piece, fileset=found.fileset, imported=imported, fresh=False))
 
-    def _import(self, plan: FilesetPlan) -> ImportedFileset:
-        def on_step(
-            step: FileStep, *, fileset: int | None = None, images: Sequence[int] = (), plates: Sequence[int] = ()
-        ) -> None:
-            if step is not FileStep.IMPORTED:  # what is there is written down, whoever has the lease
-                self._guard.check()
-            imported = ImportedFileset(fileset=fileset, images=tuple(images), plates=tuple(plates)) if fileset else None
-            self._record(_piece(plan), step, imported)
+    # --- one fileset: in a thread of its own
+
+    def _fly(self, piece: Piece, plan: FilesetPlan, decision: ImportAnew) -> Landed:
+        """Import one fileset, after what earlier attempts left of it was removed."""
+        started = time.monotonic()
+        try:
+            self._check()
+            self._gate.settle(plan.files, check=self._check)
+            for half in decision.halves:
+                self._check()
+                delete_fileset(self._session, half.fileset)
+                self._tell("fileset.half_deleted", piece.entry, fileset=half.fileset, of_attempt=half.marker.attempt)
+            fileset = self._import(piece, plan)
+        except (EntryFailed, EntryNotReady) as error:
+            raise _Fallen(piece, error) from error
+        seconds = time.monotonic() - started
+        self._tell("fileset.imported", piece.entry, fileset=fileset, files=len(plan.files), bytes=plan.bytes, seconds=seconds)
+        return Landed(piece=piece, fileset=fileset, fresh=True)
+
+    def _import(self, piece: Piece, plan: FilesetPlan) -> int:
+        def on_step(step: FileStep, *, fileset: int) -> None:
+            self._check()
+            if step is FileStep.CREATED:
+                self._record.note(piece, step, fileset=fileset)  # the marker says the same
+            else:
+                self._record.write(piece, step, fileset=fileset)
+            self._show(piece.entry, step, _WORDS[step])
 
         def on_progress(words: str, done: int, total: int) -> None:
             self._guard.check()  # a large import takes hours: whoever may not go on does not wait for its end
-            self._show(plan.entry.path, FileStep.VERIFYING, f"{_WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})")
+            if self._abandoned.is_set():
+                raise Halted
+            self._show(piece.entry, FileStep.VERIFYING, f"{_WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})")
 
-        marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=plan.key)
+        marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=piece.key)
+        self._show(piece.entry, FileStep.PLANNED, _WORDS[FileStep.PLANNED])
         try:
             return self._importer.run(
                 plan=plan, target=self._order.target, marker=marker, on_step=on_step, on_progress=on_progress
             )
         except TryAgain:
-            self._record(_piece(plan), FileStep.PLANNED)  # OMERO, not the ledger, says next time how much of it is there
+            self._record.note(piece, FileStep.PLANNED)  # OMERO, not the ledger, says next time how much of it is there
             raise
 
-    def _annotate(self, piece: _Piece, imported: ImportedFileset) -> None:
+    def _check(self) -> None:
         self._guard.check()
-        plates = imported.plates if self._order.target.kind is TargetKind.SCREEN else ()
-        annotate(
-            self._session,
-            images=() if plates else imported.images,
-            plates=plates,
-            namespace=self._settings.annotation_namespace,
-            values=key_values(self._order, entry=piece.entry, imported_from=piece.key),
-            uuid=self._order.uuid,
-        )
-        self._record(piece, FileStep.ANNOTATED, imported)
+        if self._halted.is_set():
+            raise Halted
 
-    def _record(self, piece: _Piece, step: FileStep, imported: ImportedFileset | None = None) -> None:
-        line = LedgerFile(entry=piece.entry, key=piece.key, route=Route.INPLACE, step=step)
-        if imported is not None:
-            line = replace(line, fileset=imported.fileset, images=imported.images, plates=imported.plates)
-        self._write(line)
+    # --- what has come to its end
 
-    def _record_failure(self, piece: _Piece, failure: EntryFailed) -> None:
+    def _land(self, flight: Flight[Landed]) -> None:
+        """Wait a little for filesets that come to their end, and take them up."""
+        landed = flight.landed(timeout_seconds=_LOOK_SECONDS)
+        for future in landed:
+            try:
+                self._finishing.add(future.result())
+            except _Fallen as fallen:
+                if isinstance(fallen.error, EntryNotReady):
+                    self._put_off(fallen.piece, fallen.error)
+                else:
+                    self._fail(fallen.piece, fallen.error)
+        if not landed:
+            self._record.flush()
+
+    def _finish_if_due(self) -> None:
+        if self._finishing.due:
+            self._finish()
+
+    def _finish(self) -> None:
+        for piece, _ in self._finishing.finish():
+            self._end(piece)
+
+    def _skip(self, piece: Piece, there: ImportedFileset) -> None:
+        self._tell("fileset.skipped", piece.entry, fileset=there.fileset, why="the target holds it already")
+        self._record.write_imported(FileStep.SKIPPED, [(piece, there)])
+        self._land_skipped(piece)
+
+    def _land_skipped(self, piece: Piece) -> None:
+        self._skipped += 1
+        self._end(piece)
+
+    def _fail(self, piece: Piece, failure: EntryFailed) -> None:
         event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
-        known = self._lines.get(piece.key)
-        if known is not None and known.step in KNOWN_COMPLETE:  # what was imported once stays on record: it is not repeated
-            self._write(replace(known, error=str(failure)))
-            return
-        failed = LedgerFile(entry=piece.entry, key=piece.key, route=Route.INPLACE, step=FileStep.FAILED, error=str(failure))
-        self._lines[failed.key] = failed
-        self._unwritten.append(failed)  # nothing of it is in OMERO: should it get lost, the next attempt finds out again
-        if len(self._unwritten) >= _FAILURES_AT_ONCE:
-            self._write()
+        self._record.note_failure(piece, failure)
+        self._failures[piece.entry].append(failure)
+        self._end(piece)
 
-    def _write(self, *lines: LedgerFile) -> None:
-        """Write lines into the ledger, after those that wait for it."""
-        if not (lines or self._unwritten):
-            return
-        self._ledger.record(*self._unwritten, *lines)
-        self._unwritten.clear()
-        for line in lines:
-            self._lines[line.key] = line
-            if line.step not in _ENDS:  # an entry's end is shown when all of its filesets have come to theirs
-                self._show(line.entry, line.step, _WORDS[line.step])
+    def _put_off(self, piece: Piece, error: EntryNotReady) -> None:
+        self._tell("entry.not_ready", piece.entry, why=str(error))
+        self._record.note(piece, FileStep.PLANNED)
+        self._not_ready.append(error)
+        self._end(piece)
+
+    def _end(self, piece: Piece) -> None:
+        """Count a fileset off; its entry is done with the last one."""
+        self._open[piece.entry] -= 1
+        if self._open[piece.entry] <= 0:
+            self._close(piece.entry)
+
+    def _close(self, entry: str) -> None:
+        del self._open[entry]
+        self._done += 1
+        step = FileStep.FAILED if entry in self._failures else FileStep.ANNOTATED
+        self._show(entry, step, _WORDS[step])
+
+    def _report(self) -> str | None:
+        if not self._skipped:
+            return None
+        if self._skipped == 1:
+            return "One file was in the target already, and was not imported again."
+        return f"{self._skipped} files were in the target already, and were not imported again."
 
     def _show(self, entry: str, step: FileStep, words: str) -> None:
         total = len(self._order.entries)
-        self._on_progress(Progress(entry=entry, step=step, done=self._done, total=total, words=words))
+        with self._showing:
+            self._on_progress(Progress(entry=entry, step=step, done=self._done, total=total, words=words))
 
-    def _tell(self, name: str, piece: _Piece, **facts: object) -> None:
-        event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=piece.entry, **facts)
-
-
-def _how_many(bad: int, entries: int) -> str:
-    if entries == 1:
-        return ""
-    if bad == entries:
-        return f"None of the {entries} files could be imported. "
-    return f"{bad} of {entries} files could not be imported, the others are in OMERO. "
+    def _tell(self, name: str, entry: str, **facts: object) -> None:
+        event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=entry, **facts)
 
 
-def _piece(part: _Piece | FilesetPlan) -> _Piece:
-    return part if isinstance(part, _Piece) else _Piece(entry=part.entry.path, key=part.key)
+class _Fallen(Exception):
+    """Brings an error from a thread, with the fileset that it is about; the others of the order go on."""
+
+    def __init__(self, piece: Piece, error: EntryFailed | EntryNotReady) -> None:
+        super().__init__(piece.key)
+        self.piece, self.error = piece, error
+
+
+def _piece(plan: FilesetPlan) -> Piece:
+    paths = {file.path for file in plan.files}
+    original = plan.entry.path if plan.entry.path in paths else plan.files[0].path
+    source = next(file.source for file in plan.files if file.path == original)
+    return Piece(entry=plan.entry.path, key=plan.key, original=original, source=source)
+
+
+def _whole(entry: Entry) -> Piece:
+    return Piece(entry=entry.path, key=entry.path, original=entry.path, source=entry.path)
+
+
+def _file(entry: str, failure: EntryFailed) -> Piece:
+    path = getattr(failure, "path", entry)
+    return Piece(entry=entry, key=path, original=path, source=path)

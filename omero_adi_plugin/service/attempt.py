@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.protocol import Skip
+from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import settle
@@ -22,8 +23,9 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.orders import Claim
-    from omero_adi_plugin.pipeline.progress import OnProgress, Progress
+    from omero_adi_plugin.orders import Claim, Order
+    from omero_adi_plugin.pipeline.progress import Guard, OnProgress, Progress
+    from omero_adi_plugin.sessions import OmeroSession
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,11 @@ class Attempts:
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds)
         self._logins = Logins(account(settings))
+        self._reader = open_reader(
+            bioformats_jar=settings.bioformats_jar,
+            heap_mb=settings.reader_heap_mb,
+            patience_seconds=settings.reader_patience_seconds,
+        )
 
     def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
         """Carry one order out and write its outcome.
@@ -78,9 +85,9 @@ class Attempts:
         uuid = claim.lease.order
         with order_logs(self._settings, uuid=uuid if SAFE_UUID.fullmatch(uuid) else "malformed"):
             event(_log, logging.INFO, "order.started", order=uuid, attempt=claim.lease.attempt, user=claim.text.user)
-            error = self._ended_by(claim, on_progress or _nobody)
+            error, report = self._carried_out(claim, on_progress or _nobody)
             try:
-                settle(self.queue, claim, error, settings=self._settings)
+                settle(self.queue, claim, error, report=report, settings=self._settings)
             except LeaseLost as lost:
                 event(_log, logging.WARNING, "order.lost", order=uuid, attempt=claim.lease.attempt, why=str(error or lost))
                 return lost
@@ -97,30 +104,41 @@ class Attempts:
         self._logins.service()
 
     def close(self) -> None:
-        """Give login and connections back."""
+        """Give login and connections back, and end the reader."""
+        self._reader.close()
         self._logins.close()
         self.database.close()
 
-    def _ended_by(self, claim: Claim, on_progress: OnProgress) -> Exception | None:
+    def _carried_out(self, claim: Claim, on_progress: OnProgress) -> tuple[Exception | None, str | None]:
+        """Return what ended the attempt, if anything did, and what there is to say if nothing did."""
         try:
             with LeaseKeeper(claim.lease, settings=self._settings, deadline=self._deadline) as guard:
                 order = claim.text.read()
                 with self._logins.act_for(order.user, order.group) as session:
-                    OrderRun(
-                        order,
-                        attempt=claim.lease.attempt,
-                        session=session,
-                        importer=InPlace(
-                            session, skip=_skip(self._settings), patience_seconds=self._settings.import_patience_seconds
-                        ),
-                        ledger=Ledger(self.database, claim.lease),
-                        guard=guard,
-                        settings=self._settings,
-                        on_progress=on_progress,
-                    ).run()
+                    return None, self._run(claim, order, session, guard, on_progress).run()
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
-            return error
-        return None
+            return error, None
+
+    def _run(self, claim: Claim, order: Order, session: OmeroSession, guard: Guard, on_progress: OnProgress) -> OrderRun:
+        settings = self._settings
+        return OrderRun(
+            order,
+            attempt=claim.lease.attempt,
+            session=session,
+            importer=InPlace(
+                session,
+                skip=_skip(settings),
+                patience_seconds=settings.import_patience_seconds,
+                parallel_files=settings.parallel_upload_per_worker,
+                bioformats=self._reader.version,
+            ),
+            reader=self._reader,
+            ledger=Ledger(self.database, claim.lease),
+            guard=guard,
+            settings=settings,
+            skip_existing=claim.skip_existing or settings.skip_existing,
+            on_progress=on_progress,
+        )
 
 
 def _skip(settings: Settings) -> Skip:

@@ -4,7 +4,7 @@
 import pickle
 
 from omero_adi_plugin.errors import FileMissing
-from omero_adi_plugin.pipeline.run import EntriesFailed
+from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.tracking.audit import DESCRIPTION_LENGTH
 
 

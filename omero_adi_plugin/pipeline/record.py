@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Record: the ledger of the order that is being carried out, as this worker knows it, and what is still to be written into it.
+
+Each write is a transaction that has to reach the database's disk. What OMERO itself would tell after a crash may wait for the
+next one; only what must be on record before something happens is written at once. Threads may share it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.orders import FileStep, LedgerFile
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.errors import AdiError
+    from omero_adi_plugin.importers.protocol import ImportedFileset
+    from omero_adi_plugin.orders import Route
+    from omero_adi_plugin.tracking.ledger import Ledger
+
+_AT_ONCE = 500
+"""How many lines wait at most: a transaction each would take minutes for an order of 100,000 missing files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One fileset of the order: all that is left of it when its files are gone.
+
+    entry:    the path of the order that it belongs to.
+    key:      names it within the order, see `Marker`.
+    original: the file that is meant, as the order or its folder has it.
+    source:   the file that OMERO's link points to.
+    """
+
+    entry: str
+    key: str
+    original: str
+    source: str
+
+    @classmethod
+    def of(cls, line: LedgerFile) -> Piece:
+        """Return what a line of the ledger is about."""
+        return cls(entry=line.entry, key=line.key, original=line.key, source=line.key)
+
+
+class Record:
+    """What the ledger holds of the order, and what is to be written into it.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        With the lease on the order.
+    route : Route
+        Which way the order's files go.
+    """
+
+    def __init__(self, ledger: Ledger, *, route: Route) -> None:
+        self._ledger, self._route = ledger, route
+        self._lines: dict[str, LedgerFile] = {}
+        self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
+        self._waiting: list[LedgerFile] = []
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Read what earlier attempts wrote; what failed in them is forgotten, as this one finds out again.
+
+        Raises
+        ------
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        self._ledger.forget_failed()
+        for line in self._ledger.files():
+            self._lines[line.key] = line
+            self._keys[line.entry].append(line.key)
+
+    def line(self, key: str) -> LedgerFile | None:
+        """Return what is on record of a fileset."""
+        return self._lines.get(key)
+
+    def of_entry(self, entry: str) -> list[LedgerFile]:
+        """Return what earlier attempts wrote of an entry's filesets."""
+        return [self._lines[key] for key in self._keys[entry]] if entry in self._keys else []
+
+    def note(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
+        """Have a step written with whatever is written next."""
+        self._put([self._line(piece, step, fileset)], at_once=False)
+
+    def write(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
+        """Write a step; when this returns, it is on the database's disk.
+
+        Raises
+        ------
+        LeaseLost, DatabaseDown
+            It was not written.
+        """
+        self._put([self._line(piece, step, fileset)], at_once=True)
+
+    def write_imported(self, step: FileStep, imported: list[tuple[Piece, ImportedFileset]]) -> None:
+        """Write what has become of filesets, with their ids.
+
+        Raises
+        ------
+        LeaseLost, DatabaseDown
+            Nothing of it was written.
+        """
+        lines = [
+            replace(self._line(piece, step, each.fileset), images=each.images, plates=each.plates) for piece, each in imported
+        ]
+        self._put(lines, at_once=True)
+
+    def note_failure(self, piece: Piece, failure: AdiError) -> None:
+        """Have a failure written with whatever is written next: nothing of it is in OMERO, should the line get lost."""
+        known = self._lines.get(piece.key)
+        if known is not None and known.step in KNOWN_COMPLETE:  # what was imported once stays on record: it is not repeated
+            line = replace(known, error=str(failure))
+        else:
+            line = replace(self._line(piece, FileStep.FAILED, None), error=str(failure))
+        self._put([line], at_once=False)
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises
+        ------
+        LeaseLost, DatabaseDown
+            It was not written.
+        """
+        self._put([], at_once=True)
+
+    def _line(self, piece: Piece, step: FileStep, fileset: int | None) -> LedgerFile:
+        return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset)
+
+    def _put(self, lines: list[LedgerFile], *, at_once: bool) -> None:
+        with self._lock:
+            for line in lines:
+                self._lines[line.key] = line
+            self._waiting += lines
+            if not self._waiting or not (at_once or len(self._waiting) >= _AT_ONCE):
+                return
+            written, self._waiting = self._waiting, []
+        self._ledger.record(*written)
