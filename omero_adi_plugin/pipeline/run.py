@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import EntryFailed, EntryNotReady, TryAgain
@@ -22,7 +22,6 @@ from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.finishing import Finishing, Landed
 from omero_adi_plugin.pipeline.flight import Flight
 from omero_adi_plugin.pipeline.gate import FileGate
@@ -31,6 +30,7 @@ from omero_adi_plugin.pipeline.metadata import MetadataFiles
 from omero_adi_plugin.pipeline.progress import Progress
 from omero_adi_plugin.pipeline.record import Piece, Record
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, ImportAnew, decide
+from omero_adi_plugin.pipeline.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,11 +120,7 @@ class OrderRun:
             provenance=Provenance(route=Route.INPLACE, bioformats=reader.version),
         )
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
-        self._open: Counter[str] = Counter()  # filesets that have not come to their end, by entry
-        self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
-        self._not_ready: list[EntryNotReady] = []
-        self._skipped = 0
-        self._done = 0
+        self._tally = Tally(entries=len(order.entries))
         self._halted, self._abandoned = threading.Event(), threading.Event()
         self._showing = threading.Lock()
 
@@ -159,12 +155,7 @@ class OrderRun:
                     self._abandoned.set()
                 raise
         self._record.flush()
-        if self._not_ready:
-            raise self._not_ready[0]
-        if self._failures:
-            failures = [failure for of_entry in self._failures.values() for failure in of_entry]
-            raise EntriesFailed(failures=failures, bad=len(self._failures), entries=len(self._order.entries))
-        return self._report()
+        return self._tally.outcome()
 
     def _all_entries(self, flight: Flight[Landed]) -> None:
         for entry in self._order.entries:
@@ -185,7 +176,7 @@ class OrderRun:
         known = self._record.of_entry(entry.path)
         if known and all(line.step in SETTLED for line in known):  # its files need not be there any more
             pieces = [Piece.of(line) for line in known]
-            self._open[entry.path] = len(pieces)
+            self._tally.expect(entry.path, len(pieces))
             for piece in pieces:
                 self._settle(piece, None, flight)
             return
@@ -210,7 +201,7 @@ class OrderRun:
     def _begin_plan(self, plan: EntryPlan, flight: Flight[Landed]) -> None:
         entry = plan.entry.path
         filesets = [fileset for fileset in plan.filesets if not self._of_another(fileset)]
-        self._open[entry] = len(filesets) + len(plan.failures)
+        self._tally.expect(entry, len(filesets) + len(plan.failures))  # none, if another entry has brought it
         for failure in plan.failures:
             self._fail(_file(entry, failure), failure)
         for fileset in filesets:  # all of them before any is begun: else a crash would make half an entry look like all of it
@@ -225,8 +216,6 @@ class OrderRun:
                 self._skip(_piece(fileset), there[fileset.key])
             else:
                 self._settle(_piece(fileset), fileset, flight)
-        if not (filesets or plan.failures):  # another entry has brought it
-            self._close(entry)
 
     def _of_another(self, plan: FilesetPlan) -> bool:
         """Tell whether an earlier attempt has taken a fileset up for another entry, which then sees to it."""
@@ -349,44 +338,29 @@ class OrderRun:
         self._land_skipped(piece)
 
     def _land_skipped(self, piece: Piece) -> None:
-        self._skipped += 1
+        self._tally.skip()
         self._end(piece)
 
     def _fail(self, piece: Piece, failure: EntryFailed) -> None:
         event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
         self._record.note_failure(piece, failure)
-        self._failures[piece.entry].append(failure)
+        self._tally.fail(piece.entry, failure)
         self._end(piece)
 
     def _put_off(self, piece: Piece, error: EntryNotReady) -> None:
         self._tell("entry.not_ready", piece.entry, why=str(error))
         self._record.note(piece, FileStep.PLANNED)
-        self._not_ready.append(error)
+        self._tally.put_off(error)
         self._end(piece)
 
     def _end(self, piece: Piece) -> None:
-        """Count a fileset off; its entry is done with the last one."""
-        self._open[piece.entry] -= 1
-        if self._open[piece.entry] <= 0:
-            self._close(piece.entry)
-
-    def _close(self, entry: str) -> None:
-        del self._open[entry]
-        self._done += 1
-        step = FileStep.FAILED if entry in self._failures else FileStep.ANNOTATED
-        self._show(entry, step, _WORDS[step])
-
-    def _report(self) -> str | None:
-        if not self._skipped:
-            return None
-        if self._skipped == 1:
-            return "One file was in the target already, and was not imported again."
-        return f"{self._skipped} files were in the target already, and were not imported again."
+        if self._tally.end(piece.entry):
+            step = FileStep.FAILED if self._tally.has_failed(piece.entry) else FileStep.ANNOTATED
+            self._show(piece.entry, step, _WORDS[step])
 
     def _show(self, entry: str, step: FileStep, words: str) -> None:
-        total = len(self._order.entries)
         with self._showing:
-            self._on_progress(Progress(entry=entry, step=step, done=self._done, total=total, words=words))
+            self._on_progress(Progress(entry=entry, step=step, done=self._tally.done, total=self._tally.entries, words=words))
 
     def _tell(self, name: str, entry: str, **facts: object) -> None:
         event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=entry, **facts)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tally: how many entries of an order have come to their end, how, and what that makes of the order."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.pipeline.failures import EntriesFailed
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.errors import EntryFailed, EntryNotReady
+
+
+class Tally:
+    """Counts the filesets of each entry off.
+
+    Parameters
+    ----------
+    entries : int
+        How many the order has.
+
+    Attributes
+    ----------
+    done : int
+        How many have come to their end.
+    """
+
+    def __init__(self, *, entries: int) -> None:
+        self.entries, self.done = entries, 0
+        self._open: Counter[str] = Counter()
+        self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
+        self._not_ready: list[EntryNotReady] = []
+        self._skipped = 0
+
+    def expect(self, entry: str, parts: int) -> None:
+        """Note how many filesets and failures an entry consists of; with none it is done at once."""
+        if parts:
+            self._open[entry] = parts
+        else:
+            self.done += 1
+
+    def end(self, entry: str) -> bool:
+        """Count one of them off; True if that was the last one of its entry, which then is done."""
+        self._open[entry] -= 1
+        if self._open[entry] > 0:
+            return False
+        del self._open[entry]
+        self.done += 1
+        return True
+
+    def fail(self, entry: str, failure: EntryFailed) -> None:
+        """Note that something of an entry cannot be imported."""
+        self._failures[entry].append(failure)
+
+    def put_off(self, error: EntryNotReady) -> None:
+        """Note that something cannot be imported at the moment."""
+        self._not_ready.append(error)
+
+    def skip(self) -> None:
+        """Note that something was in the target already."""
+        self._skipped += 1
+
+    def has_failed(self, entry: str) -> bool:
+        """Tell whether something of an entry cannot be imported."""
+        return entry in self._failures
+
+    def outcome(self) -> str | None:
+        """Return what there is to say of an order that went well, if there is anything.
+
+        Raises
+        ------
+        EntryNotReady
+            The order is to be tried again.
+        EntriesFailed
+            All that can be imported is.
+        """
+        if self._not_ready:
+            raise self._not_ready[0]
+        if self._failures:
+            failures = [failure for of_entry in self._failures.values() for failure in of_entry]
+            raise EntriesFailed(failures=failures, bad=len(self._failures), entries=self.entries)
+        if not self._skipped:
+            return None
+        if self._skipped == 1:
+            return "One file was in the target already, and was not imported again."
+        return f"{self._skipped} files were in the target already, and were not imported again."
