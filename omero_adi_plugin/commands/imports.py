@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from omero_adi_plugin import logs
-from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands import plan, printing
 from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.using import database_of, settings_of
@@ -24,13 +24,14 @@ from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
 from omero_adi_plugin.sessions import Logins, translated
 from omero_adi_plugin.tracking.queue import Queue
-from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
+from omero_adi_plugin.tracking.submit import order_of, submit_claimed, submit_order
 from omero_adi_plugin.tracking.views import OrderStatus, order_status
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from omero_adi_plugin.orders import Claim
     from omero_adi_plugin.pipeline.progress import OnProgress
     from omero_adi_plugin.pipeline.progress import Progress as StepForward
     from omero_adi_plugin.settings import Settings
@@ -50,11 +51,28 @@ def run(args: Namespace) -> None:
     files = [absolute(path) for path in args.paths]
     user = args.for_user or settings.omero_user
     group = args.in_group or default_group(settings, user=user)
+    if args.dry_run:
+        order = order_of(user=user, group=group, target=target, files=files)
+        plan.show(settings, order, skip_existing=args.skip_existing, as_json=args.as_json)
+        return
     with database_of(settings) as database:
         if not (args.queue or args.wait):
-            _carry_out_here(settings, database, user=user, group=group, target=target, files=files, as_json=args.as_json)
+            claim = submit_claimed(
+                database,
+                Queue(database, lease_seconds=settings.lease_seconds),
+                user=user,
+                group=group,
+                target=target,
+                files=files,
+                who=who(),
+                skip_existing=args.skip_existing,
+                owner=owner(),
+            )
+            _carry_out_here(settings, database, claim, entries=len(files), as_json=args.as_json)
             return
-        uuid = submit_order(database, user=user, group=group, target=target, files=files, who=who())
+        uuid = submit_order(
+            database, user=user, group=group, target=target, files=files, who=who(), skip_existing=args.skip_existing
+        )
         if args.queue:
             if args.as_json:
                 printing.as_json({"uuid": uuid})
@@ -104,23 +122,20 @@ def default_group(settings: Settings, *, user: str) -> str:
         return str(group.getName().getValue())
 
 
-def _carry_out_here(
-    settings: Settings, database: Database, *, user: str, group: str, target: Target, files: Sequence[str], as_json: bool
-) -> None:
-    """Insert the order already leased to this process, so that no service takes it, and do the work."""
+def _carry_out_here(settings: Settings, database: Database, claim: Claim, *, entries: int, as_json: bool) -> None:
+    """Carry out an order that was inserted already leased to this process, so that no service takes it."""
     _log(settings)
-    queue = Queue(database, lease_seconds=settings.lease_seconds)
-    claim = submit_claimed(database, queue, user=user, group=group, target=target, files=files, who=who(), owner=owner())
     uuid = claim.lease.order
     printing.note(f"order {uuid}")
     try:
-        with shown_progress(len(files)) as on_progress:
+        with shown_progress(entries) as on_progress:
             carry_out(settings, claim, on_progress=on_progress)
     except OrderFailed:
         _tell(order_status(database, uuid), as_json=as_json)
         raise
     except KeyboardInterrupt:
         with suppress(AdiError):  # it had just ended, or the database is gone: then the lease lapses
+            queue = Queue(database, lease_seconds=settings.lease_seconds)
             queue.give_back(claim.lease, note="interrupted on the command line", failed=False, after_seconds=0)
             printing.note(f"order {uuid} is not finished: a service goes on with it.")
         raise

@@ -41,8 +41,10 @@ Examples:
   omero adi import *.ome.tif --into Dataset:151 --for researcher --in-group demo-lab
   omero adi import big.ome.tif --into Dataset:151 --queue
   omero adi import big.ome.tif --into Dataset:151 --wait
+  omero adi import /data/lab/day1 --into Dataset:151 --dry-run
+  omero adi import plate.xdce --into Screen:12 --skip-existing
 
-Files are imported in place: OMERO holds links to them, so they must stay where they are.
+A folder is searched 10 levels deep. Files are imported in place: OMERO holds links to them, so they must stay where they are.
 Without --queue and --wait the order is carried out here, in this process."""
 
 ORDERS = """\
@@ -213,13 +215,15 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
 
 
 def _configure_import(parser: ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file to import")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder to import")
     parser.add_argument("--into", required=True, metavar="TARGET", help="Dataset:ID (or Screen:ID for plates), which must exist")
     parser.add_argument("--for", dest="for_user", metavar="USER", help="whose images they become (default: the service account)")
     parser.add_argument("--in-group", metavar="GROUP", help="in which group (default: that user's default group)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--queue", action="store_true", help="leave it to a service, print the order's uuid and end")
     where.add_argument("--wait", action="store_true", help="leave it to a service and wait until it has ended")
+    where.add_argument("--dry-run", action="store_true", help="show what would be imported, and import nothing")
+    parser.add_argument("--skip-existing", action="store_true", help="leave files alone that the target already holds")
 
 
 def _configure_orders(orders: _Subcommands) -> None:

@@ -87,6 +87,9 @@ class FileReader(Protocol):
             The reader hung, crashed, or ran out of memory over it.
         """
 
+    def close(self) -> None:
+        """End what was started for reading; never raises."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesetPlan:

@@ -23,6 +23,7 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
+    from omero_adi_plugin.importers.plans import FileReader
     from omero_adi_plugin.orders import Claim, Order
     from omero_adi_plugin.pipeline.progress import Guard, OnProgress, Progress
     from omero_adi_plugin.sessions import OmeroSession
@@ -46,6 +47,15 @@ def account(settings: Settings) -> Account:
     )
 
 
+def reader_of(settings: Settings) -> FileReader:
+    """Return what reads files as the settings say; it starts with the first file, and is to be closed."""
+    return open_reader(
+        bioformats_jar=settings.bioformats_jar,
+        heap_mb=settings.reader_heap_mb,
+        patience_seconds=settings.reader_patience_seconds,
+    )
+
+
 class Attempts:
     """What one process needs to carry out orders, one after the other: its database connection and its OMERO login.
 
@@ -63,11 +73,7 @@ class Attempts:
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds)
         self._logins = Logins(account(settings))
-        self._reader = open_reader(
-            bioformats_jar=settings.bioformats_jar,
-            heap_mb=settings.reader_heap_mb,
-            patience_seconds=settings.reader_patience_seconds,
-        )
+        self._reader = reader_of(settings)
 
     def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
         """Carry one order out and write its outcome.

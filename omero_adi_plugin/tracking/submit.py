@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from omero_adi_plugin.orders import Target
+    from omero_adi_plugin.orders import Order, Target
     from omero_adi_plugin.tracking.database import Database
     from omero_adi_plugin.tracking.queue import Queue
 
@@ -97,6 +97,17 @@ def submit_order(
         if who is not None:
             _note(connection, who, text.uuid)
     return text.uuid
+
+
+def order_of(*, user: str, group: str, target: Target, files: Sequence[str]) -> Order:
+    """Return the order that these words would make; nothing is ordered.
+
+    Raises
+    ------
+    UsageError
+        Something of it can be no order.
+    """
+    return _text(user, group, target, files, (), None).read()
 
 
 def submit_claimed(

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Dry run: what an order would do, found out without changing anything anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady
+from omero_adi_plugin.importers.existing import held
+from omero_adi_plugin.importers.grouping import Grouping
+from omero_adi_plugin.importers.plans import EntryPlan
+from omero_adi_plugin.pipeline import preflight
+from omero_adi_plugin.pipeline.gate import FileGate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omero_adi_plugin.importers.plans import FileReader, FilesetPlan
+    from omero_adi_plugin.importers.protocol import ImportedFileset
+    from omero_adi_plugin.orders import Entry, Order
+    from omero_adi_plugin.sessions import OmeroSession
+    from omero_adi_plugin.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What would become of one entry.
+
+    plan:     its filesets, and what of it cannot be imported.
+    failures: all that cannot be imported, also what does not fit into the target.
+    there:    by key, the filesets that the target holds already; those would be skipped.
+    """
+
+    plan: EntryPlan
+    failures: tuple[AdiError, ...]
+    there: dict[str, ImportedFileset]
+
+
+def foresee(
+    order: Order, *, session: OmeroSession, reader: FileReader, settings: Settings, skip_existing: bool
+) -> Iterator[Foreseen]:
+    """Say of one entry after the other what would become of it.
+
+    Parameters
+    ----------
+    order : Order
+        The order.
+    session : OmeroSession
+        A session of its user in its group.
+    reader : FileReader
+        How files are read.
+    settings : Settings
+        All of them.
+    skip_existing : bool
+        Whether files that the target already holds would be left alone.
+
+    Raises
+    ------
+    OrderFailed
+        Nothing of it would be imported.
+    """
+    preflight.check_order(order, session=session)
+    grouping = Grouping(gate=FileGate.of(order, session=session, settings=settings), reader=reader)
+    for entry in order.entries:
+        plan, failures = _plan(grouping, entry)
+        fitting: list[FilesetPlan] = []
+        for fileset in plan.filesets:
+            try:
+                preflight.check_fits(fileset, target=order.target)
+            except EntryFailed as failure:
+                failures = (*failures, failure)
+            else:
+                fitting.append(fileset)
+        there = held(session, order.target, fitting) if skip_existing and fitting else {}
+        yield Foreseen(plan=replace(plan, filesets=tuple(fitting)), failures=failures, there=there)
+
+
+def _plan(grouping: Grouping, entry: Entry) -> tuple[EntryPlan, tuple[AdiError, ...]]:
+    try:
+        plan = grouping.plan(entry)
+    except (EntryFailed, EntryNotReady) as failure:
+        return EntryPlan(entry=entry, filesets=()), (failure,)
+    return plan, plan.failures
