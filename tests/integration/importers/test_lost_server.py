@@ -11,13 +11,12 @@ import pytest
 from omero.model import DatasetI
 from omero.rtypes import rstring
 
-from omero_adi_plugin import sessions
 from omero_adi_plugin.errors import ConnectionBroken, OmeroDown
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.orders import Entry, FileStep, Marker, Target, TargetKind
-from omero_adi_plugin.sessions import Account, Logins
+from omero_adi_plugin.sessions import Logins
 from tests.fixtures.omero import OmeroServer, started
 from tests.fixtures.waiting import freeze
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 QUICK = Skip(checksum=True, minmax=True, thumbnails=True)
 
 
-def log_in(server: OmeroServer) -> Logins:
-    return Logins(Account(host=server.host, port=server.ssl_port, user=server.root, password=server.root_password))
+def log_in(server: OmeroServer, *, call_milliseconds: int = 60_000) -> Logins:
+    return Logins(server.account, call_milliseconds=call_milliseconds)
 
 
 def import_into(session: OmeroSession, target: Target, path: Path, on_step: OnStep) -> int:
@@ -70,9 +69,8 @@ def test_a_killed_server_leaves_a_half_that_the_next_attempt_replaces(tmp_path: 
         assert (whole.fileset, whole.complete, whole.linked) == (fileset, True, True)
 
 
-def test_a_server_that_hangs_does_not_hold_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "CALL_MILLISECONDS", 1000)
-    with started(tmp_path / "omero") as server, log_in(server) as logins:
+def test_a_server_that_hangs_does_not_hold_a_worker(tmp_path: Path) -> None:
+    with started(tmp_path / "omero") as server, log_in(server, call_milliseconds=1000) as logins:
         service = logins.service()
         assert server.process is not None
         freeze(server.process.pid)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clients: omero.client as we want it, from its making to an end that comes whatever the server does."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import Ice
+import omero.all
+import omero.clients
+
+from omero_adi_plugin.ice import TROUBLE
+
+CALL_MILLISECONDS = 10 * 60 * 1000
+"""How long one call may take before the connection counts as broken. A server that hangs, or a network that swallows everything,
+would else hold a worker for ever; an overloaded server was seen to need minutes (real server, recorded)."""
+
+CLOSE_MILLISECONDS = 15 * 1000
+"""How long the calls of a log-out may take: nobody needs their answers, and what they leave ends by its idle time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The service account, and the server that it is on."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+
+    @property
+    def where(self) -> str:
+        """Host and port, as messages name them."""
+        return f"{self.host}:{self.port}"
+
+
+def new_client(account: Account, *, call_milliseconds: int) -> Any:  # noqa: ANN401 (omero.client is untyped)
+    """Make an omero.client that is not logged in yet; `close` it in the end, whether it was or not."""
+    client = omero.client([f"--Ice.Default.InvocationTimeout={call_milliseconds}"], host=account.host, port=account.port)
+    client.setAgent("omero-adi-plugin")
+    return client
+
+
+def close(client: Any) -> None:  # noqa: ANN401 (as above)
+    """Log out and give threads and sockets back; never raises, and does not wait for a server that hangs."""
+    with contextlib.suppress(*TROUBLE):
+        communicator = client.getCommunicator()
+        router = communicator.getDefaultRouter()
+        if router is not None:  # omero.client takes it from there to say good-bye
+            communicator.setDefaultRouter(Ice.RouterPrx.uncheckedCast(brief(router)))
+    with contextlib.suppress(*TROUBLE):
+        client.closeSession()
+
+
+def brief(proxy: Any) -> Any:  # noqa: ANN401 (Ice's proxies are untyped)
+    """Return a proxy whose calls are given up after `CLOSE_MILLISECONDS`."""
+    return proxy.ice_invocationTimeout(CLOSE_MILLISECONDS)
