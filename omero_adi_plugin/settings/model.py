@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     )
     group_roots: Annotated[dict[str, tuple[Path, ...]], BeforeValidator(read_roots)] = Field(
         default={},
-        description="Folders in `base_dir` that the files of a group's orders must lie in, by the group's name; `*` stands for all"
+        description="Folders in `base_dir` that the files of a group's orders must lie in, by the group's name; `*` means all"
         " groups that are not named. A group for which there is nothing may use all of `base_dir`.",
     )
     annotation_namespace: str = Field(
