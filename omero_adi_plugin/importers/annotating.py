@@ -1,92 +1,206 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Annotating: the key-values of an order on what was imported, as one map annotation a fileset, however many images."""
+"""Annotating: the key-values of an order on what was imported, as one map annotation a fileset, however many images.
+
+An annotation is saved in the same call as its links, and those of many filesets in one call: so it never hangs on nothing, and
+does not cost each file its requests (`docs/decisions/0011-annotations-in-one-call.md`). Only that of a fileset with more images
+than go into a call is begun on one of them, and completed; what ends in between is found by the next attempt.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import ImportInterrupted
+import omero.all
+from omero.rtypes import rstring
+
+from omero_adi_plugin.errors import ImportInterrupted, ServerTrouble
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.references import link, reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from omero_adi_plugin.importers.protocol import Session
+    from omero_adi_plugin.importers.protocol import KeyValues, Session
 
 ORDER_KEY = "UUID"
 """The key under which other programs find the objects of an order: its value is exactly the order's uuid."""
 
-_stdout = threading.Lock()
-"""Held while stdout is turned away: it belongs to the whole process, and two who turn it away at once lose it for good."""
+CHARACTERS = 4096
+"""So much text counts as one more object of a batch: else 1,000 annotations with long values would be more than Ice takes at once
+(omero.constants.MESSAGESIZEMAX, 250 MB, and the server has to hold it several times)."""
+
+NAMED = 3
+"""How many objects that are gone an error names."""
+
+_DOING = "writing key-values"
 
 
-def annotate(
-    session: Session,
-    *,
-    images: Sequence[int] = (),
-    plates: Sequence[int] = (),
-    namespace: str,
-    values: Mapping[str, str],
-    uuid: str,
-) -> None:
-    """Put key-values on plates or, without plates, on images; what is there already is not repeated.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    """One annotation, and the objects that lack it.
 
-    Objects that carry a map annotation of this namespace with this uuid are left alone. If only some of them do, because an
-    earlier attempt ended in between, that annotation is linked to the others.
+    kind:   "Image" or "Plate".
+    known:  id of the annotation, if others of its fileset have it already.
+    group:  the OMERO group that the objects lie in, None: the session's.
+    """
+
+    kind: str
+    ids: Sequence[int]
+    values: Sequence[tuple[str, str]]
+    known: int | None = None
+    group: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """How many objects it counts as."""
+        text = 0 if self.known is not None else sum(len(key) + len(value) for key, value in self.values)
+        return 1 + len(self.ids) + text // CHARACTERS
+
+    def links(self, annotation: Any) -> list[Any]:  # noqa: ANN401 (classes of omero.model are untyped)
+        """Return the unsaved links of the objects to their annotation."""
+        entity = f"{self.kind}AnnotationLink"
+        return [link(entity, parent=reference(self.kind, identity), child=annotation) for identity in self.ids]
+
+
+def annotate(session: Session, items: Sequence[KeyValues], *, namespace: str, uuid: str, fresh: bool) -> None:
+    """Put the key-values of filesets on their plates or, where those are none, on their images.
+
+    The annotations belong to the session's user, and lie in the group of what they are on.
 
     Parameters
     ----------
-    images, plates : sequence of int
-        Ids of one fileset's images and plates. If there are plates, they carry the key-values instead of their images.
+    items : sequence of KeyValues
+        One a fileset. Text that OMERO cannot hold (NUL, halves of surrogate pairs) is written as an escape.
     namespace : str
-        Namespace of the annotation.
-    values : mapping of str to str
-        The key-values.
+        Namespace of the annotations.
     uuid : str
-        The order; becomes the value of the key `UUID`, whatever `values` says.
+        The order; becomes the value of the key `UUID`, whatever the items say.
+    fresh : bool
+        All of it was imported just now by this attempt, so nothing of it can have an annotation of the order yet. If not, OMERO
+        is asked: objects with such an annotation, of this user, are left alone, and one that others of their fileset have is
+        linked to the rest.
 
     Raises
     ------
     ImportInterrupted
-        An object is not there any more.
+        Objects are not there any more; some of the others may have been annotated.
+    ServerTrouble
+        OMERO refuses. In this case, too, filesets of earlier batches have their annotations.
     """
-    kind, ids = ("Plate", plates) if plates else ("Image", images)
-    if not ids:
-        return
-    there = _annotations(session, kind, ids, namespace, uuid)
-    missing = [identity for identity in ids if identity not in there]
-    if not missing:
-        return
-    if there:
-        annotation = min(there.values())
-    else:
-        annotation = _post(session, kind, missing.pop(0), namespace, dict(values) | {ORDER_KEY: uuid})
-    child = reference("MapAnnotation", annotation)
-    links = [link(f"{kind}AnnotationLink", parent=reference(kind, identity), child=child) for identity in missing]
-    batches.save(session, links, doing="linking key-values")
+    notes = [_note(item, uuid) for item in items if item.plates or item.images]
+    if not fresh:
+        notes = _outstanding(session, notes, namespace, uuid)
+    try:
+        for group, of_group in groupby(sorted(notes, key=_group), key=_group):
+            for some in batches.packed(of_group, lambda note: note.weight):
+                _write(session, some, namespace, group=None if group == 0 else group)
+    except ServerTrouble as trouble:  # it says that a row is gone, but hardly which one
+        _groups(session, notes, because=trouble)
+        raise
 
 
-def _annotations(session: Session, kind: str, ids: Sequence[int], namespace: str, uuid: str) -> dict[int, int]:
+def _note(item: KeyValues, uuid: str) -> _Note:
+    values = [(ORDER_KEY, uuid), *(pair for pair in item.values if pair[0] != ORDER_KEY)]
+    kind, ids = ("Plate", item.plates) if item.plates else ("Image", item.images)
+    return _Note(kind=kind, ids=ids, values=[(_storable(key), _storable(value)) for key, value in values])
+
+
+def _group(note: _Note) -> int:
+    return note.group or 0
+
+
+def _outstanding(session: Session, notes: list[_Note], namespace: str, uuid: str) -> list[_Note]:
+    """Return what is not in OMERO yet."""
+    groups = _groups(session, notes)
+    there = _annotations(session, notes, namespace, uuid)
+    outstanding = []
+    for note in notes:
+        known = [there[note.kind, identity] for identity in note.ids if (note.kind, identity) in there]
+        missing = [identity for identity in note.ids if (note.kind, identity) not in there]
+        if missing:
+            group = groups[note.kind, missing[0]]  # all images of a fileset lie in one
+            elsewhere = None if group == session.group_id else group
+            outstanding.append(replace(note, ids=missing, known=min(known, default=None), group=elsewhere))
+    return outstanding
+
+
+def _groups(session: Session, notes: list[_Note], *, because: Exception | None = None) -> dict[tuple[str, int], int]:
+    """Return the group of each object.
+
+    Raises
+    ------
+    ImportInterrupted
+        Some are gone; `because` is what drew attention to it.
+    """
+    groups: dict[tuple[str, int], int] = {}
+    gone = []
+    for kind, ids in _by_kind(notes):
+        hql = f"select o.id, o.details.group.id from {kind} o where o.id in (:ids)"  # noqa: S608 (one of two names)
+        groups |= {(kind, identity): group for identity, group in batches.ask(session, hql, ids)}
+        gone += [f"{kind}:{identity}" for identity in ids if (kind, identity) not in groups]
+    if gone:
+        more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+        words = "not there any more, or out of the user's sight, when the key-values were to be written"
+        raise ImportInterrupted(path=", ".join(gone[:NAMED]) + more, words=words) from because
+    return groups
+
+
+def _annotations(session: Session, notes: list[_Note], namespace: str, uuid: str) -> dict[tuple[str, int], int]:
     """Return the annotation of this order by object, for those objects that have one."""
-    hql = (
-        f"select l.parent.id, a.id from {kind}AnnotationLink l join l.child a join a.mapValue v "  # noqa: S608 (one of two names)
-        "where l.parent.id in (:ids) and a.ns = :namespace and v.name = :key and v.value = :uuid"
-    )
-    rows = batches.ask(session, hql, ids, namespace=namespace, key=ORDER_KEY, uuid=uuid)
-    return dict(rows)
+    there: dict[tuple[str, int], int] = {}
+    for kind, ids in _by_kind(notes):
+        hql = (
+            f"select l.parent.id, a.id from {kind}AnnotationLink l join l.child a join a.mapValue v "  # noqa: S608 (one of two names)
+            "where l.parent.id in (:ids) and a.ns = :ns and a.details.owner.id = :user and v.name = :key and v.value = :uuid"
+        )
+        rows = batches.ask(session, hql, ids, ns=namespace, user=session.user_id, key=ORDER_KEY, uuid=uuid)
+        for identity, annotation in rows:
+            there[kind, identity] = min(annotation, there.get((kind, identity), annotation))
+    return there
 
 
-def _post(session: Session, kind: str, identity: int, namespace: str, values: dict[str, str]) -> int:
-    import ezomero  # noqa: PLC0415 (it brings numpy with it)
+def _by_kind(notes: list[_Note]) -> list[tuple[str, list[int]]]:
+    by_kind = [(kind, [identity for note in notes if note.kind == kind for identity in note.ids]) for kind in ("Image", "Plate")]
+    return [(kind, ids) for kind, ids in by_kind if ids]
 
-    with translated(f"annotating {kind} {identity}", session.where), _stdout, contextlib.redirect_stdout(io.StringIO()):
-        # not across groups: after a failure that leaves the gateway in all groups at once, where nothing can be saved
-        annotation = ezomero.post_map_annotation(session.gateway(), kind, identity, values, namespace, across_groups=False)
-    if annotation is None:
-        raise ImportInterrupted(path=f"{kind}:{identity}", words="it is not there any more")
-    return int(annotation)
+
+def _write(session: Session, notes: list[_Note], namespace: str, *, group: int | None) -> None:
+    links: list[Any] = []
+    for note in notes:
+        if note.known is not None:
+            links += note.links(reference("MapAnnotation", note.known))
+        elif len(note.ids) < batches.OBJECTS:
+            links += note.links(_annotation(namespace, note.values))
+        else:
+            links += _begun(session, note, namespace, group=group)
+    batches.save(session, links, doing=_DOING, group=group)
+
+
+def _begun(session: Session, note: _Note, namespace: str, *, group: int | None) -> list[Any]:
+    """Save an annotation with the first of its links, more than go into one call; return the others."""
+    first = replace(note, ids=note.ids[:1]).links(_annotation(namespace, note.values))[0]
+    context = [] if group is None else [{"omero.group": str(group)}]
+    with translated(_DOING, session.where):
+        saved = session.factory.getUpdateService().saveAndReturnObject(first, *context)
+    known = saved.getChild().getId().getValue()
+    return replace(note, ids=note.ids[1:]).links(reference("MapAnnotation", known))
+
+
+def _annotation(namespace: str, values: Sequence[tuple[str, str]]) -> Any:  # noqa: ANN401 (classes of omero.model are untyped)
+    made = omero.model.MapAnnotationI()
+    made.setNs(rstring(namespace))
+    made.setMapValue([omero.model.NamedValue(key, value) for key, value in values])
+    return made
+
+
+def _storable(text: str) -> str:
+    r"""Return text as OMERO can hold it: PostgreSQL has no NUL, and what is no Unicode never gets past Ice.
+
+    Escapes are those of JSON, `\u0000`, so that a list in JSON stays one.
+    """
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode("utf-8")
