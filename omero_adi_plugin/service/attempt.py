@@ -15,8 +15,10 @@ from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import settle
+from omero_adi_plugin.pipeline.resume import SETTLED
 from omero_adi_plugin.pipeline.run import OrderRun
 from omero_adi_plugin.service.keeper import Deadline, LeaseKeeper
+from omero_adi_plugin.service.replacing import in_sessions
 from omero_adi_plugin.sessions import Account, Logins
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
@@ -119,13 +121,21 @@ class Attempts:
         """Return what ended the attempt, if anything did, and what there is to say if nothing did."""
         try:
             with LeaseKeeper(claim.lease, settings=self._settings, deadline=self._deadline) as guard:
-                order = claim.text.read()
-                with self._logins.act_for(order.user, order.group) as session:
-                    return None, self._run(claim, order, session, guard, on_progress).run()
+                order, ledger = claim.text.read(), Ledger(self.database, claim.lease)
+                report = in_sessions(
+                    self._logins,
+                    order,
+                    lambda session: self._run(claim, order, session, ledger, guard, on_progress).run(),
+                    guard=guard,
+                    settled=lambda: sum(line.step in SETTLED for line in ledger.files()),
+                )
+                return None, report
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
             return error, None
 
-    def _run(self, claim: Claim, order: Order, session: OmeroSession, guard: Guard, on_progress: OnProgress) -> OrderRun:
+    def _run(
+        self, claim: Claim, order: Order, session: OmeroSession, ledger: Ledger, guard: Guard, on_progress: OnProgress
+    ) -> OrderRun:
         settings = self._settings
         return OrderRun(
             order,
@@ -139,7 +149,7 @@ class Attempts:
                 bioformats=self._reader.version,
             ),
             reader=self._reader,
-            ledger=Ledger(self.database, claim.lease),
+            ledger=ledger,
             guard=guard,
             settings=settings,
             skip_existing=claim.skip_existing or settings.skip_existing,

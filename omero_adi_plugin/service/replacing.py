@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Replacing: an order goes on in a new session when OMERO has taken away the one it had.
+
+Sessions are killed by administrators, end by their times, and do not outlive the server or a network that breaks. What the order
+had done by then is found again by its markers, so that work begun anew in another session brings nothing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from omero_adi_plugin.errors import ConnectionBroken
+from omero_adi_plugin.logs import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omero_adi_plugin.orders import Order
+    from omero_adi_plugin.pipeline.progress import Guard
+    from omero_adi_plugin.sessions import Logins, OmeroSession
+
+_Result = TypeVar("_Result")
+
+_log = logging.getLogger(__name__)
+
+PAUSES_SECONDS = (0.5, 1.0, 2.0)
+"""Before each new session in a row in which nothing got done; after that many it is another attempt's turn, later."""
+
+_LOOK_SECONDS = 0.2
+
+
+def in_sessions(
+    logins: Logins, order: Order, work: Callable[[OmeroSession], _Result], *, guard: Guard, settled: Callable[[], int]
+) -> _Result:
+    """Do `work` in a session of the order's user, and again in a new one when that was lost.
+
+    Parameters
+    ----------
+    logins : Logins
+        Where sessions come from.
+    order : Order
+        Whose user and group it is about.
+    work : callable
+        Takes the session; can be begun anew after it was cut off at any point.
+    guard : Guard
+        Asked before each new session.
+    settled : callable
+        How many filesets of the order are in OMERO for good, by the ledger: while that grows, sessions are replaced for as long
+        as it takes.
+
+    Raises
+    ------
+    ConnectionBroken
+        Several sessions in a row were lost without getting one fileset further.
+    OmeroDown
+        OMERO lets nobody in: nothing about this order.
+    AdiError
+        Whatever else the log-in, the work and the guard raise.
+    """
+    in_vain, before = 0, 0
+    while True:
+        try:
+            with logins.act_for(order.user, order.group) as session:
+                return work(session)
+        except ConnectionBroken as error:
+            guard.check()
+            now = settled()
+            in_vain = 0 if now > before else in_vain
+            if in_vain == len(PAUSES_SECONDS):
+                raise
+            pause, in_vain, before = PAUSES_SECONDS[in_vain], in_vain + 1, now
+            event(_log, logging.WARNING, "session.lost", order=order.uuid, user=order.user, why=error.doing, filesets=now)
+        _pause(pause, guard)
+
+
+def _pause(seconds: float, guard: Guard) -> None:
+    until = time.monotonic() + seconds
+    never = threading.Event()
+    while (left := until - time.monotonic()) > 0:
+        guard.check()
+        never.wait(min(left, _LOOK_SECONDS))
