@@ -4,6 +4,9 @@
 OMERO imports a TIFF that ends too early without a word, with fewer planes or with wrong pixels (real server, recorded), so a
 file that was not copied completely must be found before. The layout is that of the TIFF 6.0 specification, section 2, and of
 BigTIFF. About 10 µs a plane; pixels are not read.
+
+What makers of microscopes bend in the format must not make their files broken: classic TIFF beyond 4 GiB (NDPI, LSM and
+ImageJ write it, with offsets that begin at 0 again) is looked at in its first directory only.
 """
 
 from __future__ import annotations
@@ -21,7 +24,21 @@ if TYPE_CHECKING:
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 
+_WIDTH, _LENGTH, _BITS, _COMPRESSION, _DESCRIPTION, _SAMPLES = 256, 257, 258, 259, 270, 277
 _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES = 273, 279, 324, 325, 330
+_JPEG_OFFSET, _JPEG_LENGTH = 513, 514
+_PLACES = frozenset({_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES, _JPEG_OFFSET, _JPEG_LENGTH})
+_SHAPE = frozenset({_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES})
+_LSM = 34412
+"""Tag of Zeiss's LSM files, whose compressed strips have a wrong length in the directory."""
+
+_UNCOMPRESSED = 1
+
+LONGEST_DESCRIPTION = 2**16
+"""A longer description is not looked at: each file of a large OME-TIFF set carries that of all of them."""
+
+CLASSIC_END = 2**32
+"""Offsets of a classic TIFF have 32 bits; a larger file of that kind has some that cannot be taken as they are."""
 
 LARGEST_ENTRIES = 4096
 """More tags than this in one directory are not a directory: real ones have some dozens."""
@@ -32,6 +49,20 @@ LARGEST_COUNT = 2**26
 
 class Damaged(Exception):
     """Something in the file points to where the file has nothing; the text says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPlane:
+    """What the first directory says.
+
+    description: its ImageDescription, empty if there is none, or one of more than `LONGEST_DESCRIPTION` bytes.
+    start:       where the pixels begin.
+    bytes:       of the pixels of one plane, 0 if they are compressed or it cannot be told.
+    """
+
+    description: bytes
+    start: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +96,11 @@ class DirectoryWalk:
     ----------
     handle : int
         Descriptor of the file, opened for reading.
+
+    Raises
+    ------
+    Damaged
+        It does not begin like a TIFF.
     """
 
     def __init__(self, handle: int) -> None:
@@ -72,15 +108,20 @@ class DirectoryWalk:
         self._size = os.fstat(handle).st_size
         self._layout, self._first = _Layout.of(os.pread(handle, 16, 0))
         self._seen: set[int] = set()
+        self.first = FirstPlane(description=b"", start=0, bytes=0)
 
     def check(self) -> int:
-        """Return how many planes the file has: directories of the main chain.
+        """Return how many planes the file has: directories of the main chain. 0 if there is no telling (classic, > 4 GiB).
+
+        Afterwards `first` says more of the first of them.
 
         Raises
         ------
         Damaged
             There is none, or one of them, or the pixels of one, or of a smaller copy of one, lie outside the file.
         """
+        if self._layout.offset == "I" and self._size > CLASSIC_END:
+            return self._wrapped()
         planes = 0
         for below in self._chain(self._first, plane=True):
             planes += 1
@@ -91,6 +132,12 @@ class DirectoryWalk:
             raise Damaged("there is no image in it")
         return planes
 
+    def _wrapped(self) -> int:
+        what = "plane 1"
+        tags, behind = self._tags(self._first, what, first=True)
+        self._describe(tags)
+        return 0 if behind else 1
+
     def _chain(self, start: int, *, plane: bool) -> Iterator[list[int]]:
         """Check directories one after the other; yield of each where its smaller copies begin."""
         position, number = start, 0
@@ -100,10 +147,15 @@ class DirectoryWalk:
             if position in self._seen:
                 raise Damaged(f"the directory of {what} has been there before")
             self._seen.add(position)
-            below, position = self._directory(position, what)
-            yield below
+            first = plane and number == 1
+            tags, position = self._tags(position, what, first=first)
+            self._pixels(tags, what)
+            if first:
+                self._describe(tags)
+            yield [int(place) for place in tags.get(_SUB_DIRECTORIES, ())]
 
-    def _directory(self, position: int, what: str) -> tuple[list[int], int]:
+    def _tags(self, position: int, what: str, *, first: bool) -> tuple[dict[int, np.ndarray], int]:
+        """Return the tags of a directory that say where things are, and the place of the next directory, 0 if it is the last."""
         layout = self._layout
         width, step = struct.calcsize(layout.order + layout.count), struct.calcsize(layout.order + layout.entry)
         (entries,) = struct.unpack(layout.order + layout.count, self._read(position, width, what))
@@ -120,17 +172,20 @@ class DirectoryWalk:
                 (place,) = struct.unpack(layout.order + layout.offset, value)
                 if place + size > self._size:
                     raise Damaged(f"it ends before the description of {what}")
-            if tag in {_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES} and kind in _INTEGERS:
+            if kind in _INTEGERS and (tag in _PLACES or tag == _COMPRESSION or (first and tag in _SHAPE)):
                 data = value[:size] if size <= layout.inline else self._read(place, size, what)
                 tags[tag] = np.frombuffer(data, dtype=layout.order + _INTEGERS[kind])
-        self._pixels(tags, what)
-        return [int(place) for place in tags.get(_SUB_DIRECTORIES, ())], struct.unpack(layout.order + layout.offset, raw[-tail:])[
-            0
-        ]
+            elif tag == _LSM:
+                tags[tag] = _NOTHING
+            elif first and tag == _DESCRIPTION and size <= LONGEST_DESCRIPTION:
+                data = value[:size] if size <= layout.inline else self._read(place, size, what)
+                tags[tag] = np.frombuffer(data, dtype="u1")
+        return tags, struct.unpack(layout.order + layout.offset, raw[-tail:])[0]
 
     def _pixels(self, tags: dict[int, np.ndarray], what: str) -> None:
         found = False
-        for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS)):
+        wrong_lengths = _LSM in tags and _number(tags, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED
+        for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS), (_JPEG_OFFSET, _JPEG_LENGTH)):
             if offsets not in tags or not len(tags[offsets]):
                 continue
             found = True
@@ -138,11 +193,24 @@ class DirectoryWalk:
             lengths = tags.get(counts, np.zeros_like(starts)).astype("u8")  # old writers leave the counts out
             if len(starts) != len(lengths):
                 raise Damaged(f"the directory of {what} makes no sense")
+            if wrong_lengths:
+                lengths = np.zeros_like(starts)
             # each by itself first: the sum of two wild 64-bit numbers does not fit into one
             if max(starts.max(), lengths.max()) > self._size or (starts + lengths).max() > self._size:
                 raise Damaged(f"it ends before the pixels of {what}")
         if not found:
             raise Damaged(f"the directory of {what} names no pixels")
+
+    def _describe(self, tags: dict[int, np.ndarray]) -> None:
+        plane = 0
+        if _number(tags, _COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
+            bits = sum(int(each) for each in tags.get(_BITS, _NOTHING))  # of each sample: as many as there are samples
+            if len(tags.get(_BITS, _NOTHING)) == 1:
+                bits *= _number(tags, _SAMPLES, 1)
+            plane = _number(tags, _WIDTH, 0) * _number(tags, _LENGTH, 0) * bits // 8
+        self.first = FirstPlane(
+            description=tags.get(_DESCRIPTION, _NOTHING).tobytes(), start=_number(tags, _STRIP_OFFSETS, 0), bytes=plane
+        )
 
     def _read(self, position: int, length: int, what: str) -> bytes:
         if position + length > self._size:
@@ -151,3 +219,12 @@ class DirectoryWalk:
         if len(data) != length:
             raise Damaged(f"it ends before the directory of {what}")
         return data
+
+
+_NOTHING = np.empty(0, "u1")
+
+
+def _number(tags: dict[int, np.ndarray], tag: int, default: int) -> int:
+    """Return the first value of a tag."""
+    values = tags.get(tag, _NOTHING)
+    return int(values[0]) if len(values) else default

@@ -1,184 +1,284 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Grouping: which files are read together and what is in them, as far as it can be said without Bio-Formats.
+"""Grouping: which files of an order are read together and become one Fileset in OMERO.
 
-That is: one TIFF or OME-TIFF, which holds everything it needs. All else is refused, with the reason. The server's own reader
-decides what becomes of a file; what is counted here is for checks before the import.
+Whichever file of a set is opened first, the set is the same; a file that a set has is not opened again. Where sets have files
+in common, it is done as OMERO's own importer does it (its class `ImportCandidates`): a set that lies within another one is not
+imported by itself, and of two that only share some files, a description that both need, both are. The filesets of an earlier
+entry are given away already, so they stay; who plans several entries does well to begin with those that describe others
+(`opening_order`).
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-import pwd
-import stat
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-import tifffile
-
-from omero_adi_plugin.errors import AdiError, FileBroken, FileMissing, FormatUnknown, ImportInterrupted, SourceUnreadable
-from omero_adi_plugin.importers.directories import Damaged, DirectoryWalk
-from omero_adi_plugin.importers.omexml import MetadataBroken, OmeXml
-from omero_adi_plugin.importers.protocol import FilesetPlan
+from omero_adi_plugin.errors import (
+    EntryFailed,
+    FileBroken,
+    FormatUnknown,
+    NameImpossible,
+    NothingToImport,
+    PathOutsideRoots,
+    ZarrUnsupported,
+    quoted,
+)
+from omero_adi_plugin.importers.claims import Claim, Claims
+from omero_adi_plugin.importers.plans import EntryPlan, FilesetPlan, LeftOut
+from omero_adi_plugin.importers.walking import PIXELS, ZARR_METADATA, Walk
+from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Gate, Reading
     from omero_adi_plugin.orders import Entry
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said by our own errors
+_LOG = logging.getLogger(__name__)
 
-OME_TIFF, TIFF = "loci.formats.in.OMETiffReader", "loci.formats.in.TiffDelegateReader"
-"""Readers of Bio-Formats, by the names that OMERO wants in an import's version information."""
-
-ONLY_TIFF = "only TIFF and OME-TIFF can be read in this version"
-
-TIFF_MAGIC = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})
-"""First bytes of TIFF and BigTIFF (TIFF 6.0 specification, section 2)."""
-
-VENDORS = frozenset(
-    [
-        "lsm",
-        "stk",
-        "ndpi",
-        "scn",
-        "svs",
-        "bif",
-        "qpi",
-        "philips",
-        "fluoview",
-        "nih",
-        "sis",
-        "scanimage",
-        "micromanager",
-        "mmstack",
-        "ndtiff",
-        "metaseries",
-        "fei",
-        "indica",
-        "eer",
-        "streak",
-        "agilent",
-        "andor",
-        "avs",
-        "vista",
-        "mdgel",
-        "mediacy",
-        "tvips",
-        "dng",
-    ]
-)
-"""Makers' kinds of TIFF, by tifffile's names: Bio-Formats has readers of their own for them, which may want more files."""
-
-_MOUNT_TROUBLE = frozenset({errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.EAGAIN})
-"""What a network file system says while it is away: nothing against the file."""
+NO_IMAGES = frozenset(
+    {".txt", ".csv", ".tsv", ".xml", ".json", ".yml", ".yaml", ".ini", ".cfg", ".log", ".md", ".pdf", ".html", ".htm", ".rtf"}
+) | {".doc", ".docx", ".xls", ".xlsx", ".odt", ".ods", ".ppt", ".pptx", ".py", ".ijm"}
+"""Endings of files of a folder that may be left out although the reader, not being Bio-Formats, cannot tell what they are."""
 
 
-def plan_entry(entry: Entry) -> Sequence[FilesetPlan]:
-    """Say which filesets an entry holds; only headers are read.
+@dataclass(slots=True)
+class _Draft:
+    """What is known so far of an entry that is being planned.
 
-    Raises
-    ------
-    FileMissing, SourceUnreadable, FormatUnknown, FileBroken
-        The entry cannot be imported.
-    ImportInterrupted
-        The file system that it is on is not there at the moment.
+    claims:   all that were made for it; filesets has those of them that can be imported.
+    empty:    files without content, of which it is not clear yet whether they should have some.
+    files:    how many were looked at.
+    taken_by: an earlier entry that has some of the files.
     """
-    path = entry.path
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise FormatUnknown(path=ascii(path), why="its name is no valid UTF-8, which OMERO cannot keep") from error
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # not blocking: the path may be a pipe
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    try:
-        return (_plan_file(entry, handle),)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    finally:
-        os.close(handle)
+
+    entry: Entry
+    claims: set[Claim] = field(default_factory=set)
+    filesets: dict[Claim, FilesetPlan] = field(default_factory=dict)
+    failures: dict[tuple[type, str], EntryFailed] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    empty: list[FileBroken] = field(default_factory=list)
+    files: int = 0
+    taken_by: str | None = None
+
+    def fail(self, failure: EntryFailed) -> None:
+        """Note why something cannot be imported, once: a broken file may be met by itself and as part of its set."""
+        self.failures.setdefault((type(failure), str(failure)), failure)
+
+    def leave_out(self, path: str, why: str) -> None:
+        """Note that a file is not to be imported, and need not be."""
+        self.left_out.append(LeftOut(path=path, why=why))
 
 
-def _plan_file(entry: Entry, handle: int) -> FilesetPlan:
-    path, status = entry.path, os.fstat(handle)
-    if stat.S_ISDIR(status.st_mode):
-        raise FormatUnknown(path=path, why=f"it is a folder, and {ONLY_TIFF}")
-    if not stat.S_ISREG(status.st_mode):
-        raise FormatUnknown(path=path, why="it is no ordinary file")
-    if status.st_size == 0:
-        raise FileBroken(path=path, why="it is empty")
-    if os.pread(handle, 4, 0) not in TIFF_MAGIC:
-        raise FormatUnknown(path=path, why=ONLY_TIFF)
-    try:
-        planes = DirectoryWalk(handle).check()
-    except Damaged as damage:
-        raise FileBroken(path=path, why=str(damage)) from damage
-    ome = _described(path, planes=planes, size=status.st_size)
-    return FilesetPlan(
-        entry=entry,
-        key=path,
-        used=(path,),
-        reader=OME_TIFF if ome else TIFF,
-        images=ome.images if ome else 1,
-        plates=ome.plates if ome else 0,
-        bytes=status.st_size,
-        name=entry.name,
-    )
+class Grouping:
+    """Groups the entries of one order; a `plans.Planner`.
 
+    Parameters
+    ----------
+    gate : Gate
+        Is asked before a file or folder is looked at.
+    reader : FileReader
+        Says what is in a file.
+    """
 
-def _described(path: str, *, planes: int, size: int) -> OmeXml | None:
-    """Return what the file's metadata says of it, None for a plain TIFF; refuse what is more than one file."""
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            vendor = sorted(VENDORS & set(tiff.flags))
-            text = tiff.ome_metadata if tiff.is_ome else None
-            # ImageJ writes stacks over 4 GB with one directory, the planes one after the other behind it
-            stack = tiff.imagej_metadata["images"] if tiff.is_imagej and planes == 1 and "images" in tiff.imagej_metadata else 1
-            page = tiff.pages[0]
-            end = page.dataoffsets[0] + stack * page.nbytes if int(stack) > 1 else 0
-    except OSError:
-        raise
-    except Exception as error:  # tifffile raises what it meets on its way: struct.error, ValueError, KeyError, …
-        raise FileBroken(path=path, why=f"it makes no sense as a TIFF ({error})") from error
-    if vendor:
-        raise FormatUnknown(path=path, why=f"it is a TIFF of the kind '{vendor[0]}', and {ONLY_TIFF}")
-    if end > size:
-        raise FileBroken(path=path, why=f"it ends before the last of its {stack} planes")
-    if text is None:
+    def __init__(self, *, gate: Gate, reader: FileReader) -> None:
+        self._gate, self._reader = gate, reader
+        self._claims = Claims()
+
+    def plan(self, entry: Entry) -> EntryPlan:
+        """Say what is to become of a file, or of the files in a folder.
+
+        The entry's name is for the images if all of it becomes one fileset; else each fileset keeps the name of its file. The
+        plan of a folder may have failures only. An entry whose files all belong to filesets of earlier entries has neither
+        filesets nor failures.
+
+        Raises
+        ------
+        EntryFailed
+            Nothing of it can be imported: the file is refused, or part of a set that is; the folder cannot be looked into, or
+            holds nothing to import (`NothingToImport`), or is an OME-Zarr (`ZarrUnsupported`).
+        EntryNotReady, ImportInterrupted
+            Not at the moment; then its files are free for other entries.
+        """
+        claim = self._claims.of(entry.path)
+        if claim is not None:
+            return _part_of(claim, entry)
+        draft = _Draft(entry)
+        try:
+            file = self._admit(entry.path)
+            return self._folder(draft) if file is None else self._file(draft, file)
+        except EntryFailed:
+            raise  # what was found out about its files stays known
+        except BaseException:
+            for made in draft.claims:
+                self._claims.drop(made)
+            raise
+
+    def _admit(self, path: str) -> AdmittedFile | None:
+        """Return what the gate knows of a file, None for a folder that may be looked into."""
+        try:
+            return self._gate.admit(path)
+        except (PathOutsideRoots, NameImpossible):
+            raise  # and nobody looks what it is
+        except EntryFailed:
+            if not os.path.isdir(path):  # noqa: PTH112 (paths are text here)
+                raise
+        self._gate.admit_folder(path)
         return None
-    try:
-        ome = OmeXml.read(text, name=PurePath(path).name)
-    except MetadataBroken as problem:
-        raise FileBroken(path=path, why=str(problem)) from problem
-    if ome.others:
-        raise FormatUnknown(
-            path=path, why=f"it is only one of several files that belong together (another is '{ome.others[0]}'), and {ONLY_TIFF}"
+
+    def _file(self, draft: _Draft, file: AdmittedFile) -> EntryPlan:
+        path = PurePath(draft.entry.path)
+        if path.name in ZARR_METADATA:
+            raise ZarrUnsupported(path=str(path.parent))
+        claim = self._claims.of(file.source) or self._group(draft, file)
+        return _part_of(claim, draft.entry) if claim else EntryPlan(entry=draft.entry, filesets=_named(draft))
+
+    def _folder(self, draft: _Draft) -> EntryPlan:
+        walk = Walk(draft.entry.path, gate=self._gate)
+        for path in walk:
+            draft.files += 1
+            try:
+                self._candidate(draft, path)
+            except EntryFailed as failure:
+                draft.fail(failure)
+        endings = PIXELS | {_ending(file.path) for plan in draft.filesets.values() for file in plan.files}
+        for empty in draft.empty:
+            if _ending(empty.path) in endings:
+                draft.fail(empty)
+            else:
+                draft.leave_out(empty.path, empty.why)
+        for unseen in walk.failures:
+            draft.fail(unseen)
+        draft.left_out += walk.left_out
+        if not draft.filesets and not draft.failures and draft.taken_by is None:
+            raise NothingToImport(path=draft.entry.path, why=_why_nothing(draft))
+        if not draft.filesets and draft.taken_by is not None:
+            event(_LOG, logging.INFO, "entry.part_of_another", entry=draft.entry.path, other=draft.taken_by)
+        return EntryPlan(
+            entry=draft.entry,
+            filesets=_named(draft),
+            failures=tuple(draft.failures.values()),
+            left_out=tuple(draft.left_out),
         )
-    if ome.images == 0:
-        raise FileBroken(path=path, why="its OME-XML describes no image")
-    if ome.last_plane >= planes:
-        raise FileBroken(path=path, why=f"its OME-XML speaks of {ome.last_plane + 1} planes, and there are {planes}")
-    return ome
+
+    def _candidate(self, draft: _Draft, path: str) -> None:
+        """Look at one file of a folder."""
+        claim = self._claims.of(path)
+        if claim is not None:
+            _met(draft, claim, path)
+            return
+        try:
+            file = self._gate.admit(path)
+        except FormatUnknown as odd:  # a pipe, say
+            draft.leave_out(path, odd.why)
+            return
+        except FileBroken as broken:
+            if not _is_empty(path):
+                raise
+            draft.empty.append(broken)
+            return
+        claim = self._claims.of(file.source)
+        if claim is not None:
+            _met(draft, claim, path, by_another_name=True)
+            return
+        try:
+            claim = self._group(draft, file)
+        except FormatUnknown as unknown:
+            if self._reader.version is None and _ending(path) not in NO_IMAGES:
+                raise  # what is no image cannot be told from what only Bio-Formats can read
+            draft.leave_out(path, unknown.why)
+            return
+        if claim is not None:
+            _met(draft, claim, path)
+
+    def _group(self, draft: _Draft, file: AdmittedFile) -> Claim | None:
+        """Read a file and add its fileset to the draft; or return the claim that already has all of it."""
+        reading = self._reader.read(file)
+        files = self._admit_all(draft, file, reading)
+        sources = dict.fromkeys(each.source for each in files)
+        claim = self._claims.around(sources.keys())
+        if claim is not None:
+            return claim
+        for inner in self._claims.within(sources.keys()):
+            if inner in draft.claims:
+                self._claims.drop(inner)
+                draft.claims.remove(inner)
+                draft.filesets.pop(inner, None)
+        free = (each.path for each in files if not (self._claims.of(each.path) or self._claims.of(each.source)))
+        plan = FilesetPlan(
+            entry=draft.entry,
+            key=min(free, key=os.fsencode, default=file.path),
+            files=files,
+            reader=reading.reader,
+            format=reading.format,
+            images=reading.images,
+            plates=reading.plates,
+            name=None,
+        )
+        names = dict.fromkeys(name for name in (*(each.path for each in files), file.path, file.source) if name not in sources)
+        claim = Claim(entry=draft.entry.path, files=tuple(sources), names=tuple(names))
+        self._claim(draft, claim)
+        draft.filesets[claim] = plan
+        return None
+
+    def _admit_all(self, draft: _Draft, file: AdmittedFile, reading: Reading) -> tuple[AdmittedFile, ...]:
+        """Return all files of a set; if one is refused, so is the set, and its others are not opened again."""
+        used = tuple(dict.fromkeys(reading.used))
+        try:
+            return tuple(file if path == file.path else self._gate.admit(path) for path in used)
+        except EntryFailed as refused:
+            failed = refused
+            if isinstance(refused, FormatUnknown):
+                failed = FileBroken(path=file.path, why=f"{quoted(refused.path)} belongs to it, and {refused.why}")
+            files = tuple({*used, file.source})
+            self._claim(draft, Claim(entry=draft.entry.path, files=files, names=(file.path,), failure=failed))
+            raise failed from refused
+
+    def _claim(self, draft: _Draft, claim: Claim) -> None:
+        self._claims.make(claim)
+        draft.claims.add(claim)
 
 
-def _unreadable(path: str, error: OSError | ValueError) -> AdiError:
-    if isinstance(error, PermissionError):
-        return SourceUnreadable(path=path, account=_account())
-    number = error.errno if isinstance(error, OSError) else None
-    if number in _MOUNT_TROUBLE:
-        return ImportInterrupted(path=path, words=f"its file system does not answer ({os.strerror(number or 0)})")
-    if number == errno.EIO:
-        return FileBroken(path=path, why="reading it fails with an input/output error")
-    if number == errno.ENXIO:
-        return FormatUnknown(path=path, why="it is no ordinary file")
-    return FileMissing(path=path)
+def _part_of(claim: Claim, entry: Entry) -> EntryPlan:
+    """Return the plan of an entry whose files another fileset has."""
+    if claim.failure is not None:
+        raise claim.failure
+    event(_LOG, logging.INFO, "entry.part_of_another", entry=entry.path, other=claim.entry)
+    return EntryPlan(entry=entry, filesets=())
 
 
-def _account() -> str:
+def _met(draft: _Draft, claim: Claim, path: str, *, by_another_name: bool = False) -> None:
+    """Note that a file of a folder is taken; a file of a fileset of this entry needs no word, a link to it does."""
+    if claim.failure is not None:
+        draft.fail(claim.failure)
+    elif claim not in draft.claims:
+        draft.taken_by = claim.entry
+        draft.leave_out(path, f"it belongs to what is imported for {quoted(claim.entry)}")
+    elif by_another_name:
+        draft.leave_out(path, "it is the same file as one that is imported under another name")
+
+
+def _named(draft: _Draft) -> tuple[FilesetPlan, ...]:
+    """Return the filesets of an entry; the entry's name is the name of one, not of many."""
+    plans = tuple(draft.filesets.values())
+    return (replace(plans[0], name=draft.entry.name),) if len(plans) == 1 and not draft.failures else plans
+
+
+def _why_nothing(draft: _Draft) -> str:
+    seen = f"{draft.files} files were looked at" if draft.files != 1 else "one file was looked at"
+    if not draft.left_out:
+        return f"{seen}, not counting hidden ones"
+    first = draft.left_out[0]
+    return f"{seen}; of the first, {quoted(first.path)}, it is to be said: {first.why}"
+
+
+def _is_empty(path: str) -> bool:
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid {os.geteuid()}"
+        return os.stat(path).st_size == 0  # noqa: PTH116 (paths are text here)
+    except OSError:
+        return False
+
+
+def _ending(path: str) -> str:
+    return PurePath(path).suffix.lower()

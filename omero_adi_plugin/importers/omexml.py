@@ -22,7 +22,7 @@ class OmeXml:
 
     images, plates: how many it describes.
     others: names of other files that it says belong to it, or that hold the rest of the metadata.
-    last_plane: the highest plane of this file that it names, counted from 0; -1 if it names none.
+    last_plane: the highest plane of this very file that it names, counted from 0; -1 if it names none.
     """
 
     images: int
@@ -50,10 +50,15 @@ class OmeXml:
             raise MetadataBroken("its OME-XML holds a document type, which OME-XML never does")
         try:
             root = ET.fromstring(text)  # noqa: S314 (entities, the danger in foreign XML, are refused above)
-            planes = [last for data in _all(root, "TiffData") if (last := _last_plane(data)) is not None]
+            uuid = root.get("UUID")
+            planes = [
+                last
+                for data in _all(root, "TiffData")
+                if (last := _last_plane(data)) is not None and not any(_other_files(data, uuid, name))
+            ]
         except (ET.ParseError, ValueError, RecursionError, LookupError) as error:
             raise MetadataBroken(f"its OME-XML cannot be read ({error})") from error
-        others = {other for data in _all(root, "TiffData") for other in _other_files(data, root.get("UUID"), name)}
+        others = {other for data in _all(root, "TiffData") for other in _other_files(data, uuid, name)}
         others |= {binary.get("MetadataFile", "another file") for binary in _all(root, "BinaryOnly")}
         return cls(
             images=sum(1 for child in root if _local(child) == "Image"),
