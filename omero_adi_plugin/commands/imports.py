@@ -18,11 +18,11 @@ from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
-from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError, UserUnknown
+from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError
 from omero_adi_plugin.orders import Target
 from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
-from omero_adi_plugin.sessions import Logins, translated
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import order_of, submit_claimed, submit_order
 from omero_adi_plugin.tracking.views import OrderStatus, order_status
@@ -107,19 +107,13 @@ def default_group(settings: Settings, *, user: str) -> str:
 
     Raises
     ------
-    UserUnknown
-        OMERO has no such user.
+    UserUnknown, UserInactive, UserNeverLoggedIn
+        OMERO has no such user, or none who could have images.
     OmeroDown
         OMERO does not answer.
     """
     with Logins(account(settings)) as logins:
-        session = logins.service()
-        rows = session.query("select e.id from Experimenter e where e.omeName = :name", name=user)
-        if not rows:
-            raise UserUnknown(user=user)
-        with translated("asking for a default group", settings.omero):
-            group = session.factory.getAdminService().getDefaultGroup(rows[0][0])
-        return str(group.getName().getValue())
+        return logins.default_group(user)
 
 
 def _carry_out_here(settings: Settings, database: Database, claim: Claim, *, entries: int, as_json: bool) -> None:
