@@ -31,6 +31,9 @@ KEPT = 5
 
 _ROOT = logging.getLogger("omero_adi_plugin")
 
+_ORDER_ALONE = "order_alone"
+"""Mark of a record that is not for the application log."""
+
 
 def event(log: logging.Logger, level: int, name: str, /, **facts: object) -> None:
     """Write one event.
@@ -50,6 +53,18 @@ def event(log: logging.Logger, level: int, name: str, /, **facts: object) -> Non
     failure = facts.get("error")
     traceback = failure if isinstance(failure, BaseException) and level >= logging.ERROR else None
     log.log(level, name, extra={"facts": facts}, exc_info=traceback)
+
+
+def order_event(log: logging.Logger, level: int, name: str, /, **facts: object) -> None:
+    """Write one event as `event` does, but only into the logs of the order that is carried out (`order_logs`).
+
+    For what only those want to know who look after that order: the application log would grow by it without end.
+    """
+    log.log(level, name, extra={"facts": facts, _ORDER_ALONE: True})
+
+
+def _concerns_all(record: logging.LogRecord) -> bool:
+    return not hasattr(record, _ORDER_ALONE)
 
 
 class FactsFormatter(logging.Formatter):
@@ -107,6 +122,7 @@ def set_up(settings: Settings) -> None:
         except OSError as error:
             raise ConfigurationError(f"The log '{settings.log_file_path}' cannot be written: {error.strerror}.") from error
     handler.setFormatter(FactsFormatter())
+    handler.addFilter(_concerns_all)
     _ROOT.handlers = [handler]
     _ROOT.setLevel(settings.log_level)
     _ROOT.propagate = False

@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Links: puts the link to a source in the place in the managed repository where OMERO expects the file itself."""
+"""Links: puts the link to a source in the place in the managed repository where OMERO expects the file itself.
+
+A random mark is written through the server and looked for on this host's disk: only if it is there are both writing into the
+same folder. The link takes its place while the server still has the file open. At `close` the server takes size and hash of
+what the path leads to, because something was written: through the link, of the source. That is read from OMERO's source
+(ome.services.RawFileBean.save and isModified) and was not tried on a real server; where it is otherwise, the upload is refused,
+and `look_again` makes up for it in the way that was tried there.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +17,25 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
+import Ice
 import omero.all
 
-from omero_adi_plugin.errors import ConfigurationError, DiskFull, FileMissing, ImportInterrupted, SourceUnreadable
-from omero_adi_plugin.ice import TROUBLE
+from omero_adi_plugin.errors import (
+    ConfigurationError,
+    DiskFull,
+    FileGrowing,
+    FileMissing,
+    ImportInterrupted,
+    SourceUnreadable,
+)
+from omero_adi_plugin.ice import CUT_OFF, NOBODY_ANSWERS, TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from omero_adi_plugin.errors import AdiError
+    from omero_adi_plugin.importers.plans import AdmittedFile
 
 READ_ONLY = {"omero.fs.mode": "r"}
 """Context for a file that is only read: else the server wants to write to the source (real server, recorded)."""
@@ -25,13 +43,20 @@ READ_ONLY = {"omero.fs.mode": "r"}
 SERVER_ACCOUNT = "the account that runs OMERO.server"
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_UNLIMITED = -1
+"""For calls that last as long as the server takes to read a whole file."""
 
 
-def place_link(process: Any, index: int, *, source: str, location: Path) -> None:  # noqa: ANN401 (ImportProcessPrx is untyped)
+def place_link(
+    process: Any,  # noqa: ANN401 (ImportProcessPrx is untyped)
+    index: int,
+    *,
+    file: AdmittedFile,
+    location: Path,
+    size_only: bool,
+) -> str:
     """Make file `index` of an import a link to its source.
-
-    First a random mark is written through the server and looked for on this host's disk: only if it is there are we writing
-    into the same folder. At the end the server takes size and hash from the source, through the link.
 
     Parameters
     ----------
@@ -39,80 +64,121 @@ def place_link(process: Any, index: int, *, source: str, location: Path) -> None
         The import.
     index : int
         Number of the file among the fileset's entries.
-    source : str
-        Absolute path of the source.
     location : Path
         Where the server expects the file.
+    size_only : bool
+        Compare sizes and no sums.
+
+    Returns
+    -------
+    str
+        What the server has to find, see `file_hash`.
 
     Raises
     ------
     ConfigurationError
         This host and the server do not share the managed repository.
-    ImportInterrupted
-        The server sees another size of the source than this host: it grows.
-    SourceUnreadable, FileMissing
-        The server, or this account, cannot read the source.
+    FileGrowing, FileMissing, SourceUnreadable, ImportInterrupted
+        The source is not as it was when it was looked at, or cannot be read.
     DiskFull
         No room for a link.
     """
     mark = secrets.token_bytes(16)
-    with _closing(process.getUploader(index)) as uploader:
+    with _closed_after_trouble(process.getUploader(index)) as uploader:
         uploader.write(mark, 0, len(mark))
+        shared = _holds(location, mark)
+        if not shared:  # on a network file system it may appear with the closing
+            uploader.close()
+            if not _holds(location, mark):
+                raise _not_shared(location)
+        _replace(location, file.source)
+        digest = file_hash(file, size_only=size_only)
+    if not (shared and _saved(uploader, size_only=size_only)):
+        look_again(process, index, file=file, location=location)
+    return digest
+
+
+def look_again(process: Any, index: int, *, file: AdmittedFile, location: Path) -> None:  # noqa: ANN401 (as above)
+    """Make the server take size and hash of a file anew, through its link (tried on a real server), and say what it sees.
+
+    Raises
+    ------
+    ImportInterrupted
+        The link is not there any more, or the server sees another size of the source than this host.
+    SourceUnreadable, FileMissing
+        The server cannot read the source.
+    """
+    if not os.path.lexists(location):
+        raise ImportInterrupted(path=file.path, words="somebody deleted what was there of it")
     try:
-        _replace_mark(mark, source=source, location=location)
-        expected = os.stat(source).st_size  # noqa: PTH116 (a name that is no valid text for Path must get an answer too)
-    except OSError as error:
-        raise _local(error, source=source, location=location) from error
-    try:
-        # no limit on these calls: they last as long as the server takes to read the whole file
-        with _closing(process.getUploader(index, READ_ONLY).ice_invocationTimeout(-1)) as uploader:
+        with _closed_after_trouble(process.getUploader(index, READ_ONLY).ice_invocationTimeout(_UNLIMITED)) as uploader:
             size = uploader.size()
             uploader.save()
+        uploader.close()
     except omero.ResourceError as error:
-        raise SourceUnreadable(path=source, account=SERVER_ACCOUNT) from error
-    if size != expected:
-        words = (
-            f"OMERO.server sees {size} bytes in it, this host {expected}: it is still being written, or it is another file there"
-        )
-        raise ImportInterrupted(path=source, words=words)
+        if not os.path.exists(file.source):  # noqa: PTH110 (the same; Path would only cost time)
+            raise FileMissing(path=file.path) from error
+        raise SourceUnreadable(path=file.path, account=SERVER_ACCOUNT) from error
+    if size != file.bytes:
+        words = f"OMERO.server sees {size} bytes in it, this host {file.bytes}: it is still being written, or another file there"
+        raise ImportInterrupted(path=file.path, words=words)
 
 
-def file_hash(path: str, *, size_only: bool) -> str:
+def file_hash(file: AdmittedFile, *, size_only: bool) -> str:
     """Return what OMERO compares a file by: its SHA1-160, or its File-Size-64, 8 bytes little-endian (real server, recorded).
 
     Raises
     ------
+    FileGrowing
+        It is not the file any more that was admitted.
     FileMissing, SourceUnreadable, ImportInterrupted
         The file cannot be read any more.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (a name that is no valid text for Path must get an answer too)
-            if size_only:
-                return os.fstat(file.fileno()).st_size.to_bytes(8, "little").hex()
-            return hashlib.file_digest(file, "sha1").hexdigest()
+        if size_only:
+            status = os.stat(file.source)  # noqa: PTH116 (the same; Path would only cost time)
+            digest = status.st_size.to_bytes(8, "little").hex()
+        else:
+            with open(file.source, "rb") as content:  # noqa: PTH123 (as above)
+                digest = hashlib.file_digest(content, "sha1").hexdigest()
+                status = os.fstat(content.fileno())
     except FileNotFoundError as error:
-        raise FileMissing(path=path) from error
+        raise FileMissing(path=file.path) from error
     except PermissionError as error:
-        raise SourceUnreadable(path=path, account=f"uid {os.geteuid()}") from error
+        raise SourceUnreadable(path=file.path, account=f"uid {os.geteuid()}") from error
     except OSError as error:
-        raise ImportInterrupted(path=path, words=f"it could not be read ({error.strerror})") from error
+        raise ImportInterrupted(path=file.path, words=f"it could not be read ({error.strerror})") from error
+    if (status.st_size, status.st_mtime_ns) != (file.bytes, file.mtime_ns):
+        raise FileGrowing(path=file.path)
+    return digest
 
 
-def _replace_mark(mark: bytes, *, source: str, location: Path) -> None:
-    if location.read_bytes() != mark:
-        raise _not_shared(location)
-    location.unlink()
-    location.symlink_to(source)
+def _holds(location: Path, mark: bytes) -> bool:
+    """Tell whether a file has just this content."""
+    try:
+        return location.read_bytes() == mark
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _refused(error, location) from error
 
 
-def _local(error: OSError, *, source: str, location: Path) -> Exception:
+def _replace(location: Path, source: str) -> None:
+    """Put a link in the place of a file.
+
+    Not by a new link and a rename: whoever dies in between would leave a name behind that nobody knows.
+    """
+    try:
+        location.unlink()
+        os.symlink(source, location)  # noqa: PTH211 (as above)
+    except OSError as error:
+        raise _refused(error, location) from error
+
+
+def _refused(error: OSError, location: Path) -> AdiError:
     if error.errno in _NO_ROOM:
         return DiskFull(path=str(location.parent))
-    if error.filename == source and error.filename2 is None:  # else it is about the link: symlink(2) names the source too
-        if isinstance(error, PermissionError):
-            return SourceUnreadable(path=source, account=f"uid {os.geteuid()}")
-        return FileMissing(path=source)
-    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+    if error.errno in _NOT_ALLOWED:
         return ConfigurationError(
             f"This account (uid {os.geteuid()}) may not write to '{location.parent}', where OMERO keeps imported files. "
             "Run the service as the account that runs OMERO.server, or give it write access to the managed repository."
@@ -127,14 +193,23 @@ def _not_shared(location: Path) -> ConfigurationError:
     )
 
 
+def _saved(uploader: Any, *, size_only: bool) -> bool:  # noqa: ANN401 (RawFileStorePrx is untyped)
+    """Close an uploader, which saves size and hash; tell whether it has."""
+    try:
+        (uploader if size_only else uploader.ice_invocationTimeout(_UNLIMITED)).close()
+    except (*NOBODY_ANSWERS, *CUT_OFF):
+        raise
+    except Ice.Exception:  # cannot read the source, say, or has lost the file that it had open: the second look tells
+        return False
+    return True
+
+
 @contextlib.contextmanager
-def _closing(uploader: Any) -> Iterator[Any]:  # noqa: ANN401 (RawFileStorePrx is untyped)
-    """Close a stateful service whatever happens: each one left open costs the server a database connection."""
+def _closed_after_trouble(uploader: Any) -> Iterator[Any]:  # noqa: ANN401 (RawFileStorePrx is untyped)
+    """Close a stateful service when something goes wrong: each one left open costs the server a database connection."""
     try:
         yield uploader
     except BaseException:
         with contextlib.suppress(*TROUBLE):
             uploader.close()
         raise
-    else:
-        uploader.close()

@@ -42,7 +42,7 @@ def links_to(folder: Path, source: Path) -> list[Path]:
 def test_one_image_is_in_the_target_and_its_file_is_a_link(lab: Lab, one: Path, skip: Skip) -> None:
     importing, session = Importing(lab, skip=skip), lab.session
     imported = importing.run(importing.plan(one))
-    assert importing.steps == [FileStep.CREATED, FileStep.VERIFYING, FileStep.IMPORTED]
+    assert importing.steps == [FileStep.CREATED, FileStep.VERIFYING]
     query = "select l.child.id, l.child.name, l.child.fileset.id from DatasetImageLink l where l.parent.id = :id"
     assert session.query(query, id=lab.dataset) == [[imported.images[0], "one.tif", imported.fileset]]
     assert len(links_to(importing.repository, one)) == 1
@@ -77,7 +77,7 @@ def test_odd_names_are_imported_and_found_again(importing: Importing, one: Path,
 def test_the_marker_is_there_from_the_first_moment(lab: Lab, logins: Logins, importing: Importing, three: Path) -> None:
     seen = []
 
-    def look(step: FileStep, **_: object) -> None:
+    def look(step: FileStep, /, *, fileset: int) -> None:
         if step is FileStep.CREATED:
             with logins.act_for(lab.user, lab.group) as another:
                 seen.extend(find_marked(another, uuid=importing.order, target=importing.target, statistics=False))
@@ -91,7 +91,7 @@ def test_the_marker_is_there_from_the_first_moment(lab: Lab, logins: Logins, imp
 
 @pytest.mark.parametrize("step", [FileStep.CREATED, FileStep.VERIFYING])
 def test_a_lost_lease_takes_everything_back(importing: Importing, one: Path, step: FileStep) -> None:
-    def lose(at: FileStep, **_: object) -> None:
+    def lose(at: FileStep, /, *, fileset: int) -> None:
         if at is step:
             raise LeaseLost(uuid=importing.order)
 
@@ -99,23 +99,23 @@ def test_a_lost_lease_takes_everything_back(importing: Importing, one: Path, ste
 
 
 def test_a_source_that_went_away_takes_everything_back(importing: Importing, one: Path) -> None:
-    assert_nothing_stays(importing, one, FileMissing, on_step=at_created(one.unlink))
+    assert_nothing_stays(importing, one, FileMissing, on_step=at(FileStep.CREATED, one.unlink))
 
 
 def test_a_file_that_the_server_refuses_takes_everything_back(importing: Importing, one: Path) -> None:
-    spoil = at_created(lambda: one.write_bytes(b"no TIFF any more"))
-    assert_nothing_stays(importing, one, ImportRefused, on_step=spoil)
+    one.write_bytes(b"no TIFF at all")
+    assert_nothing_stays(importing, one, ImportRefused)
 
 
 def test_a_target_that_went_away_takes_everything_back(importing: Importing, one: Path) -> None:
     def delete_target() -> None:
         delete(importing.session, "Dataset", [importing.target.id])
 
-    assert_nothing_stays(importing, one, TargetMissing, on_step=at_created(delete_target))
+    assert_nothing_stays(importing, one, TargetMissing, on_step=at(FileStep.CREATED, delete_target))
 
 
 def test_a_deleted_fileset_fences_its_import(importing: Importing, one: Path) -> None:
-    def fence(step: FileStep, *, fileset: int, **_: object) -> None:
+    def fence(step: FileStep, /, *, fileset: int) -> None:
         if step is FileStep.VERIFYING:
             delete_fileset(importing.session, fileset)
 
@@ -128,9 +128,9 @@ def test_another_disk_than_the_servers_is_noticed(importing: Importing, one: Pat
     assert_nothing_stays(importing, one, ConfigurationError)
 
 
-def at_created(do: Callable[[], object]) -> Callable[..., None]:
-    def on_step(step: FileStep, **_: object) -> None:
-        if step is FileStep.CREATED:
+def at(moment: FileStep, do: Callable[[], object]) -> OnStep:
+    def on_step(step: FileStep, /, *, fileset: int) -> None:
+        if step is moment:
             do()
 
     return on_step

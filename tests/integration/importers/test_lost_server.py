@@ -14,9 +14,9 @@ from omero.rtypes import rstring
 from omero_adi_plugin.errors import ConnectionBroken, OmeroDown
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
-from omero_adi_plugin.importers.protocol import Skip
-from omero_adi_plugin.orders import Entry, FileStep, Marker, Target, TargetKind
+from omero_adi_plugin.orders import FileStep, Marker, Target, TargetKind
 from omero_adi_plugin.sessions import Logins
+from tests.fixtures.importing import QUICK, planned
 from tests.fixtures.omero import OmeroServer, started
 from tests.fixtures.waiting import freeze
 
@@ -26,21 +26,19 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.protocol import OnStep
     from omero_adi_plugin.sessions import OmeroSession
 
-QUICK = Skip(checksum=True, minmax=True, thumbnails=True)
-
 
 def log_in(server: OmeroServer, *, call_milliseconds: int = 60_000) -> Logins:
     return Logins(server.account, call_milliseconds=call_milliseconds)
 
 
 def import_into(session: OmeroSession, target: Target, path: Path, on_step: OnStep) -> int:
-    importer = InPlace(session, skip=QUICK, patience_seconds=60)
-    (plan,) = importer.plan(entry=Entry(path=str(path)))
-    return importer.run(plan=plan, target=target, marker=Marker(uuid="order", attempt=1, key=plan.key), on_step=on_step).fileset
+    importer = InPlace(session, skip=QUICK, patience_seconds=60, parallel_files=1, bioformats=None)
+    plan = planned(path)
+    return importer.run(plan=plan, target=target, marker=Marker(uuid="order", attempt=1, key=plan.key), on_step=on_step)
 
 
-def nothing(step: FileStep, **_: object) -> None:
-    del step
+def nothing(step: FileStep, /, *, fileset: int) -> None:
+    del step, fileset
 
 
 @pytest.mark.parametrize("moment", [FileStep.CREATED, FileStep.VERIFYING])
@@ -50,7 +48,7 @@ def test_a_killed_server_leaves_a_half_that_the_next_attempt_replaces(tmp_path: 
         server.add_group("lab")
         server.add_user("ada", "secret", ["lab"])
 
-        def kill(step: FileStep, **_: object) -> None:
+        def kill(step: FileStep, /, *, fileset: int) -> None:
             if step is moment:
                 server.stop(signal.SIGKILL)
 
