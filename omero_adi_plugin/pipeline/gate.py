@@ -184,6 +184,6 @@ class FileGate:
 def _no_file(path: str, mode: int) -> FormatUnknown | FileMissing:
     if stat.S_ISDIR(mode):
         return FormatUnknown(path=path, why="it is a folder")
-    if stat.S_ISREG(mode):  # written as if it were a folder
+    if stat.S_ISREG(mode) or stat.S_ISLNK(mode):  # written as if it were a folder; links in a circle
         return FileMissing(path=path)
     return FormatUnknown(path=path, why="it is no ordinary file")

@@ -1,54 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""No entry leads out of the folder that files may come from."""
-
-import os
-from pathlib import Path
+"""Images go into Datasets and plates into Screens: the server itself would import them and link them to nothing."""
 
 import pytest
 
-from omero_adi_plugin.errors import FileMissing, PathOutsideRoots
-from omero_adi_plugin.orders import Entry
-from omero_adi_plugin.pipeline.preflight import check_entry
+from omero_adi_plugin.errors import WrongContainer
+from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan
+from omero_adi_plugin.orders import Entry, Target, TargetKind
+from omero_adi_plugin.pipeline.preflight import check_fits
+
+DATASET, SCREEN = Target(kind=TargetKind.DATASET, id=1), Target(kind=TargetKind.SCREEN, id=2)
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    base = tmp_path / "data"
-    base.mkdir()
-    (base / "good.tif").write_bytes(b"x")
-    (tmp_path / "data-of-others").mkdir()
-    (tmp_path / "data-of-others" / "secret.tif").write_bytes(b"x")
-    (base / "link.tif").symlink_to(tmp_path / "data-of-others" / "secret.tif")
-    (base / "folder").symlink_to(tmp_path / "data-of-others")
-    (base / "loop.tif").symlink_to(base / "loop.tif")
-    return base
+def plan(*, images: int, plates: int) -> FilesetPlan:
+    path = "/data/some.file"
+    file = AdmittedFile(path=path, source=path, bytes=1, mtime_ns=0)
+    reader = "loci.formats.in.FakeReader"
+    return FilesetPlan(
+        entry=Entry(path=path), key=path, files=(file,), reader=reader, format="f", images=images, plates=plates, name=None
+    )
 
 
-def test_a_file_inside_is_fine_also_through_a_link_to_the_folder_itself(base: Path) -> None:
-    check_entry(Entry(path=str(base / "good.tif")), base_dir=base)
-    alias = base.parent / "alias"
-    alias.symlink_to(base)
-    check_entry(Entry(path=str(alias / "good.tif")), base_dir=base)
-    check_entry(Entry(path=str(base / "good.tif")), base_dir=alias)
+def test_what_fits_is_let_through() -> None:
+    check_fits(plan(images=3, plates=0), target=DATASET)
+    check_fits(plan(images=96, plates=1), target=SCREEN)
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("images", "plates", "target", "says"),
     [
-        "/etc/passwd",
-        "{base}/../data-of-others/secret.tif",
-        "{base}-of-others/secret.tif",
-        "{base}/link.tif",
-        "{base}/folder/secret.tif",
-        "{base}/folder/none",
+        (1, 0, SCREEN, "is an image, which cannot be put into Screen:2"),
+        (3, 0, SCREEN, "is a file of images, which cannot be put into Screen:2"),
+        (96, 1, DATASET, "is a plate, which cannot be put into Dataset:1"),
     ],
 )
-def test_whatever_leads_out_is_refused(base: Path, path: str) -> None:
-    with pytest.raises(PathOutsideRoots, match="lies outside"):
-        check_entry(Entry(path=path.format(base=base)), base_dir=base)
-
-
-@pytest.mark.parametrize("name", ["none.tif", "good.tif/below", "loop.tif", "x" * 300])
-def test_what_is_not_there_is_said_to_be_missing(base: Path, name: str) -> None:
-    with pytest.raises(FileMissing):
-        check_entry(Entry(path=os.path.join(base, name)), base_dir=base)  # noqa: PTH118 (the path as a producer writes it)
+def test_what_does_not_is_named(images: int, plates: int, target: Target, says: str) -> None:
+    with pytest.raises(WrongContainer, match=says):
+        check_fits(plan(images=images, plates=plates), target=target)
