@@ -16,9 +16,10 @@ from omero_adi_plugin.orders import FileStep, LedgerFile
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.errors import AdiError
+    from omero_adi_plugin.errors import AdiError, EntryFailed
+    from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import ImportedFileset
-    from omero_adi_plugin.orders import Route
+    from omero_adi_plugin.orders import Entry, Route
     from omero_adi_plugin.tracking.ledger import Ledger
 
 _AT_ONCE = 500
@@ -44,6 +45,25 @@ class Piece:
     def of(cls, line: LedgerFile) -> Piece:
         """Return what a line of the ledger is about."""
         return cls(entry=line.entry, key=line.key, original=line.key, source=line.key)
+
+    @classmethod
+    def planned(cls, plan: FilesetPlan) -> Piece:
+        """Return what a fileset that is to be imported is about."""
+        paths = {file.path for file in plan.files}
+        original = plan.entry.path if plan.entry.path in paths else plan.files[0].path
+        source = next(file.source for file in plan.files if file.path == original)
+        return cls(entry=plan.entry.path, key=plan.key, original=original, source=source)
+
+    @classmethod
+    def whole(cls, entry: Entry) -> Piece:
+        """Return all of an entry of which nothing more is known."""
+        return cls(entry=entry.path, key=entry.path, original=entry.path, source=entry.path)
+
+    @classmethod
+    def failed(cls, entry: str, failure: EntryFailed) -> Piece:
+        """Return the file of an entry that a failure names."""
+        path = getattr(failure, "path", entry)
+        return cls(entry=entry, key=path, original=path, source=path)
 
 
 class Record:

@@ -183,9 +183,9 @@ class OrderRun:
         try:
             plan = self._planned(entry)
         except EntryFailed as failure:
-            self._fail(_whole(entry), failure)
+            self._fail(Piece.whole(entry), failure)
         except EntryNotReady as error:
-            self._put_off(_whole(entry), error)
+            self._put_off(Piece.whole(entry), error)
         else:
             self._begin_plan(plan, flight)
 
@@ -203,19 +203,19 @@ class OrderRun:
         filesets = [fileset for fileset in plan.filesets if not self._of_another(fileset)]
         self._tally.expect(entry, len(filesets) + len(plan.failures))  # none, if another entry has brought it
         for failure in plan.failures:
-            self._fail(_file(entry, failure), failure)
+            self._fail(Piece.failed(entry, failure), failure)
         for fileset in filesets:  # all of them before any is begun: else a crash would make half an entry look like all of it
             line = self._record.line(fileset.key)
             if line is None or line.step not in SETTLED:
-                self._record.note(_piece(fileset), FileStep.PLANNED)
+                self._record.note(Piece.planned(fileset), FileStep.PLANNED)
         if len(filesets) > 1:
             self._record.flush()
         there = self._held(filesets)
         for fileset in filesets:
             if fileset.key in there:
-                self._skip(_piece(fileset), there[fileset.key])
+                self._skip(Piece.planned(fileset), there[fileset.key])
             else:
-                self._settle(_piece(fileset), fileset, flight)
+                self._settle(Piece.planned(fileset), fileset, flight)
 
     def _of_another(self, plan: FilesetPlan) -> bool:
         """Tell whether an earlier attempt has taken a fileset up for another entry, which then sees to it."""
@@ -372,19 +372,3 @@ class _Fallen(Exception):
     def __init__(self, piece: Piece, error: EntryFailed | EntryNotReady) -> None:
         super().__init__(piece.key)
         self.piece, self.error = piece, error
-
-
-def _piece(plan: FilesetPlan) -> Piece:
-    paths = {file.path for file in plan.files}
-    original = plan.entry.path if plan.entry.path in paths else plan.files[0].path
-    source = next(file.source for file in plan.files if file.path == original)
-    return Piece(entry=plan.entry.path, key=plan.key, original=original, source=source)
-
-
-def _whole(entry: Entry) -> Piece:
-    return Piece(entry=entry.path, key=entry.path, original=entry.path, source=entry.path)
-
-
-def _file(entry: str, failure: EntryFailed) -> Piece:
-    path = getattr(failure, "path", entry)
-    return Piece(entry=entry, key=path, original=path, source=path)
