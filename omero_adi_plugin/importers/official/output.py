@@ -2,7 +2,8 @@
 """Output: what OMERO's importer prints, read as it comes. It only explains: what was imported, OMERO itself says.
 
 stdout has a YAML document for each fileset that is in OMERO, `- Fileset: 309`, `  Image: [1605]`; stderr has the log, in which a
-line `… ErrorHandler - FILE_EXCEPTION: /data/a.tif` and a Java stack trace say why a file was not imported (real server, recorded).
+line `… ErrorHandler - FILE_EXCEPTION: /data/a.tif` and a Java stack trace say why a file was not imported (real server,
+recorded).
 """
 
 from __future__ import annotations
@@ -83,8 +84,12 @@ class Output:
         if line.strip() and not line.startswith(("\tat ", "NOTE: ")):
             self.last = line.strip()
 
+    def end(self) -> None:
+        """Say that the importer has come to its own end, so that the last document is whole: after a kill it may be cut short."""
+        self._close()
+
     def new_filesets(self) -> list[int]:
-        """Return the ids of filesets that were newly reported; not that of the last document, which may have been cut short."""
+        """Return the ids of filesets that were reported since the last call."""
         reported, self._filesets = self._filesets, []
         return reported
 
@@ -93,7 +98,7 @@ class Output:
         return self.complaints.get(path) or self.complaints.get(path.splitlines()[0])
 
     def _close(self) -> None:
-        """Read the document that has come to its end because another has begun."""
+        """Read the document that has come to its end; one that makes no sense is left out."""
         text, self._document = "\n".join(self._document), []
         try:
             documents = list(yaml.safe_load_all(text))
