@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bio-Formats: says what is in files, through a child process that is replaced whenever it is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from omero_adi_plugin.errors import (
+    ConfigurationError,
+    EntryFailed,
+    FileBroken,
+    FileMissing,
+    FormatUnknown,
+    ImportInterrupted,
+    NameImpossible,
+    ReaderFailed,
+)
+from omero_adi_plugin.importers.plans import Reading
+from omero_adi_plugin.importers.reading.jars import NoBioformats
+from omero_adi_plugin.importers.reading.process import ChildEnded, ChildHangs, ReaderProcess
+from omero_adi_plugin.logs import event
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.importers.plans import AdmittedFile
+    from omero_adi_plugin.importers.reading.jars import Bioformats, Jars
+
+_log = logging.getLogger(__name__)
+
+
+class BioformatsReader:
+    """Opens files with Bio-Formats; implements `plans.FileReader`. Several threads may ask, and get their turn.
+
+    Its child starts at the first file and lives as long as this object, and as this process. A child that ends in the middle
+    of a file is not the file's fault before a new one has ended over it too.
+
+    Parameters
+    ----------
+    jars : Jars
+        Says where Bio-Formats is; when that changes, the child is replaced.
+    heap_mb : int
+        Largest heap of the child's Java, in MB.
+    patience_seconds : float
+        How long one file may take, in s.
+    """
+
+    def __init__(self, jars: Jars, *, heap_mb: int, patience_seconds: float) -> None:
+        self._jars, self._heap_mb, self._patience_seconds = jars, heap_mb, patience_seconds
+        self._lock = threading.Lock()
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._child: ReaderProcess | None = None
+        self._started_from: Bioformats | None = None
+        self._version: str | None = None
+        self._closed = False
+
+    @property
+    def version(self) -> str:
+        """The version of Bio-Formats; starts the child if none has been started yet."""
+        if self._version is None:
+            with self._lock:
+                return self._living_child("").version
+        return self._version
+
+    def read(self, file: AdmittedFile) -> Reading:
+        """Open a file, and say what it and those that belong to it hold.
+
+        Raises
+        ------
+        FormatUnknown, FileBroken, ReaderFailed
+            As `plans.FileReader` says.
+        NameImpossible
+            The name is no UTF-8: Java cannot open such files, here as on the server.
+        FileMissing
+            It has just vanished.
+        ConfigurationError
+            Bio-Formats does not start, or is not there any more.
+        ImportInterrupted
+            This reader has been closed meanwhile.
+        """
+        try:
+            file.path.encode()
+        except UnicodeEncodeError as error:
+            raise NameImpossible(path=file.path, why="it is no UTF-8, and OMERO opens no other names") from error
+        with self._lock:
+            answer = self._answer(file.path)
+            try:
+                return Reading(
+                    used=tuple(answer["used"]),
+                    reader=answer["reader"],
+                    format=answer["format"],
+                    images=answer["images"],
+                    plates=answer["plates"],
+                )
+            except KeyError:
+                raise self._failure(file.path, answer) from None
+
+    def close(self) -> None:
+        """End the child; a file that is being opened is given up."""
+        self._closed = True
+        if child := self._child:
+            child.kill()
+        with self._lock:
+            self._drop_child()
+        self._spawner.shutdown()
+
+    def _answer(self, path: str) -> dict[str, Any]:
+        """Ask a child, and another one if the first has ended over it."""
+        ended = 0
+        while True:
+            child = self._living_child(path)
+            fresh = child.answered == 0
+            try:
+                return child.ask(path, patience_seconds=self._patience_seconds)
+            except ChildHangs:
+                raise self._blame(path, f"opening it took longer than {self._patience_seconds:g} s") from None
+            except ChildEnded as error:
+                ended += 1
+                if self._closed:
+                    continue
+                if error.out_of_memory and fresh:
+                    why = f"opening it takes more than {self._heap_mb} MB of memory (setting `reader_heap_mb`)"
+                    raise self._blame(path, why) from error
+                if ended > 1:
+                    raise self._blame(path, f"Bio-Formats crashed over it, twice ({error})") from error
+                event(_log, logging.WARNING, "reader.ended", path=path, why=str(error), output=child.written)
+
+    def _living_child(self, path: str) -> ReaderProcess:
+        found = self._jars.look()
+        if isinstance(found, NoBioformats):
+            raise ConfigurationError(
+                f"Bio-Formats was there and cannot be used any more: {found.why}. Put it back; the orders go on by themselves."
+            )
+        if self._child is not None and not (self._child.is_alive and found == self._started_from):
+            event(_log, logging.INFO, "reader.replaced", why="it ended while idle" if found == self._started_from else "new jars")
+            self._drop_child()
+        if self._child is None:
+            self._child = ReaderProcess(found, heap_mb=self._heap_mb, spawner=self._spawner)
+            self._started_from, self._version = found, self._child.version
+        if self._closed:  # asked last: whoever closes sets this first, and then looks for a child
+            raise ImportInterrupted(path=path, words="the reader was stopped")
+        return self._child
+
+    def _drop_child(self) -> None:
+        if self._child is not None:
+            self._child.close()
+        self._child = None
+
+    def _failure(self, path: str, answer: dict[str, Any]) -> EntryFailed:
+        words = str(answer.get("words"))
+        match answer.get("failure"):
+            case "unknown":
+                return FormatUnknown(path=path, why=words)
+            case "broken":
+                return FileBroken(path=path, why=words) if os.path.lexists(path) else FileMissing(path=path)
+            case _:
+                return self._blame(path, f"Bio-Formats failed over it ({words})")
+
+    def _blame(self, path: str, why: str) -> ReaderFailed:
+        output = self._child.written if self._child else None
+        self._drop_child()
+        event(_log, logging.WARNING, "reader.failed", path=path, why=why, output=output)
+        return ReaderFailed(path=path, why=why)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Child: the program that opens files with Bio-Formats, one after the other. `process` runs it; nobody imports it.
+
+Started as `child.py PARENT LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one
+JSON object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
+`{"failure": kind, "words": …}`. It ends with its input, and dies with its parent. It needs the standard library and JPype only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import time
+from typing import Any, TypeAlias
+
+import jpype
+
+Java: TypeAlias = Any
+"""An object or a class of Java; JPype has no types for them."""
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+OPTIONS = (
+    "-Xrs",  # signals stay with Python
+    # Java guards the end of what it takes for the main thread's stack, 1 MB by default: Python 3.12 and later may go deeper.
+    "-Xss8m",
+    "-Djava.awt.headless=true",
+    # A small collector and quickly compiled code: half the start. With Java's own first heap, 1/64 of the host's memory, a
+    # child took 210 MB for small TIFFs, with this one 110 MB.
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Xms24m",
+    "-XX:+ExitOnOutOfMemoryError",  # with status 3; what is left of a machine without memory is not to be trusted
+    # No files in /tmp: each child would leave one there when it is killed.
+    "-XX:+DisableAttachMechanism",
+    "-XX:-UsePerfData",
+    "-XX:+SuppressFatalErrorMessage",  # nor a report of 100 kB in the working directory when native code crashes
+)
+
+LISTED_SECONDS = 1.0
+"""So long the listing of a folder is good for, if the folder has not changed."""
+
+RESTING_SECONDS = 2.0
+"""A folder that has changed within so many seconds is listed for each file: its time is too coarse for the next change."""
+
+LONGEST_WORDS = 200
+"""So many characters of what Java says are for people."""
+
+_CLASS = re.compile(r"(?:[a-z]\w*\.)+[A-Z]\w*: ")
+"""What an exception puts before the words of another that it was made of."""
+
+_FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^/\s]+/)+")
+"""The folders of a path in somebody else's sentence."""
+
+
+def main(parent: str, library: str, heap_mb: str, *class_path: str) -> None:
+    """Serve until the input ends; the arguments are those of the program."""
+    answers = _own_output()
+    _die_with(int(parent))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        formats, files = _start(library, heap_mb, class_path)
+    except Exception as error:  # noqa: BLE001  JPype raises what it and Java think of: OSError, TypeError, exceptions of Java
+        _say(answers, {"cannot": " ".join(f"{type(error).__name__}: {error}".split())})
+        return
+    _say(answers, {"version": str(formats.FormatTools.VERSION)})
+    for line in sys.stdin.buffer:
+        answer = files.answer(json.loads(line)["read"])
+        _say(answers, answer)
+        if answer.get("failure") in {"memory", "error"}:
+            return  # the next file gets a machine that is whole
+
+
+class Files:
+    """Opens files with one reader for all, made as OMERO makes it: reduced resolutions are no images of their own."""
+
+    def __init__(self, loci: Java) -> None:
+        self._loci, self._formats = loci, loci.formats
+        self._reader = self._new()
+        self._listings = _Listings(loci.common.Location)
+
+    def answer(self, path: str) -> dict[str, Any]:
+        """Say what is in a file, or why that cannot be said."""
+        self._listings.look(path)
+        try:
+            return self._answer(path)
+        except jpype.JException as error:
+            return _failure(error, path, self._formats)
+        finally:
+            self._close()
+
+    def _answer(self, path: str) -> dict[str, Any]:
+        reader = self._reader
+        try:
+            kind = reader.getReader(path)
+        except self._formats.UnknownFormatException:
+            return {"failure": "unknown", "words": "no reader knows this format"}
+        reader.setId(path)
+        formats = self._formats
+        return {
+            "used": _used(reader, path),
+            "reader": str(kind.getClass().getName()),
+            "format": str(kind.getFormat()),
+            "images": int(reader.getSeriesCount()),
+            "plates": self._plates(kind, path) if formats.FormatTools.HCS_DOMAIN in list(kind.getDomains()) else 0,
+        }
+
+    def _plates(self, kind: Java, path: str) -> int:
+        """Read again, for the metadata that say which plates there are; they are not made for other files, as they cost time."""
+        service = self._loci.common.services.ServiceFactory().getInstance(self._formats.services.OMEXMLService.class_)
+        metadata = service.createOMEXMLMetadata()
+        kind.close()
+        kind.setMetadataStore(metadata)
+        try:
+            kind.setId(path)
+            return int(metadata.getPlateCount())
+        finally:
+            kind.close()
+            kind.setMetadataStore(self._formats.meta.DummyMetadata())
+
+    def _close(self) -> None:
+        try:
+            self._reader.close()
+        except jpype.JException:
+            self._reader = self._new()
+
+    def _new(self) -> Java:
+        reader = self._formats.ImageReader()
+        reader.setFlattenedResolutions(False)
+        reader.setMetadataFiltered(True)
+        return reader
+
+
+class _Listings:
+    """Lets Bio-Formats keep the listing of a folder: its TIFF reader lists it for each file, 2 ms with 3,000 files in it."""
+
+    def __init__(self, location: Java) -> None:
+        self._location = location
+        location.cacheDirectoryListings(True)  # noqa: FBT003  Java
+        self._of: tuple[str, int] | None = None
+        self._until = 0.0
+
+    def look(self, path: str) -> None:
+        """Forget what was listed, unless it is as it would be listed now."""
+        folder = os.path.dirname(path)  # noqa: PTH120  half the cost of the whole look with pathlib
+        try:
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116  the same
+        except OSError:
+            changed = 0
+        now = time.monotonic()
+        if self._of == (folder, changed) and now < self._until and time.time() - changed / 1e9 > RESTING_SECONDS:
+            return
+        self._location.clearDirectoryListingsCache()
+        self._of, self._until = (folder, changed), now + LISTED_SECONDS
+
+
+def _used(reader: Java, path: str) -> list[str]:
+    """List the files that are read together, the one to open first, as OMERO's ImportCandidates puts them."""
+    folder = os.path.dirname(path)  # noqa: PTH120  see above
+    used = dict.fromkeys(os.path.join(folder, str(each)) for each in reader.getUsedFiles())  # noqa: PTH118  see above
+    first = os.path.join(folder, str(reader.getCurrentFile()))  # noqa: PTH118  see above
+    if first in used or not used:
+        used = {first: None} | used
+    return list(used)
+
+
+def _failure(error: Java, path: str, formats: Java) -> dict[str, Any]:
+    """Put an exception of Java into a kind and words without the machine's folders."""
+    java = jpype.JPackage("java")
+    name = str(error.getClass().getSimpleName())
+    words = _words(error, path)
+    if _has_cause(error, java.lang.OutOfMemoryError):
+        return {"failure": "memory", "words": words}
+    if isinstance(error, java.lang.Error):
+        return {"failure": "error", "words": f"{name}: {words}" if words else name}
+    unsupported = formats.UnknownFormatException, formats.MissingLibraryException, formats.UnsupportedCompressionException
+    if isinstance(error, unsupported):
+        return {"failure": "unknown", "words": words or "no reader knows this kind of the format"}
+    if isinstance(error, java.io.EOFException):
+        return {"failure": "broken", "words": "it ends too early"}
+    if isinstance(error, java.lang.RuntimeException) or not words:
+        return {"failure": "broken", "words": f"its reader stumbles over it ({name}{f': {words}' if words else ''})"}
+    return {"failure": "broken", "words": words}
+
+
+def _has_cause(error: Java, kind: Java) -> bool:
+    for _ in range(100):  # a chain may be a ring
+        if error is None or isinstance(error, kind):
+            break
+        error = error.getCause()
+    return error is not None and isinstance(error, kind)
+
+
+def _words(error: Java, path: str) -> str:
+    """Give the first line of what an exception says, which may be full of the file's own bytes."""
+    told = _CLASS.sub("", str(error.getMessage() or "").strip()).partition("\n")[0]
+    folder = os.path.dirname(path).rstrip("/")  # noqa: PTH120  see above
+    told = " ".join(_FOLDERS.sub("", told.replace(f"{folder}/", "")).split())
+    return "".join(each if each.isprintable() else "?" for each in told[:LONGEST_WORDS]).rstrip(".")
+
+
+def _start(library: str, heap_mb: str, class_path: tuple[str, ...]) -> tuple[Java, Files]:
+    jpype.startJVM(library, *OPTIONS, f"-Xmx{heap_mb}m", classpath=list(class_path), convertStrings=False)
+    loci = jpype.JPackage("loci")
+    loci.common.DebugTools.setRootLevel("OFF")
+    return loci.formats, Files(loci)
+
+
+def _own_output() -> int:
+    """Keep the output for answers: whatever else writes to it, Java or a native library, writes to stderr instead."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    return answers
+
+
+def _say(answers: int, answer: dict[str, Any]) -> None:
+    content = memoryview(json.dumps(answer).encode("ascii") + b"\n")
+    while content:
+        content = content[os.write(answers, content) :]
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies: the input's end is not seen while a file is being opened.
+
+    Source: prctl(2). The parent may have died before the call: then its id is not ours any more.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(os.EX_TEMPFAIL)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except Exception:  # noqa: BLE001  written to the log by the parent, who sees the status too
+        sys.excepthook(*sys.exc_info())
+        os._exit(os.EX_SOFTWARE)
+    os._exit(os.EX_OK)  # the machine of Java is not wound up: nothing of it is needed, and that may hang
