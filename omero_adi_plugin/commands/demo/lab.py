@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import ezomero
 from omero.gateway import BlitzGateway
-from omero.model import ExperimenterGroupI, ExperimenterI, PermissionsI
+from omero.model import DatasetI, ExperimenterGroupI, ExperimenterI, PermissionsI, ScreenI
 from omero.rtypes import rbool, rstring
 
 from omero_adi_plugin.commands.demo.passwords import new_password
@@ -76,6 +75,9 @@ def furnish(omero: Omero) -> Lab:
         everybody = ExperimenterGroupI(admin.getSecurityRoles().userGroupId, loaded=False)
         admin.createExperimenterWithPassword(scientist, rstring(password), made, [everybody, made])
     with connected(omero, USER, password) as gateway:
-        dataset = ezomero.post_dataset(gateway, "Cells", description="Images of the demo")
-        screen = ezomero.post_screen(gateway, "Plates", description="Plates would go here")
-    return Lab(password=password, dataset=int(dataset), screen=int(screen))
+        dataset, screen = DatasetI(), ScreenI()
+        dataset.name, dataset.description = rstring("Cells"), rstring("Images of the demo")
+        screen.name, screen.description = rstring("Plates"), rstring("Plates would go here")
+        update = gateway.getUpdateService()
+        ids = [update.saveAndReturnObject(each).getId().getValue() for each in (dataset, screen)]
+    return Lab(password=password, dataset=ids[0], screen=ids[1])
