@@ -12,14 +12,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.importers import batches
-from omero_adi_plugin.importers.protocol import ImportedFileset
+from omero_adi_plugin.importers.contents import contents
 from omero_adi_plugin.orders import TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omero_adi_plugin.importers.plans import FilesetPlan
-    from omero_adi_plugin.importers.protocol import Session
+    from omero_adi_plugin.importers.protocol import ImportedFileset, Session
     from omero_adi_plugin.orders import Target
 
 _Files = frozenset[tuple[str, int | None]]
@@ -63,14 +63,11 @@ def held(session: Session, target: Target, plans: Sequence[FilesetPlan]) -> dict
     if not found:
         return {}
     ids = sorted(found)
-    images = _images(session, ids)
-    by_files = {files: fileset for fileset, files in sorted(_files(session, ids).items(), reverse=True) if fileset in images}
+    complete = _complete(session, ids)
+    by_files = {files: fileset for fileset, files in sorted(_files(session, ids).items(), reverse=True) if fileset in complete}
     same = {plan.key: by_files[files] for plan in plans if (files := _planned(plan)) in by_files}
-    plates = _plates(session, sorted(set(same.values()))) if target.kind is TargetKind.SCREEN else {}
-    return {
-        key: ImportedFileset(fileset=fileset, images=images[fileset], plates=plates.get(fileset, ()))
-        for key, fileset in same.items()
-    }
+    there = contents(session, sorted(set(same.values())))
+    return {key: there[fileset] for key, fileset in same.items() if fileset in there}
 
 
 def _planned(plan: FilesetPlan) -> _Files:
@@ -86,23 +83,10 @@ def _files(session: Session, ids: Sequence[int]) -> dict[int, _Files]:
     return {fileset: frozenset(each) for fileset, each in files.items()}
 
 
-def _images(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """Return the images, in series order, of those filesets that the server has finished."""
-    images: dict[int, list[int]] = defaultdict(list)
-    series: dict[int, set[int]] = defaultdict(set)
-    hql = "select i.fileset.id, i.id, i.series from Image i where i.fileset.id in (:ids) order by i.series, i.id"
-    for fileset, image, number in batches.ask(session, hql, ids):
-        images[fileset].append(image)
-        series[fileset].add(number)
-    return {fileset: tuple(each) for fileset, each in images.items() if len(series[fileset]) == len(each)}
-
-
-def _plates(session: Session, ids: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    plates: dict[int, list[int]] = defaultdict(list)
+def _complete(session: Session, ids: Sequence[int]) -> set[int]:
+    """Return those filesets whose images each have a series of their own."""
     hql = (
-        "select distinct p.id, i.fileset.id from Plate p join p.wells w join w.wellSamples s join s.image i "
-        "where i.fileset.id in (:ids) order by p.id"
+        "select i.fileset.id from Image i where i.fileset.id in (:ids) "
+        "group by i.fileset.id having count(i.id) = count(distinct i.series)"
     )
-    for plate, fileset in batches.ask(session, hql, ids):
-        plates[fileset].append(plate)
-    return {fileset: tuple(each) for fileset, each in plates.items()}
+    return {fileset for (fileset,) in batches.ask(session, hql, ids)}

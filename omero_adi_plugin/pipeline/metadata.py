@@ -137,7 +137,7 @@ class MetadataFiles:
             self._still_inside(place, handle)
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise _Unusable("it is no ordinary file")
-            with open(handle, "rb", closefd=False) as file:  # noqa: PTH123 (a descriptor)
+            with open(handle, "rb", closefd=False) as file:
                 return _decoded(file.read(LARGEST_BYTES + 1))
         except OSError as error:
             raise unreadable(path, error) from error
