@@ -103,12 +103,13 @@ class Walk:
                 self.failures.append(failure)
                 continue
             self._links += [(path, depth + 1) for path in links]
-            yield from sorted(files, key=opening_order)
+            yield from files
             stack += [(path, depth + 1) for path in reversed(folders) if self._admitted(path)]
 
     def _list(self, folder: str) -> tuple[list[str], list[str], list[str]]:
-        """Return files, folders and links to folders; nothing of a folder that was seen before."""
+        """Return files, folders and links to folders, each as they are to be seen; nothing of a folder that was seen before."""
         files: list[str] = []
+        linked: list[str] = []
         folders: list[str] = []
         links: list[str] = []
         try:
@@ -121,11 +122,15 @@ class Walk:
                         raise ZarrUnsupported(path=folder)
                     if _is_left_out(entry.name):
                         continue
-                    kind = links if entry.is_symlink() else folders
-                    (kind if _is_folder(entry) else files).append(entry.path)
+                    if entry.is_symlink():
+                        (links if _is_folder(entry) else linked).append(entry.path)
+                    else:
+                        (folders if _is_folder(entry) else files).append(entry.path)
         except OSError as error:
             raise unreadable(folder, error) from error
         self._been.add((status.st_dev, status.st_ino))
+        files.sort(key=opening_order)
+        files += sorted(linked, key=opening_order)  # the name of the file itself, if it lies here too, is the better one
         return files, sorted(folders, key=os.fsencode), sorted(links, key=os.fsencode)
 
     def _admitted(self, folder: str) -> bool:

@@ -1,264 +1,403 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an entry is said to hold, and that whatever is wrong with it comes out as an error of ours."""
+"""Which files become one fileset, whichever of them is met first; and that nothing is lost, or taken twice, on the way."""
 
 from __future__ import annotations
 
-import contextlib
+import itertools
+import logging
 import os
 import random
-import struct
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from omero_adi_plugin.errors import EntryFailed, FileBroken, FileMissing, FormatUnknown, SourceUnreadable
-from omero_adi_plugin.importers import grouping
-from omero_adi_plugin.importers.grouping import plan_entry
+from omero_adi_plugin.errors import (
+    EntryFailed,
+    FileBroken,
+    FileMissing,
+    FormatUnknown,
+    ImportInterrupted,
+    NameImpossible,
+    NothingToImport,
+    PathOutsideRoots,
+    ReaderFailed,
+    ZarrUnsupported,
+)
+from omero_adi_plugin.importers.grouping import Grouping
+from omero_adi_plugin.importers.plans import AdmittedFile, EntryPlan, FilesetPlan, Reading
+from omero_adi_plugin.importers.reading.tiff import TIFF, TiffReader
 from omero_adi_plugin.orders import Entry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from omero_adi_plugin.importers.protocol import FilesetPlan
+from tests.fixtures.gates import gate_of
 
 STACK = np.arange(5 * 16 * 16, dtype="u2").reshape(5, 16, 16)
 
 
-def plan(path: Path, name: str | None = None) -> FilesetPlan:
-    (only,) = plan_entry(Entry(path=str(path), name=name))
-    return only
+class ListReader:
+    """A reader for tests of the grouping alone: a file's text says how it is to be read.
 
+    Each line names a file beside it that it is read with; `?` no reader knows it, `!` it is broken, `~` the reader hangs,
+    `%` the file system is away.
+    """
 
-def ome_tiff(path: Path, *, images: int = 1, description: str | None = None) -> Path:
-    if description is not None:
-        tifffile.imwrite(path, STACK, description=description, metadata=None)
-        return path
-    with tifffile.TiffWriter(path) as writer:
-        for number in range(images):
-            writer.write(STACK, metadata={"axes": "CYX", "Name": f"image {number}"})
-    return path
+    version = "0 (lists)"
 
+    def __init__(self) -> None:
+        self.opened: list[str] = []
 
-def ome_xml(inside: str, *, attributes: str = "") -> str:
-    return f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" {attributes}>{inside}</OME>'
-
-
-def image(data: str) -> str:
-    pixels = 'DimensionOrder="XYCZT" Type="uint16" SizeX="16" SizeY="16" SizeZ="1" SizeC="5" SizeT="1"'
-    return f'<Image ID="Image:0"><Pixels ID="Pixels:0" {pixels}>{data}</Pixels></Image>'
-
-
-def test_a_plain_tiff_is_one_image(tmp_path: Path) -> None:
-    path = tmp_path / "plain.tif"
-    tifffile.imwrite(path, STACK)
-    found = plan(path, name="as the producer calls it")
-    assert (found.images, found.plates, found.reader) == (1, 0, grouping.TIFF)
-    assert found.used == (str(path),)
-    assert found.key == str(path)
-    assert found.bytes == path.stat().st_size
-    assert found.name == "as the producer calls it"
-
-
-@pytest.mark.parametrize(
-    "options", [{"bigtiff": True}, {"byteorder": ">"}, {"imagej": True}, {"compression": "zlib", "tile": (16, 16)}]
-)
-def test_every_way_of_writing_a_tiff_is_read(tmp_path: Path, options: dict[str, object]) -> None:
-    path = tmp_path / "plain.tif"
-    tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
-    assert plan(path).images == 1
-
-
-def test_an_ome_tiff_says_how_many_images_it_holds(tmp_path: Path) -> None:
-    found = plan(ome_tiff(tmp_path / "three.ome.tif", images=3))
-    assert (found.images, found.reader) == (3, grouping.OME_TIFF)
-
-
-def test_a_plate_in_an_ome_tiff_is_seen(tmp_path: Path) -> None:
-    text = ome_xml('<Plate ID="Plate:0"/>' + image("<TiffData/>"))
-    assert plan(ome_tiff(tmp_path / "p.ome.tif", description=text)).plates == 1
-
-
-def test_a_link_to_a_file_is_as_good_as_the_file(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "real.tif", STACK)
-    (tmp_path / "link.tif").symlink_to(tmp_path / "real.tif")
-    assert plan(tmp_path / "link.tif").used == (str(tmp_path / "link.tif"),)
-
-
-def test_pyramids_are_walked_too(tmp_path: Path) -> None:
-    path = tmp_path / "pyramid.ome.tif"
-    with tifffile.TiffWriter(path) as writer:
-        writer.write(np.zeros((64, 64), "u1"), subifds=1, tile=(32, 32))
-        writer.write(np.zeros((32, 32), "u1"), subfiletype=1, tile=(32, 32))
-    assert plan(path).images == 1
-    whole = path.read_bytes()
-    with tifffile.TiffFile(path) as tiff:
-        smaller = tiff.series[0].levels[1].pages[0]
-        assert smaller is not None
-        first_tile = smaller.dataoffsets[0]
-    path.write_bytes(whole[: first_tile + 10])
-    with pytest.raises(FileBroken):
-        plan(path)
-
-
-@pytest.mark.parametrize("name", ["missing.tif", "a.tif/below-a-file.tif", "x" * 300 + ".tif", "loop.tif"])
-def test_what_is_not_there_is_missing(tmp_path: Path, name: str) -> None:
-    (tmp_path / "a.tif").write_bytes(b"")
-    (tmp_path / "loop.tif").symlink_to(tmp_path / "loop.tif")
-    with pytest.raises(FileMissing):
-        plan(tmp_path / name)
+    def read(self, file: AdmittedFile) -> Reading:
+        self.opened.append(Path(file.path).name)
+        folder, used = Path(file.path).parent, [file.path]
+        for line in Path(file.path).read_text(encoding="utf-8").splitlines():
+            match line:
+                case "?":
+                    raise FormatUnknown(path=file.path, why="no reader knows this format")
+                case "!":
+                    raise FileBroken(path=file.path, why="its pages are torn")
+                case "~":
+                    raise ReaderFailed(path=file.path, why="opening it took longer than 60 s")
+                case "%":
+                    raise ImportInterrupted(path=file.path, words="its file system does not answer")
+                case _ if line != ".":
+                    used.append(str(folder / line))
+        return Reading(used=tuple(used), reader="list", format="List", images=len(used), plates=0)
 
 
 @pytest.fixture
-def ordinary_user() -> Iterator[None]:
-    """Stop being root, who may read everything, for the time of a test."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    yield
-    if root:
-        os.seteuid(0)
+def lists() -> ListReader:
+    return ListReader()
 
 
-def test_what_may_not_be_read_is_unreadable(tmp_path: Path, ordinary_user: None) -> None:
-    path = tmp_path / "secret.tif"
-    with contextlib.suppress(PermissionError):  # who was root before may not even look into the folder
-        path.write_bytes(b"II*\0")
-        path.chmod(0)
-    with pytest.raises(SourceUnreadable):
-        plan(path)
+@pytest.fixture
+def grouping(tmp_path: Path, lists: ListReader) -> Grouping:
+    return Grouping(gate=gate_of(tmp_path), reader=lists)
 
 
-def test_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) -> None:
-    (tmp_path / "image.zarr").mkdir()
-    os.mkfifo(tmp_path / "pipe.tif")
-    for name in ("image.zarr", "pipe.tif"):
-        with pytest.raises(FormatUnknown):
-            plan(tmp_path / name)
+def put(path: Path, *lines: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) or ".", encoding="utf-8")
+    return path
 
 
-def test_a_name_that_omero_cannot_keep_is_refused(tmp_path: Path) -> None:
-    for wild in (0xD800, 0xDCFF):
-        with pytest.raises(FormatUnknown, match="UTF-8"):
-            plan_entry(Entry(path=f"{tmp_path}/a{chr(wild)}.tif"))
+def plan(grouping: Grouping, path: Path, name: str | None = None) -> EntryPlan:
+    return grouping.plan(Entry(path=str(path), name=name))
 
 
-@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n", b"II", b"hello, world", b"II*\1" + bytes(100)])
-def test_what_is_no_tiff_is_unknown(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x.tif").write_bytes(content)
-    with pytest.raises(FormatUnknown, match="only TIFF and OME-TIFF"):
-        plan(tmp_path / "x.tif")
+def names(fileset: FilesetPlan) -> list[str]:
+    return [Path(file.path).name for file in fileset.files]
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"", "empty"),
-        (b"II*\0", "header"),
-        (b"II*\0" + bytes(4), "no image"),
-        (b"II*\0" + bytes(1000), "no image"),
-        (b"II*\0" + struct.pack("<I", 4_000_000_000), "ends before"),
-        (b"II+\0" + struct.pack("<HHQ", 8, 0, 2**63), "ends before"),
-        (b"II*\0" + struct.pack("<IHHHIII", 8, 1, 273, 4, 2**31, 8, 0), "makes no sense"),
-        (b"II*\0" + struct.pack("<IHHHIII", 8, 1, 273, 4, 1, 8, 8), "been there before"),
-        (b"II*\0" + struct.pack("<IHHHIII", 8, 1, 256, 4, 1, 8, 0), "no pixels"),
-    ],
-)
-def test_what_is_a_tiff_only_at_its_beginning_is_broken(tmp_path: Path, content: bytes, why: str) -> None:
-    (tmp_path / "x.tif").write_bytes(content)
-    with pytest.raises(FileBroken, match=why) as caught:
-        plan(tmp_path / "x.tif")
-    assert caught.value.path == str(tmp_path / "x.tif")
+def sets(plan: EntryPlan) -> list[set[str]]:
+    return [set(names(fileset)) for fileset in plan.filesets]
 
 
-@pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"imagej": True}, {"compression": "zlib"}])
-def test_a_tiff_is_broken_wherever_it_was_cut(tmp_path: Path, options: dict[str, object]) -> None:
-    path = tmp_path / "cut.tif"
-    tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
-    whole = path.read_bytes()
-    assert plan(path)
-    last = len(whole) - 17  # tifffile leaves up to 16 unused bytes behind the last directory
-    for length in [*range(4, last, 64), last]:
-        path.write_bytes(whole[:length])
-        with pytest.raises(FileBroken):
-            plan(path)
+# --- one file
 
 
-def test_an_imagej_stack_with_one_directory_must_be_there_to_its_last_plane(tmp_path: Path) -> None:
-    path = tmp_path / "big.tif"
-    tifffile.imwrite(path, STACK[0], description="ImageJ=1.54\nimages=3\nslices=3\n", metadata=None)
-    with tifffile.TiffFile(path) as tiff:
-        start = tiff.pages[0].dataoffsets[0]
-    content = path.read_bytes()
-    path.write_bytes(content.ljust(start + 3 * STACK[0].nbytes, b"\0"))
-    assert plan(path).images == 1
-    path.write_bytes(content.ljust(start + 3 * STACK[0].nbytes - 1, b"\0"))
-    with pytest.raises(FileBroken, match="3 planes"):
-        plan(path)
+def test_all_that_is_known_of_a_file_is_in_its_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plain.tif"
+    tifffile.imwrite(path, STACK)
+    (found,) = plan(Grouping(gate=gate_of(tmp_path), reader=TiffReader("")), path, "as the producer calls it").filesets
+    assert (found.images, found.plates, found.reader, found.format) == (1, 0, TIFF, "Tagged Image File Format")
+    assert (found.key, found.bytes, found.name) == (str(path), path.stat().st_size, "as the producer calls it")
+    assert [file.source for file in found.files] == [str(path)]
 
 
-def test_a_file_of_several_is_refused_with_the_name_of_another(tmp_path: Path) -> None:
-    data = '<TiffData IFD="0"><UUID FileName="z0.ome.tif">urn:uuid:1</UUID></TiffData>'
-    data += '<TiffData IFD="0"><UUID FileName="z1.ome.tif">urn:uuid:2</UUID></TiffData>'
-    path = ome_tiff(tmp_path / "z0.ome.tif", description=ome_xml(image(data), attributes='UUID="urn:uuid:1"'))
-    with pytest.raises(FormatUnknown, match=r"z1\.ome\.tif"):
-        plan(path)
+def test_a_file_is_what_the_reader_says_it_is(tmp_path: Path, grouping: Grouping) -> None:
+    for path, error in (
+        (put(tmp_path / "a", "?"), FormatUnknown),
+        (put(tmp_path / "b", "!"), FileBroken),
+        (put(tmp_path / "c", "~"), ReaderFailed),
+        (put(tmp_path / "d", "%"), ImportInterrupted),
+        (tmp_path / "gone", FileMissing),
+        (tmp_path.parent, PathOutsideRoots),
+        (tmp_path / "a\ud800", NameImpossible),
+    ):
+        with pytest.raises(error):
+            plan(grouping, path)
 
 
-def test_a_file_whose_metadata_lie_in_a_companion_is_refused(tmp_path: Path) -> None:
-    text = ome_xml('<BinaryOnly MetadataFile="set.companion.ome" UUID="urn:uuid:1"/>')
-    with pytest.raises(FormatUnknown, match=r"set\.companion\.ome"):
-        plan(ome_tiff(tmp_path / "z0.ome.tif", description=text))
+def test_the_key_of_a_set_is_its_smallest_name_by_bytes(tmp_path: Path) -> None:
+    members = ["z.x", "É.x", "E\u0301.x", "a.x"]
+    for member in members:
+        put(tmp_path / member, *(other for other in members if other != member))
+    for member in members:
+        (found,) = plan(Grouping(gate=gate_of(tmp_path), reader=ListReader()), tmp_path / member).filesets
+        assert found.key == str(tmp_path / "E\u0301.x")
+        assert names(found)[0] == member  # the one to open, as the reader says
+        assert len(found.files) == 4
 
 
-def test_a_renamed_ome_tiff_is_still_one_file(tmp_path: Path) -> None:
-    data = '<TiffData IFD="0" PlaneCount="5"><UUID FileName="old-name.ome.tif">urn:uuid:1</UUID></TiffData>'
-    text = ome_xml(image(data), attributes='UUID="urn:uuid:1"')
-    assert plan(ome_tiff(tmp_path / "new-name.ome.tif", description=text)).images == 1
+def test_a_file_that_the_reader_names_twice_is_one(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "b")
+    (found,) = plan(grouping, put(tmp_path / "a", "b", "b", "a")).filesets
+    assert names(found) == ["a", "b"]
 
 
-def test_an_ome_tiff_that_speaks_of_more_planes_than_it_has_is_broken(tmp_path: Path) -> None:
-    text = ome_xml(image('<TiffData IFD="0" PlaneCount="6"/>'))
-    with pytest.raises(FileBroken, match="6 planes"):
-        plan(ome_tiff(tmp_path / "short.ome.tif", description=text))
+def test_a_set_with_a_file_that_is_refused_is_refused_and_never_opened_again(
+    tmp_path: Path, grouping: Grouping, lists: ListReader
+) -> None:
+    put(tmp_path / "d" / "a.x", "b.x", "c.x")
+    put(tmp_path / "d" / "b.x", "a.x", "c.x")
+    (tmp_path / "d" / "c.x").symlink_to(tmp_path / "gone")
+    with pytest.raises(FileMissing) as caught:
+        plan(grouping, tmp_path / "d" / "b.x")
+    assert caught.value.path == str(tmp_path / "d" / "c.x")
+    with pytest.raises(FileMissing):
+        plan(grouping, tmp_path / "d" / "a.x")
+    found = plan(grouping, tmp_path / "d")
+    assert [str(failure) for failure in found.failures] == [str(caught.value)]
+    assert not found.filesets
+    assert lists.opened == ["b.x"]
 
 
-@pytest.mark.parametrize("inside", [image('<TiffData IFD="many"/>'), "", image("<TiffData")])
-def test_broken_ome_xml_is_a_broken_file(tmp_path: Path, inside: str) -> None:
-    with pytest.raises(FileBroken, match="OME-XML"):
-        plan(ome_tiff(tmp_path / "x.ome.tif", description=ome_xml(inside)))
+def test_a_file_of_a_set_that_is_a_folder_breaks_the_set(tmp_path: Path, grouping: Grouping) -> None:
+    (tmp_path / "b").mkdir()
+    with pytest.raises(FileBroken, match=r"'.*/b' belongs to it, and it is a folder"):
+        plan(grouping, put(tmp_path / "a", "b"))
 
 
-def test_ome_xml_with_entities_is_refused_before_they_unfold(tmp_path: Path) -> None:
-    bomb = '<!DOCTYPE OME [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + ome_xml("&b;")
-    with pytest.raises(FileBroken, match="document type"):
-        plan(ome_tiff(tmp_path / "bomb.ome.tif", description=bomb))
+# --- entries that have files in common
 
 
-def test_a_makers_own_kind_of_tiff_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "slide.svs"
-    tifffile.imwrite(path, STACK[0], tile=(16, 16), description="Aperio Image Library v1", metadata=None)  # always tiled
-    with pytest.raises(FormatUnknown, match="svs"):
-        plan(path)
+@pytest.mark.parametrize("first", ["a.x", "b.x", "c.x"])
+def test_an_entry_of_a_set_that_another_has_brought_is_nothing_of_its_own(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "omero_adi_plugin")
+    members = {"a.x", "b.x", "c.x"}
+    for member in members:
+        put(tmp_path / member, *members - {member})
+    assert sets(plan(grouping, tmp_path / first)) == [members]
+    for other in members:
+        assert plan(grouping, tmp_path / other) == EntryPlan(entry=Entry(path=str(tmp_path / other)), filesets=())
+    assert lists.opened == [first]
+    told = [record for record in caplog.records if record.message == "entry.part_of_another"]
+    assert {(record.facts["entry"], record.facts["other"]) for record in told} == {  # type: ignore[attr-defined]
+        (str(tmp_path / member), str(tmp_path / first)) for member in members
+    }
 
 
-def test_nothing_but_our_own_errors_comes_out_of_nonsense(tmp_path: Path) -> None:
-    rolls = random.Random(20261124)  # noqa: S311 (repeatable nonsense)
-    path = tmp_path / "nonsense.tif"
-    sources = []
-    for options in ({}, {"bigtiff": True}, {"metadata": {"axes": "CYX"}, "ome": True}):
-        tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
-        sources.append(path.read_bytes())
-    for _ in range(1500):
-        content = bytearray(rolls.choice(sources))
+def test_a_folder_whose_files_others_have_brought_is_nothing_of_its_own(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.x", "b.x")
+    put(tmp_path / "d" / "b.x", "a.x")
+    assert len(plan(grouping, tmp_path / "d" / "b.x").filesets) == 1
+    found = plan(grouping, tmp_path / "d")
+    assert (found.filesets, found.failures) == ((), ())
+    assert [Path(each.path).name for each in found.left_out] == ["a.x", "b.x"]
+    put(tmp_path / "d" / "c.x")
+    assert sets(plan(grouping, tmp_path / "d")) == [{"c.x"}]
+
+
+def test_a_file_under_two_names_is_imported_once(tmp_path: Path, grouping: Grouping, lists: ListReader) -> None:
+    real = put(tmp_path / "d" / "real.x")
+    (tmp_path / "d" / "a-link.x").symlink_to(real)
+    (tmp_path / "way").symlink_to(tmp_path / "d")
+    found = plan(grouping, tmp_path / "d")
+    assert sets(found) == [{"real.x"}]
+    assert [(Path(each.path).name, "another name" in each.why) for each in found.left_out] == [("a-link.x", True)]
+    for path in (real, tmp_path / "way" / "real.x", tmp_path / "d" / ".." / "d" / "real.x"):
+        assert plan(grouping, path).filesets == ()
+    assert lists.opened == ["real.x"]
+    assert plan(grouping, tmp_path / "d" / "a-link.x").filesets == ()
+
+
+def test_an_interrupted_entry_leaves_its_files_to_the_others(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.x", "b.x")
+    put(tmp_path / "d" / "b.x", "a.x")
+    away = put(tmp_path / "d" / "c.x", "%")
+    with pytest.raises(ImportInterrupted):
+        plan(grouping, tmp_path / "d")
+    assert sets(plan(grouping, tmp_path / "d" / "b.x")) == [{"a.x", "b.x"}]
+    put(away)
+    assert sets(plan(grouping, tmp_path / "d")) == [{"c.x"}]
+
+
+# --- folders
+
+
+def test_a_folder_becomes_one_fileset_for_each_set(tmp_path: Path, grouping: Grouping, lists: ListReader) -> None:
+    put(tmp_path / "d" / "alone.x")
+    put(tmp_path / "d" / "sub" / "a.x", "b.x")
+    put(tmp_path / "d" / "sub" / "b.x", "a.x")
+    put(tmp_path / "d" / "notes.txt", "?")
+    put(tmp_path / "d" / "bad.x", "!")
+    put(tmp_path / "d" / "slow.x", "~")
+    found = plan(grouping, tmp_path / "d", "a name")
+    assert sets(found) == [{"alone.x"}, {"a.x", "b.x"}]
+    assert {fileset.entry.path for fileset in found.filesets} == {str(tmp_path / "d")}
+    assert {(type(failure), Path(failure.path).name) for failure in found.failures} == {  # type: ignore[attr-defined]
+        (FileBroken, "bad.x"),
+        (ReaderFailed, "slow.x"),
+    }
+    assert [(Path(each.path).name, each.why) for each in found.left_out] == [("notes.txt", "no reader knows this format")]
+    assert "b.x" not in lists.opened
+
+
+def test_a_given_name_is_for_one_fileset(tmp_path: Path) -> None:
+    put(tmp_path / "d" / "a.x")
+    put(tmp_path / "d" / "no.txt", "?")
+
+    def given() -> list[str | None]:
+        found = plan(Grouping(gate=gate_of(tmp_path), reader=ListReader()), tmp_path / "d", "mine")
+        return [fileset.name for fileset in found.filesets]
+
+    assert given() == ["mine"]
+    bad = put(tmp_path / "d" / "b.x", "!")
+    assert given() == [None]  # there would be two, had all gone well
+    put(bad)
+    assert given() == [None, None]
+
+
+def test_a_set_within_another_is_no_fileset_of_its_own(tmp_path: Path) -> None:
+    """A picture of a screen is readable by itself; its index, met later, has it and all others."""
+    pictures = {f"{number}.tif" for number in range(5)}
+    for order in ("0-index.x", "z-index.tif"):  # opened before, opened after all pictures
+        folder = tmp_path / order.partition("-")[0]
+        for picture in pictures:
+            put(folder / picture)
+        put(folder / order, *sorted(pictures))
+        lists = ListReader()
+        found = plan(Grouping(gate=gate_of(tmp_path), reader=lists), folder)
+        assert sets(found) == [pictures | {order}]
+        assert found.filesets[0].key == str(folder / min(pictures | {order}))
+        assert found.left_out == ()
+        assert len(lists.opened) == (1 if order == "0-index.x" else 6)
+
+
+def test_sets_that_share_a_description_are_two(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.lei")
+    put(tmp_path / "d" / "b.tif", "a.lei")
+    put(tmp_path / "d" / "c.tif", "a.lei")
+    found = plan(grouping, tmp_path / "d")
+    assert sets(found) == [{"a.lei", "b.tif"}, {"a.lei", "c.tif"}]
+    assert len({fileset.key for fileset in found.filesets}) == 2
+
+
+def test_a_set_around_files_of_an_earlier_entry_is_imported_as_well(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "a.tif")
+    put(tmp_path / "b.tif")
+    put(tmp_path / "set.pattern", "a.tif", "b.tif")
+    keys = [plan(grouping, tmp_path / name).filesets[0].key for name in ("a.tif", "set.pattern")]
+    assert keys == [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
+    assert plan(grouping, tmp_path / "b.tif").filesets == ()
+
+
+def test_the_order_of_opening_changes_nothing(tmp_path: Path) -> None:
+    """Whatever the sets are, as long as each member leads to its whole set: random sets, opened as single entries."""
+    rolls = random.Random(20261127)  # noqa: S311 (repeatable)
+    members = [f"{number:02}.x" for number in range(24)]
+    rolls.shuffle(members)
+    cuts = sorted({0, 24, *rolls.sample(range(1, 24), 6)})
+    groups = [set(members[start:end]) for start, end in itertools.pairwise(cuts)]
+    for group in groups:
+        for member in group:
+            put(tmp_path / member, *sorted(group - {member}))
+    for _ in range(10):
+        rolls.shuffle(members)
+        grouping = Grouping(gate=gate_of(tmp_path), reader=ListReader())
+        found = [fileset for member in members for fileset in plan(grouping, tmp_path / member).filesets]
+        assert sorted((fileset.key, sorted(names(fileset))) for fileset in found) == sorted(
+            (str(tmp_path / min(group)), sorted(group)) for group in groups
+        )
+
+
+def test_a_folder_without_images_says_how_many_files_it_has_and_why(tmp_path: Path, grouping: Grouping) -> None:
+    (tmp_path / "d").mkdir()
+    with pytest.raises(NothingToImport, match="0 files were looked at"):
+        plan(grouping, tmp_path / "d")
+    put(tmp_path / "d" / "1.txt", "?")
+    put(tmp_path / "d" / "2.txt", "?")
+    put(tmp_path / "d" / "metadata.csv", "key,value")
+    with pytest.raises(NothingToImport, match=r"2 files were looked at; .*1\.txt.*no reader knows this format") as caught:
+        plan(grouping, tmp_path / "d")
+    assert caught.value.path == str(tmp_path / "d")
+
+
+def test_a_folder_with_broken_files_only_says_of_each_why(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "1.x", "!")
+    put(tmp_path / "d" / "2.x", "!")
+    found = plan(grouping, tmp_path / "d")
+    assert not found.filesets
+    assert [type(failure) for failure in found.failures] == [FileBroken, FileBroken]
+
+
+def test_an_empty_file_is_a_failure_where_images_have_its_ending(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.x")
+    for name in ("b.x", "c.flag", "d.tif", "DONE"):
+        (tmp_path / "d" / name).touch()
+    found = plan(grouping, tmp_path / "d")
+    assert [Path(failure.path).name for failure in found.failures] == ["b.x", "d.tif"]  # type: ignore[attr-defined]
+    assert [Path(each.path).name for each in found.left_out] == ["DONE", "c.flag"]
+
+
+def test_a_pipe_in_a_folder_is_left_out(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.x")
+    os.mkfifo(tmp_path / "d" / "pipe")
+    found = plan(grouping, tmp_path / "d")
+    assert [each.path for each in found.left_out] == [str(tmp_path / "d" / "pipe")]
+    assert not found.failures
+
+
+def test_zarr_is_refused_by_folder_by_its_metadata_file_and_below_a_folder(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "a.x")
+    put(tmp_path / "d" / "tomo.ome.zarr" / ".zattrs", "{}")
+    put(tmp_path / "d" / "nameless" / "zarr.json", "{}")
+    for path in ("tomo.ome.zarr", "tomo.ome.zarr/.zattrs", "tomo.ome.zarr/", "nameless", "nameless/zarr.json"):
+        with pytest.raises(ZarrUnsupported) as caught:
+            grouping.plan(Entry(path=f"{tmp_path}/d/{path}"))
+        assert Path(caught.value.path).name == path.partition("/")[0]
+    found = plan(grouping, tmp_path / "d")
+    assert sets(found) == [{"a.x"}]
+    assert [type(failure) for failure in found.failures] == [ZarrUnsupported, ZarrUnsupported]
+
+
+def test_without_bioformats_only_what_is_surely_no_image_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    tifffile.imwrite(tmp_path / "d" / "a.tif", STACK)
+    tifffile.imwrite(tmp_path / "d" / "half.tif", STACK)
+    os.truncate(tmp_path / "d" / "half.tif", 1000)
+    for name in ("b.nd2", "c.xml"):
+        put(tmp_path / "d" / name)
+    found = plan(Grouping(gate=gate_of(tmp_path), reader=TiffReader("no Java is installed")), tmp_path / "d")
+    assert sets(found) == [{"a.tif"}]
+    assert [(type(failure), Path(failure.path).name) for failure in found.failures] == [  # type: ignore[attr-defined]
+        (FormatUnknown, "b.nd2"),
+        (FileBroken, "half.tif"),
+    ]
+    assert [Path(each.path).name for each in found.left_out] == ["c.xml"]
+
+
+# --- size
+
+
+def test_a_plate_of_20_000_files_is_parsed_once(tmp_path: Path, grouping: Grouping, lists: ListReader) -> None:
+    pictures = [f"{number:05}.tif" for number in range(20_000)]
+    index = put(tmp_path / "d" / "Index.xml", *pictures)
+    source = put(tmp_path / "picture.tif")
+    for picture in pictures:
+        (tmp_path / "d" / picture).write_bytes(source.read_bytes())
+    (found,) = plan(grouping, tmp_path / "d").filesets
+    assert len(found.files) == 20_001
+    assert lists.opened == ["Index.xml"]
+    assert plan(grouping, index).filesets == ()
+    assert plan(grouping, tmp_path / "d" / pictures[-1]).filesets == ()
+    assert lists.opened == ["Index.xml"]
+
+
+def test_nothing_but_our_own_errors_comes_out_of_a_folder_of_nonsense(tmp_path: Path) -> None:
+    rolls = random.Random(7)  # noqa: S311 (repeatable)
+    whole = tmp_path / "whole.tif"
+    tifffile.imwrite(whole, STACK, ome=True)
+    for number in range(200):
+        content = bytearray(whole.read_bytes())
         for _ in range(rolls.randint(1, 12)):
-            content[rolls.randrange(4, min(len(content), 1500))] = rolls.choice((0, 1, 127, 128, 255, rolls.randrange(256)))
+            content[rolls.randrange(len(content))] = rolls.choice((0, 1, 127, 128, 255))
+        path = tmp_path / "d" / f"{number}.tif"
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-        with contextlib.suppress(EntryFailed):  # some of it is still readable
-            plan(path)
-    for size in (4, 8, 16, 100, 5000):
-        path.write_bytes(rolls.choice(sorted(grouping.TIFF_MAGIC)) + rolls.randbytes(size))
-        with pytest.raises(EntryFailed):
-            plan(path)
+    found = plan(Grouping(gate=gate_of(tmp_path), reader=TiffReader("")), tmp_path / "d")
+    assert len(found.filesets) + len(found.failures) == 200
+    assert all(isinstance(failure, EntryFailed) for failure in found.failures)
+    assert found.failures
