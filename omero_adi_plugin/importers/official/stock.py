@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stock: what OMERO holds of an order at one moment, whichever way it came in, by what was to be imported."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.importers.markers import find_marked
+from omero_adi_plugin.importers.official.holdings import holdings
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from omero_adi_plugin.importers.official.holdings import Holding
+    from omero_adi_plugin.importers.plans import FilesetPlan
+    from omero_adi_plugin.importers.protocol import MarkedFileset, Session
+    from omero_adi_plugin.orders import Target
+
+
+class Stock:
+    """Filesets of an order.
+
+    Parameters
+    ----------
+    found : iterable of MarkedFileset
+        Those that our own importer has made.
+    held : iterable of Holding
+        Those that OMERO's importer has made.
+    """
+
+    def __init__(self, found: tuple[MarkedFileset, ...] = (), held: tuple[Holding, ...] = ()) -> None:
+        self._all = {each.fileset: each for each in [*found, *(holding.found for holding in held)]}
+        self._by_key: dict[str, list[MarkedFileset]] = defaultdict(list)
+        self._by_path: dict[str, list[Holding]] = defaultdict(list)
+        for fileset in found:
+            self._by_key[fileset.marker.key].append(fileset)
+        for holding in held:
+            for path in holding.paths:
+                self._by_path[path].append(holding)
+
+    @classmethod
+    def taken(cls, session: Session, *, uuid: str, target: Target, statistics: bool) -> Stock:
+        """Return what OMERO holds now; the arguments are those of `markers.find_marked`."""
+        return cls(
+            find_marked(session, uuid=uuid, target=target, statistics=statistics),
+            holdings(session, uuid=uuid, target=target, statistics=statistics),
+        )
+
+    def get(self, fileset: int | None) -> list[MarkedFileset]:
+        """Return the fileset of an id, if it is the order's and there."""
+        return [self._all[fileset]] if fileset in self._all else []
+
+    def of(self, plan: FilesetPlan) -> list[MarkedFileset]:
+        """Return what there is of a fileset that was to be imported, complete or not.
+
+        OMERO's importer groups files by itself: a fileset of just these files is meant, else one that has the file to open.
+        """
+        return [*self._by_key.get(plan.key, ()), *(self._same(plan) or self._around(plan))]
+
+    def doubles(self, plan: FilesetPlan, *, kept: Container[int]) -> list[MarkedFileset]:
+        """Return the complete filesets of just these files that nobody has taken up, where one of them is kept."""
+        same = [*self._by_key.get(plan.key, ()), *self._same(plan)]
+        if not any(each.fileset in kept for each in same):
+            return []
+        return [each for each in same if each.complete and each.fileset not in kept]
+
+    def halves(self, *, kept: Container[int]) -> list[MarkedFileset]:
+        """Return what is not complete, and not kept all the same."""
+        return [each for each in self._all.values() if not each.complete and each.fileset not in kept]
+
+    def loose(self, *, kept: Container[int]) -> list[MarkedFileset]:
+        """Return what is kept, and not in the order's target."""
+        return [each for each in self._all.values() if not each.linked and each.fileset in kept]
+
+    def _same(self, plan: FilesetPlan) -> list[MarkedFileset]:
+        sources = {file.source for file in plan.files}
+        return [holding.found for holding in self._by_path.get(plan.files[0].source, ()) if holding.paths == sources]
+
+    def _around(self, plan: FilesetPlan) -> list[MarkedFileset]:
+        return [holding.found for holding in self._by_path.get(plan.files[0].source, ())]
