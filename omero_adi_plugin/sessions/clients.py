@@ -18,7 +18,8 @@ CALL_MILLISECONDS = 10 * 60 * 1000
 would else hold a worker for ever; an overloaded server was seen to need minutes (real server, recorded)."""
 
 CLOSE_MILLISECONDS = 15 * 1000
-"""How long the calls of a log-out may take: nobody needs their answers, and what they leave ends by its idle time."""
+"""How long each call of a log-out may take, and the closing of its connection: nobody needs the answers, and what they leave on
+the server ends by its idle time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Account:
 
 def new_client(account: Account, *, call_milliseconds: int) -> Any:  # noqa: ANN401 (omero.client is untyped)
     """Make an omero.client that is not logged in yet; `close` it in the end, whether it was or not."""
-    client = omero.client([f"--Ice.Default.InvocationTimeout={call_milliseconds}"], host=account.host, port=account.port)
+    times = {"Ice.Default.InvocationTimeout": call_milliseconds, "Ice.Override.CloseTimeout": CLOSE_MILLISECONDS}
+    client = omero.client([f"--{name}={value}" for name, value in times.items()], host=account.host, port=account.port)
     client.setAgent("omero-adi-plugin")
     return client
 
