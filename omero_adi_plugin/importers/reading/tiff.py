@@ -81,6 +81,9 @@ class TiffReader:
         finally:
             os.close(handle)
 
+    def close(self) -> None:
+        """Do nothing: no file stays open."""
+
     def _read(self, path: str, handle: int) -> Reading:
         if not stat.S_ISREG(os.fstat(handle).st_mode) or os.pread(handle, 4, 0) not in TIFF_MAGIC:
             raise FormatUnknown(path=path, why=self._only)
