@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/importing.py [--files 100] [--many 1000] [--baseline-files 5] [--warm-up 100]
 
 Each order is carried out by a new worker, which has carried out an order of `--warm-up` other files before: start-up is not
-counted, that of the reader above all, whose Java compiles itself while it works. The server is the development server, in this process,
-without waits between its steps. All of it runs on servers of its own and leaves nothing behind; about three minutes.
+counted, that of the reader above all, whose Java compiles itself while it works. The server is the development server, in this
+process, without waits between its steps. All of it runs on servers of its own and leaves nothing behind; about three minutes.
 
 wall, own, server: ms a file; own = CPU time of worker and reader, server = CPU time of the development server.
 requests: calls that the server got, a file.
