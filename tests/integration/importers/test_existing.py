@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from omero.model import DatasetI
+from omero.rtypes import rstring
 
 from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.existing import held
@@ -44,6 +46,10 @@ def test_another_size_or_another_path_is_not(lab: Lab) -> None:
 def test_what_lies_elsewhere_is_not_held(lab: Lab) -> None:
     made(lab.session, files={"data/a.tif": 7})
     made(lab.session, files={"data/a.tif": 7}, plate=True, screen=lab.screen)
+    another = DatasetI()
+    another.setName(rstring("another"))
+    update = lab.session.factory.getUpdateService()
+    made(lab.session, files={"data/a.tif": 7}, dataset=update.saveAndReturnObject(another).getId().getValue())
     assert held(lab.session, dataset(lab), [plan({"/data/a.tif": 7})]) == {}
 
 
