@@ -107,7 +107,8 @@ class DirectoryWalk:
         self._handle = handle
         self._size = os.fstat(handle).st_size
         self._layout, self._first = _Layout.of(os.pread(handle, 16, 0))
-        self._seen: set[int] = set()
+        self._planes_seen: set[int] = set()
+        self._copies_seen: set[int] = set()
         self.first = FirstPlane(description=b"", start=0, bytes=0)
 
     def check(self) -> int:
@@ -139,14 +140,20 @@ class DirectoryWalk:
         return 0 if behind else 1
 
     def _chain(self, start: int, *, plane: bool) -> Iterator[list[int]]:
-        """Check directories one after the other; yield of each where its smaller copies begin."""
+        """Check directories one after the other; yield of each where its smaller copies begin.
+
+        Copies are listed, and some writers, tifffile among them, also chain them: one that has been checked ends the chain.
+        """
         position, number = start, 0
+        seen = self._planes_seen if plane else self._copies_seen
         while position:
             number += 1
             what = f"plane {number}" if plane else "a reduced copy of a plane"
-            if position in self._seen:
+            if position in seen and not plane:
+                return
+            if position in seen:
                 raise Damaged(f"the directory of {what} has been there before")
-            self._seen.add(position)
+            seen.add(position)
             first = plane and number == 1
             tags, position = self._tags(position, what, first=first)
             self._pixels(tags, what)

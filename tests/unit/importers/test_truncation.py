@@ -53,18 +53,29 @@ def test_planes_of_a_whole_file_are_counted(tmp_path: Path, options: dict[str, o
     assert check(tmp_path / "whole.tif") == planes
 
 
-def test_reduced_copies_are_part_of_a_whole_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copies", [1, 2, 3])  # tifffile lists them, and chains them as well
+def test_reduced_copies_are_part_of_a_whole_file(tmp_path: Path, copies: int) -> None:
     path = tmp_path / "pyramid.tif"
     with tifffile.TiffWriter(path) as writer:
-        writer.write(np.zeros((64, 64), "u1"), subifds=1, tile=(32, 32))
-        writer.write(np.zeros((32, 32), "u1"), subfiletype=1, tile=(32, 32))
+        writer.write(np.zeros((128, 128), "u1"), subifds=copies, tile=(16, 16))
+        for level in range(1, copies + 1):
+            writer.write(np.zeros((128 >> level, 128 >> level), "u1"), subfiletype=1, tile=(16, 16))
     assert check(path) == 1
     with tifffile.TiffFile(path) as tiff:
-        smaller = tiff.series[0].levels[1].pages[0]
-        assert smaller is not None
-        os.truncate(path, smaller.dataoffsets[0] + 10)
+        smallest = tiff.series[0].levels[copies].pages[0]
+        assert smallest is not None
+        os.truncate(path, smallest.dataoffsets[0] + 10)
     with pytest.raises(FileBroken, match="reduced copy"):
         check(path)
+
+
+def test_copies_that_lead_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    # the one plane at 8 has a copy at 50, whose next directory is that copy again
+    plane = struct.pack("<HHII", 273, 4, 1, 8) + struct.pack("<HHII", 279, 4, 1, 4) + struct.pack("<HHII", 330, 4, 1, 50)
+    copy = struct.pack("<HHII", 273, 4, 1, 8) + struct.pack("<HHII", 279, 4, 1, 4)
+    head = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 3) + plane + struct.pack("<I", 0)
+    (tmp_path / "circle.tif").write_bytes(head + struct.pack("<H", 2) + copy + struct.pack("<I", 50))
+    assert check(tmp_path / "circle.tif") == 1
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 16, 3)])
