@@ -23,17 +23,16 @@ from omero_adi_plugin.errors import (
     SourceUnreadable,
 )
 from omero_adi_plugin.pipeline.access import ServerAccount
-from tests.fixtures.gates import gate_of, opened
+from tests.fixtures.gates import gate_of, open_folder
 
 SERVER = ServerAccount(name="omero-server", uid=12345, gids=frozenset({12345, 23456}))
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
-    base = tmp_path / "data"
-    base.mkdir()
-    (base / "good.dat").write_bytes(b"pixels")
-    return base
+def base() -> Iterator[Path]:
+    with open_folder() as base:
+        (base / "good.dat").write_bytes(b"pixels")
+        yield base
 
 
 def test_what_is_known_of_a_good_file(base: Path) -> None:
@@ -96,12 +95,10 @@ def as_somebody_else() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_what_we_may_not_read_is_named_with_our_account(tmp_path: Path) -> None:
-    base = tmp_path / "data"
-    (base / "closed").mkdir(parents=True)
+def test_what_we_may_not_read_is_named_with_our_account(base: Path) -> None:
+    (base / "closed").mkdir()
     for path in (base / "secret.dat", base / "closed" / "good.dat"):
         path.write_bytes(b"x")
-    opened(base)
     (base / "secret.dat").chmod(0)
     (base / "closed").chmod(0)
     try:
@@ -116,10 +113,8 @@ def test_what_we_may_not_read_is_named_with_our_account(tmp_path: Path) -> None:
         (base / "closed").chmod(0o755)
 
 
-def test_a_folder_that_may_be_listed_but_not_entered_is_unreadable(tmp_path: Path) -> None:
-    base = tmp_path / "data"
-    (base / "listed").mkdir(parents=True)
-    opened(base)
+def test_a_folder_that_may_be_listed_but_not_entered_is_unreadable(base: Path) -> None:
+    (base / "listed").mkdir()
     (base / "listed").chmod(0o444)
     try:
         with as_somebody_else(), pytest.raises(SourceUnreadable):
@@ -146,7 +141,6 @@ def test_the_account_of_the_server_reads_by_owner_group_and_mode(
     base: Path, uid: int, gid: int, mode: int, *, readable: bool
 ) -> None:
     path = base / "good.dat"
-    opened(path)
     os.chown(path, uid, gid)
     path.chmod(mode)
     gate = gate_of(base, account=SERVER)
@@ -162,7 +156,6 @@ def test_it_also_has_to_get_through_each_folder_above(base: Path) -> None:
     deep.mkdir(parents=True)
     for name in ("one.dat", "two.dat"):
         (deep / name).write_bytes(b"x")
-    opened(deep / "one.dat")
     gate_of(base, account=SERVER).admit(f"{deep}/one.dat")
     gate_of(base, account=SERVER).admit_folder(str(deep))
     (base / "a").chmod(0o750)
@@ -178,7 +171,6 @@ def test_it_also_has_to_get_through_each_folder_above(base: Path) -> None:
 
 def test_a_file_with_an_access_list_is_left_to_the_server(base: Path) -> None:
     path = base / "good.dat"
-    opened(path)
     path.chmod(0o600)
     # acl(5) as the kernel keeps it: version 2; owner rw, user 12345 r, group none, mask r, others none
     entries = ((0x01, 6, 0xFFFFFFFF), (0x02, 4, 12345), (0x04, 0, 0xFFFFFFFF), (0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
@@ -198,7 +190,6 @@ def test_a_file_with_an_access_list_is_left_to_the_server(base: Path) -> None:
 
 def test_root_reads_everything_and_an_unknown_groups_member_whatever_a_group_may(base: Path) -> None:
     path = base / "good.dat"
-    opened(path)
     path.chmod(0o640)
     gate_of(base, account=ServerAccount.named("root")).admit(str(path))
     gate_of(base, account=ServerAccount(name="uid 12345", uid=12345, gids=None)).admit(str(path))
