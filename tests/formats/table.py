@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A table of files that were imported in one order, and what is to be true of each of them, whatever its format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from omero_adi_plugin.orders import FileStep, LedgerFile, Route, TargetKind
+from tests.formats import holding
+from tests.formats.bench import Bench, Done, aged
+from tests.formats.expected import Expected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """What was ordered below `folder`, what must have come of each row, and the order that did it."""
+
+    folder: Path
+    rows: dict[str, Expected]
+    done: Done
+
+    @property
+    def paths(self) -> list[str]:
+        """What was ordered."""
+        return [str(self.folder / row.ordered) for row in self.rows.values()]
+
+    def files(self, row: str) -> list[str]:
+        """All files that a row is made of."""
+        return [str(self.folder / name) for name in self.rows[row].files]
+
+    def line(self, row: str) -> LedgerFile:
+        """The one line of the ledger for a row."""
+        [line] = self.done.of(self.folder / self.rows[row].ordered)
+        return line
+
+    def fileset(self, row: str) -> int:
+        fileset = self.line(row).fileset
+        assert fileset is not None
+        return fileset
+
+
+def imported(bench: Bench, folder: Path, rows: dict[str, Expected], kind: TargetKind) -> Table:
+    """Import files, all in one order."""
+    aged(folder)
+    paths = [folder / row.ordered for row in rows.values()]
+    return Table(folder=folder, rows=rows, done=bench.carry_out(*paths, into=bench.new(kind)))
+
+
+def check_ledger(table: Table, row: str) -> None:
+    """One line, which says how it went, under the smallest path of the fileset."""
+    line = table.line(row)
+    assert (line.step, line.route, line.error) == (FileStep.ANNOTATED, Route.INPLACE, None)
+    assert line.key == min(table.files(row), key=str.encode)
+    assert len(line.images) == len(table.rows[row].pictures)
+    assert len(line.plates) == len(table.rows[row].plates)
+
+
+def check_files(bench: Bench, table: Table, row: str) -> None:
+    """The fileset has the files, all of them, with their sizes."""
+    held = holding.files(bench.lab, table.fileset(row))
+    assert held == {path: Path(path).stat().st_size for path in table.files(row)}
+
+
+def check_images(bench: Bench, table: Table, row: str) -> None:
+    """The images are those of the ledger, in the order of their series, and each is what its maker says."""
+    expected, line = table.rows[row], table.line(row)
+    held = holding.images(bench.lab, table.fileset(row))
+    assert [image.image for image in held] == list(line.images)
+    assert [image.series for image in held] == list(range(len(held)))
+    assert [image.sizes for image in held] == [picture.sizes for picture in expected.pictures]
+    assert [image.kind for image in held] == [picture.kind for picture in expected.pictures]
+    for image, picture in zip(held, expected.pictures, strict=True):
+        if picture.name is not None:
+            assert image.name == picture.name
+        if picture.lengths is not None:
+            assert image.lengths == picture.lengths
+        if picture.channels is not None:
+            assert holding.channels(bench.lab, image.pixels) == picture.channels
+
+
+def check_key_values(bench: Bench, table: Table, row: str) -> None:
+    """Each image or, in a Screen, each plate carries the key-values of its order, exactly once; nothing else does."""
+    line, done, lab = table.line(row), table.done, bench.lab
+    plates = done.into.kind is TargetKind.SCREEN
+    kind, ids = ("Plate", line.plates) if plates else ("Image", line.images)
+    namespace = bench.settings.annotation_namespace
+    assert holding.annotation_links(lab, kind, ids, namespace=namespace) == dict.fromkeys(ids, 1)
+    for carried in holding.annotations(lab, kind, ids, namespace=namespace).values():
+        [values] = carried
+        assert values["UUID"] == done.uuid
+        assert values["Filepath"] in table.files(row)
+        assert values["Imported_from"] in table.files(row)
+        assert (values["Group"], values["Username"]) == (lab.group, lab.user)
+        assert (values["DestinationType"], values["DestinationID"]) == (str(done.into.kind), str(done.into.id))
+    if plates:
+        assert not holding.annotation_links(lab, "Image", line.images, namespace=namespace)
+
+
+def check_planes(bench: Bench, table: Table, row: str) -> None:
+    """What OMERO shows is what was written, value by value."""
+    held = holding.images(bench.lab, table.fileset(row))
+    for image, picture in zip(held, table.rows[row].pictures, strict=True):
+        values, levels = holding.values(bench.lab, image)
+        np.testing.assert_array_equal(values, picture.values, err_msg=f"{row}, {image.name}")
+        assert levels == picture.levels
