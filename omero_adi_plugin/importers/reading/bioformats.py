@@ -128,6 +128,7 @@ class BioformatsReader:
                 event(_log, logging.WARNING, "reader.ended", path=path, why=str(error), output=child.written)
 
     def _living_child(self, path: str) -> ReaderProcess:
+        self._stop_if_closed(path)
         found = self._jars.look()
         if isinstance(found, NoBioformats):
             raise ConfigurationError(
@@ -139,9 +140,12 @@ class BioformatsReader:
         if self._child is None:
             self._child = ReaderProcess(found, heap_mb=self._heap_mb, spawner=self._spawner)
             self._started_from, self._version = found, self._child.version
-        if self._closed:  # asked last: whoever closes sets this first, and then looks for a child
-            raise ImportInterrupted(path=path, words="the reader was stopped")
+        self._stop_if_closed(path)  # again: whoever closes says so first, and then looks for a child
         return self._child
+
+    def _stop_if_closed(self, path: str) -> None:
+        if self._closed:
+            raise ImportInterrupted(path=path, words="the reader was stopped")
 
     def _drop_child(self) -> None:
         if self._child is not None:

@@ -42,6 +42,9 @@ OPTIONS = (
     "-XX:+SuppressFatalErrorMessage",  # nor a report of 100 kB in the working directory when native code crashes
 )
 
+LAST_WORDS = frozenset({"memory", "error"})
+"""Kinds of failure after which the machine is not to be trusted."""
+
 LISTED_SECONDS = 1.0
 """So long the listing of a folder is good for, if the folder has not changed."""
 
@@ -72,27 +75,37 @@ def main(parent: str, library: str, heap_mb: str, *class_path: str) -> None:
     for line in sys.stdin.buffer:
         answer = files.answer(json.loads(line)["read"])
         _say(answers, answer)
-        if answer.get("failure") in {"memory", "error"}:
+        if answer.get("failure") in LAST_WORDS:
             return  # the next file gets a machine that is whole
 
 
 class Files:
-    """Opens files with one reader for all, made as OMERO makes it: reduced resolutions are no images of their own."""
+    """Opens files with one reader for all, made as OMERO makes it: reduced resolutions are no images of their own.
+
+    A failure counts once a new reader has failed too: some keep something of the file before (`FilePatternReader` fails when
+    it reads the same file again).
+    """
 
     def __init__(self, loci: Java) -> None:
         self._loci, self._formats = loci, loci.formats
-        self._reader = self._new()
         self._listings = _Listings(loci.common.Location)
+        self._is_used = False
+        self._renew()
 
     def answer(self, path: str) -> dict[str, Any]:
         """Say what is in a file, or why that cannot be said."""
         self._listings.look(path)
+        was_used, self._is_used = self._is_used, True
         try:
             return self._answer(path)
         except jpype.JException as error:
-            return _failure(error, path, self._formats)
+            failure = _failure(error, path, self._formats)
         finally:
             self._close()
+        if not was_used or failure["failure"] in LAST_WORDS:
+            return failure
+        self._renew()
+        return self.answer(path)
 
     def _answer(self, path: str) -> dict[str, Any]:
         reader = self._reader
@@ -127,13 +140,12 @@ class Files:
         try:
             self._reader.close()
         except jpype.JException:
-            self._reader = self._new()
+            self._renew()
 
-    def _new(self) -> Java:
-        reader = self._formats.ImageReader()
-        reader.setFlattenedResolutions(False)
-        reader.setMetadataFiltered(True)
-        return reader
+    def _renew(self) -> None:
+        self._reader, self._is_used = self._formats.ImageReader(), False
+        self._reader.setFlattenedResolutions(False)
+        self._reader.setMetadataFiltered(True)
 
 
 class _Listings:

@@ -42,6 +42,9 @@ LARGEST_ANSWER = 2**28
 TAIL = 4000
 """So many bytes of what a child has written to stderr are kept for the log."""
 
+LONGEST_WHY = 300
+"""So many characters of why a child does not start go into an error; the log has more."""
+
 OUT_OF_MEMORY = 3
 """Status of a Java that -XX:+ExitOnOutOfMemoryError has ended (`debug.cpp` of HotSpot: `os::_exit(3)`)."""
 
@@ -166,12 +169,12 @@ class ReaderProcess:
         except ChildHangs:
             why = f"it did not start within {START_SECONDS} s"
         except ChildEnded as error:
-            why = f"{error}; {' '.join((self.written or 'it wrote nothing').split())}"
+            why = str(error)
         except BaseException:
             self.close()
             raise
         self.close()
-        raise _no_start(why)
+        raise _no_start(" ".join(f"{why}; {self.written or ''}".split())[:LONGEST_WHY].rstrip("; ."))
 
     def _received(self, seconds: float) -> dict[str, Any]:
         """Wait for one answer, which is one line."""
