@@ -42,10 +42,10 @@ def test_what_is_known_of_a_good_file(base: Path) -> None:
     assert (admitted.path, admitted.source, admitted.bytes, admitted.mtime_ns) == (str(path), str(path), 6, 1_234_567_891)
 
 
-def test_what_is_no_ordinary_file_is_refused_without_waiting_for_it(base: Path) -> None:
+def test_what_is_no_ordinary_file_is_refused_without_waiting_for_it(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(base / "pipe.tif")
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(base)  # the path of a socket has at most 107 bytes
+        monkeypatch.chdir(base)  # the path of a socket has at most 107 bytes
         listening.bind("socket.tif")
         for name in ("pipe.tif", "socket.tif"):
             with pytest.raises(FormatUnknown, match="no ordinary file"):
