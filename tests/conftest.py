@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.queueing",
     "tests.fixtures.former",
     "tests.fixtures.laboratory",
+    "tests.fixtures.official",
     "tests.fixtures.samples",
     "tests.fixtures.services",
     "tests.fixtures.tested",

@@ -12,7 +12,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, OrderFailed
 from omero_adi_plugin.importers.existing import held
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import delete_fileset, restore_link
@@ -88,12 +88,23 @@ class OfficialRun:
 
     def run(self) -> str | None:
         """Bring everything of the order into OMERO that is not there yet, annotated; returns and raises as `OrderRun.run`."""
-        preflight.check_order(self._order, session=self._session)
-        Installation.find()
         self._record.load()
         for entry in self._order.entries:
             lines = self._record.of_entry(entry.path)
             self._kept |= {line.fileset for line in lines if line.step in KNOWN_COMPLETE and line.fileset is not None}
+        try:
+            self._carry_out()
+        except OrderFailed:  # no further attempt will clear up
+            with contextlib.suppress(AdiError):
+                self._clear_up()
+            raise
+        if self._interrupted is not None:
+            raise self._interrupted
+        return self._tally.outcome()
+
+    def _carry_out(self) -> None:
+        preflight.check_order(self._order, session=self._session)
+        Installation.find()
         self._take_stock()
         for entry in self._order.entries:
             self._guard.check()
@@ -107,9 +118,11 @@ class OfficialRun:
         self._guard.check()
         withdraw(self._session, uuid=self._order.uuid)
         self._record.flush()
-        if self._interrupted is not None:
-            raise self._interrupted
-        return self._tally.outcome()
+
+    def _clear_up(self) -> None:
+        self._take_stock()
+        self._delete(self._stock.halves(kept=self._kept))
+        withdraw(self._session, uuid=self._order.uuid)
 
     def _take_stock(self) -> None:
         statistics = not (self._settings.skip_minmax or self._settings.skip_all)
@@ -232,10 +245,10 @@ class OfficialRun:
             if complete:
                 self._land(piece, plan, min(complete))
         self._finish()
+        self._delete(self._stock.halves(kept=self._kept))
         self._see_to_links()
         for piece, plan in self._missing.values():
             self._explain(piece, plan, ended)
-        self._delete(self._stock.halves(kept=self._kept))
         for plan in plans:
             self._delete(self._stock.doubles(plan, kept=self._kept))
 
