@@ -90,7 +90,7 @@ def annotate(session: Session, items: Sequence[KeyValues], *, namespace: str, uu
     ServerTrouble
         OMERO refuses. In this case, too, filesets of earlier batches have their annotations.
     """
-    notes = [_note(item, uuid) for item in items if item.plates or item.images]
+    notes = [_note(item, uuid) for item in items]
     if not fresh:
         notes = _outstanding(session, notes, namespace, uuid)
     try:
