@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import FilesetPlan
 
-_CLASSES = re.compile(r"\b(?:java|loci|ome)(?:\.\w+)*\.(\w+(?:Exception|Error))\b")
-"""Names of Java's exceptions in a stack trace."""
+_CLASSES = re.compile(r"^(?:Caused by: )?(?:java|loci|ome)(?:\.\w+)*\.(\w+(?:Exception|Error))\b", re.MULTILINE)
+"""Names of the exceptions that a stack trace of Java tells of."""
 
 _NO_READER = frozenset({"import-unknown-format", "UnknownFormatException"})
 _NO_LIBRARY = frozenset({"import-missing-library", "MissingLibraryException", "DependencyException"})

@@ -75,6 +75,19 @@ def test_the_checksum_is_that_of_the_save(client: Any, one: Path) -> None:
     assert rows(client, ENTRIES, id=job.fileset) == [[size, before[0], "File-Size-64"]]
 
 
+def test_a_link_that_takes_the_place_of_what_was_written_is_what_the_close_saves(client: Any, one: Path) -> None:
+    job = InPlace(client, [one], None)
+    uploader = job.process.getUploader(0)
+    uploader.write(b"mark", 0, 4)
+    file = client.sf.getQueryService().get("OriginalFile", uploader.getFileId().val)
+    place = job.root / file.path.val / file.name.val
+    place.unlink()
+    place.symlink_to(one)
+    uploader.close()
+    assert rows(client, ENTRIES, id=job.fileset) == [[one.stat().st_size, job.hashes()[0], "File-Size-64"]]
+    assert len(job.response(job.verify()).objects) == 1
+
+
 def test_a_file_has_one_uploader_at_a_time(client: Any, one: Path) -> None:
     process = InPlace(client, [one], None).process
     first = process.getUploader(0)

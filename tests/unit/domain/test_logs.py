@@ -2,6 +2,7 @@
 """Log lines that machines can read, in one file for all processes and two for each order."""
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,15 @@ def test_an_event_is_one_line_of_facts(settings: Settings) -> None:
     assert line.startswith("timestamp=2")
     assert line.endswith(r'entry="/data/a b.nd2" images=4 seconds=1.235 words="x\ny"')
     assert " level=info event=fileset.imported " in line
+
+
+def test_what_only_the_order_is_told_is_not_in_the_application_log(settings: Settings) -> None:
+    log = logging.getLogger("omero_adi_plugin.test")
+    with logs.order_logs(settings, uuid="abc"):
+        logs.order_event(log, logging.INFO, "server.log", line="step 1")
+        logs.event(log, logging.INFO, "good.news")
+    assert log_of(settings, "cli.abc.logs").splitlines()[0].endswith(f' event=server.log pid={os.getpid()} line="step 1"')
+    assert [line.split("event=")[1].split()[0] for line in log_of(settings).splitlines()] == ["good.news"]
 
 
 def test_what_others_wrote_steers_no_terminal_that_shows_the_log(settings: Settings) -> None:

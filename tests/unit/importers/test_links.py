@@ -8,31 +8,59 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+import omero.all
 import pytest
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, DiskFull, FileMissing, ImportInterrupted, SourceUnreadable
-from omero_adi_plugin.importers.links import file_hash, place_link
+from omero_adi_plugin.errors import (
+    AdiError,
+    ConfigurationError,
+    DiskFull,
+    FileGrowing,
+    FileMissing,
+    ImportInterrupted,
+    SourceUnreadable,
+)
+from omero_adi_plugin.importers.links import file_hash, look_again, place_link
+from tests.fixtures.importing import admitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from omero_adi_plugin.importers.plans import AdmittedFile
+
 SOURCE = b"pixels of the source"
+SIZE = "1400000000000000"
+READ_ONLY = {"omero.fs.mode": "r"}
 
 
 class Disk:
-    """The server's side of one file, on the disk that this host sees as well: what its two stores write and read.
+    """The server's side of one file, on the disk that this host sees as well; made to go wrong as a test wants it.
 
-    broken: is called after the mark is written, to put something wrong.
+    wrong:   is called after the mark is written.
+    late:    the mark appears on this host only when the store is closed, as on some network file systems.
+    unsaved: the first closing fails.
+    sees:    the size that the server finds; None: it may not read the source.
     """
 
-    def __init__(self, location: Path, *, broken: Callable[[], object] = lambda: None) -> None:
-        self.location, self.broken, self.open, self.saved = location, broken, 0, False
+    def __init__(
+        self,
+        location: Path,
+        *,
+        wrong: Callable[[], object] = lambda: None,
+        late: bool = False,
+        unsaved: bool = False,
+        sees: int | None = len(SOURCE),
+    ) -> None:
+        self.location, self.wrong, self.late, self.unsaved, self.sees = location, wrong, late, unsaved, sees
+        self.opened: list[dict[str, str] | None] = []
+        self.open, self.mark, self.saved = False, b"", 0
 
     def getUploader(self, index: int, context: dict[str, str] | None = None) -> Disk:  # noqa: N802 (OMERO's name)
         assert index == 0
-        assert context in (None, {"omero.fs.mode": "r"})
-        self.open += 1
+        assert not self.open
+        self.opened.append(context)
+        self.open = True
         return self
 
     def ice_invocationTimeout(self, _: int) -> Disk:  # noqa: N802 (Ice's name)
@@ -40,17 +68,27 @@ class Disk:
 
     def write(self, data: bytes, position: int, length: int) -> None:
         assert (position, length) == (0, len(data))
-        self.location.write_bytes(data)
-        self.broken()
+        self.mark = data
+        if not self.late:
+            self.location.write_bytes(data)
+        self.wrong()
 
     def size(self) -> int:
-        return self.location.stat().st_size
+        if self.sees is None:
+            raise omero.ResourceError
+        return self.sees
 
     def save(self) -> None:
-        self.saved = True
+        self.saved += 1
 
     def close(self) -> None:
-        self.open -= 1
+        self.open = False
+        if self.late and self.mark:
+            self.location.write_bytes(self.mark)
+            self.mark = b""
+        if self.unsaved:
+            self.unsaved = False
+            raise omero.ResourceError
 
 
 @pytest.fixture
@@ -61,18 +99,43 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def file(source: Path) -> AdmittedFile:
+    return admitted(source)
+
+
+@pytest.fixture
 def location(tmp_path: Path) -> Path:
     (tmp_path / "template").mkdir()
     return tmp_path / "template" / "source.tif"
 
 
-def test_a_link_takes_the_place_of_the_mark(source: Path, location: Path) -> None:
+def place(disk: Disk, file: AdmittedFile, *, size_only: bool = True) -> str:
+    return place_link(disk, 0, file=file, location=disk.location, size_only=size_only)
+
+
+def test_a_link_takes_the_place_of_the_mark_in_one_opening(source: Path, file: AdmittedFile, location: Path) -> None:
     disk = Disk(location)
-    place_link(disk, 0, source=str(source), location=location)
+    assert place(disk, file) == SIZE
     assert location.readlink() == source
-    assert disk.saved
-    assert disk.open == 0
+    assert (disk.opened, disk.saved, disk.open) == ([None], 0, False)
     assert source.read_bytes() == SOURCE
+
+
+def test_the_link_points_to_the_source_and_not_to_the_path_of_the_order(tmp_path: Path, source: Path, location: Path) -> None:
+    alias = tmp_path / "alias.tif"
+    alias.symlink_to(source)
+    place(Disk(location), admitted(alias))
+    assert os.readlink(location) == str(source)  # noqa: PTH115 (as text: Path would hide a difference)
+
+
+@pytest.mark.parametrize("trouble", ["late", "unsaved"])
+def test_where_one_opening_is_not_enough_the_server_looks_again(
+    source: Path, file: AdmittedFile, location: Path, trouble: str
+) -> None:
+    disk = Disk(location, late=trouble == "late", unsaved=trouble == "unsaved")
+    assert place(disk, file, size_only=False) == hashlib.sha1(SOURCE, usedforsecurity=False).hexdigest()
+    assert location.readlink() == source
+    assert (disk.opened, disk.saved, disk.open) == ([None, READ_ONLY], 1, False)
 
 
 def raising(number: int) -> Callable[..., None]:
@@ -93,64 +156,82 @@ def raising(number: int) -> Callable[..., None]:
     ],
 )
 def test_what_the_disk_refuses_is_told_by_its_number(
-    source: Path, location: Path, monkeypatch: pytest.MonkeyPatch, number: int, meaning: type[AdiError]
+    file: AdmittedFile, location: Path, monkeypatch: pytest.MonkeyPatch, number: int, meaning: type[AdiError]
 ) -> None:
-    monkeypatch.setattr("pathlib.Path.symlink_to", raising(number))
+    monkeypatch.setattr(os, "symlink", raising(number))
     disk = Disk(location)
     with pytest.raises(meaning):
-        place_link(disk, 0, source=str(source), location=location)
-    assert disk.open == 0
+        place(disk, file)
+    assert not disk.open
 
 
-def test_a_mark_of_somebody_else_means_another_disk(source: Path, location: Path) -> None:
-    disk = Disk(location, broken=lambda: location.write_bytes(b"somebody else's"))
+def test_a_mark_of_somebody_else_means_another_disk(file: AdmittedFile, location: Path) -> None:
+    disk = Disk(location, wrong=lambda: location.write_bytes(b"somebody else's"))
     with pytest.raises(ConfigurationError, match="mounted"):
-        place_link(disk, 0, source=str(source), location=location)
+        place(disk, file)
     assert location.read_bytes() == b"somebody else's"
+    assert not disk.open
 
 
-def test_a_mark_that_does_not_appear_means_another_disk(source: Path, location: Path) -> None:
-    disk = Disk(location, broken=location.unlink)
+def test_a_mark_that_does_not_appear_means_another_disk(file: AdmittedFile, location: Path) -> None:
     with pytest.raises(ConfigurationError, match="mounted"):
-        place_link(disk, 0, source=str(source), location=location)
+        place(Disk(location, wrong=location.unlink), file)
 
 
-def test_a_source_that_went_away_is_missing(source: Path, location: Path) -> None:
-    disk = Disk(location, broken=source.unlink)
-    with pytest.raises(FileMissing):
-        place_link(disk, 0, source=str(source), location=location)
+def test_a_source_that_went_away_is_missing(source: Path, file: AdmittedFile, location: Path) -> None:
+    with pytest.raises(FileMissing, match=r"source\.tif"):
+        place(Disk(location, wrong=source.unlink), file)
 
 
-@pytest.mark.parametrize(
-    ("refuses", "kind", "words"),
-    [("stat", SourceUnreadable, "cannot be read by"), ("symlink", ConfigurationError, "may not write to")],
-)
-def test_who_may_not_read_the_source_is_told_apart_from_who_may_not_write_the_link(
-    source: Path, location: Path, monkeypatch: pytest.MonkeyPatch, refuses: str, kind: type[AdiError], words: str
+@pytest.mark.parametrize("size_only", [True, False])
+@pytest.mark.parametrize("change", ["grows", "is touched"])
+def test_a_source_that_is_not_as_it_was_is_tried_again_later(
+    source: Path, file: AdmittedFile, location: Path, change: str, *, size_only: bool
 ) -> None:
-    def refused(*paths: object, **_: object) -> None:  # tests run as root, whom no disk refuses anything
-        raise PermissionError(errno.EACCES, "Permission denied", str(paths[0]), None, *map(str, paths[1:2]))
+    def wrong() -> None:
+        if change == "grows":
+            source.write_bytes(SOURCE + b"more")
+        os.utime(source, ns=(file.mtime_ns, file.mtime_ns + (0 if change == "grows" else 1)))
 
-    disk = Disk(location, broken=lambda: monkeypatch.setattr(os, refuses, refused))
-    with pytest.raises(kind, match=words):
-        place_link(disk, 0, source=str(source), location=location)
+    with pytest.raises(FileGrowing):
+        place(Disk(location, wrong=wrong), file, size_only=size_only)
+
+
+def test_a_source_that_this_account_may_not_read_is_named(
+    file: AdmittedFile, location: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:  # tests run as root, whom no disk refuses anything
+        monkeypatch.setattr(os, "stat", raising(errno.EACCES))
+
+    with pytest.raises(SourceUnreadable, match="uid "):
+        place(Disk(location, wrong=refuse), file)
     monkeypatch.undo()
 
 
-def test_a_source_that_grows_is_tried_again_later(source: Path, location: Path) -> None:
-    class Growing(Disk):
-        def size(self) -> int:
-            return super().size() + 1
+def test_the_second_look_tells_what_the_server_sees(source: Path, file: AdmittedFile, location: Path) -> None:
+    def look(*, sees: int | None) -> None:
+        look_again(Disk(location, sees=sees), 0, file=file, location=location)
 
+    with pytest.raises(ImportInterrupted, match="deleted"):
+        look(sees=len(SOURCE))
+    location.symlink_to(source)
+    look(sees=len(SOURCE))
     with pytest.raises(ImportInterrupted, match="still being written"):
-        place_link(Growing(location), 0, source=str(source), location=location)
+        look(sees=len(SOURCE) + 1)
+    with pytest.raises(SourceUnreadable, match=r"the account that runs OMERO\.server"):
+        look(sees=None)
+    source.unlink()
+    with pytest.raises(FileMissing):
+        look(sees=None)
 
 
 def test_hashes_are_those_that_the_server_computes(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(33_024))
-    assert file_hash(str(path), size_only=True) == "0081000000000000"  # as recorded on a real server
-    assert file_hash(str(path), size_only=False) == hashlib.sha1(bytes(33_024), usedforsecurity=False).hexdigest()
+    file = admitted(path)
+    assert file_hash(file, size_only=True) == "0081000000000000"  # as recorded on a real server
+    assert file_hash(file, size_only=False) == hashlib.sha1(bytes(33_024), usedforsecurity=False).hexdigest()
     path.unlink()
-    with pytest.raises(FileMissing):
-        file_hash(str(path), size_only=True)
+    for size_only in (True, False):
+        with pytest.raises(FileMissing):
+            file_hash(file, size_only=size_only)
