@@ -10,12 +10,10 @@ from __future__ import annotations
 import re
 
 from omero_adi_plugin.errors import NameImpossible
+from omero_adi_plugin.tracking.ledger import LONGEST_KEY
 
 LONGEST_NAME = 255
 """Bytes that one name may have: the limit of Linux' file systems (limits.h, NAME_MAX), so of OMERO's repository too."""
-
-LONGEST_PATH = 2500
-"""Bytes that a path may have: it is a key of the ledger, and PostgreSQL indexes at most 2,704 bytes (a third of a page)."""
 
 NO_TEXT = "it is no valid UTF-8, and neither OMERO nor the database of orders can hold it"
 
@@ -47,5 +45,5 @@ def check_name(path: str) -> None:
             raise NameImpossible(
                 path=path, why=f"a name of {len(part)} bytes is longer than the {longest} that there is room for"
             )
-    if len(whole) > LONGEST_PATH:
-        raise NameImpossible(path=path, why=f"the whole path has {len(whole)} bytes, and there is room for {LONGEST_PATH}")
+    if len(whole) > LONGEST_KEY:
+        raise NameImpossible(path=path, why=f"the whole path has {len(whole)} bytes, and there is room for {LONGEST_KEY}")

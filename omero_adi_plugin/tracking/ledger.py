@@ -7,6 +7,7 @@ OMERO says what is; the ledger says what we know. It is written only by the work
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.orders import Lease
     from omero_adi_plugin.tracking.database import Database
+
+LONGEST_KEY = 2500
+"""Bytes that a key may have: PostgreSQL indexes at most 2,704 bytes a row (a third of a page), with the uuid of the order."""
 
 _SQL = statements("ledger.sql")
 
@@ -75,9 +79,17 @@ class Ledger:
             connection.execute(_SQL["forget_failed"], {"uuid": self._lease.order, "token": self._lease.token})
 
 
+def _key(text: str) -> str:
+    """Return a key as it is stored. Only what cannot be imported has one that is too long: the path of its entry."""
+    whole = storable(text).encode()
+    if len(whole) <= LONGEST_KEY:
+        return whole.decode()
+    return f"{whole[: LONGEST_KEY // 2].decode(errors='ignore')}…{sha256(whole).hexdigest()}"
+
+
 def _columns(file: LedgerFile) -> dict[str, object]:
     return {
-        "key": storable(file.key),
+        "key": _key(file.key),
         "entry": storable(file.entry),
         "output": None if file.output is None else storable(file.output),
         "route": file.route.value,
