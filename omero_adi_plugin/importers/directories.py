@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 
-_WIDTH, _LENGTH, _BITS, _COMPRESSION, _DESCRIPTION, _SAMPLES = 256, 257, 258, 259, 270, 277
+_WIDTH, _LENGTH, _BITS, _COMPRESSION, _DESCRIPTION = 256, 257, 258, 259, 270
 _STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES = 273, 279, 324, 325, 330
 _JPEG_OFFSET, _JPEG_LENGTH = 513, 514
 _PLACES = frozenset({_STRIP_OFFSETS, _STRIP_COUNTS, _TILE_OFFSETS, _TILE_COUNTS, _SUB_DIRECTORIES, _JPEG_OFFSET, _JPEG_LENGTH})
-_SHAPE = frozenset({_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES})
+_SHAPE = frozenset({_WIDTH, _LENGTH, _BITS, _COMPRESSION})
 _LSM = 34412
 """Tag of Zeiss's LSM files, whose compressed strips have a wrong length in the directory."""
 
@@ -211,9 +211,7 @@ class DirectoryWalk:
     def _describe(self, tags: dict[int, np.ndarray]) -> None:
         plane = 0
         if _number(tags, _COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED:
-            bits = sum(int(each) for each in tags.get(_BITS, _NOTHING))  # of each sample: as many as there are samples
-            if len(tags.get(_BITS, _NOTHING)) == 1:
-                bits *= _number(tags, _SAMPLES, 1)
+            bits = sum(int(each) for each in tags.get(_BITS, _NOTHING))  # of each sample of a pixel
             plane = _number(tags, _WIDTH, 0) * _number(tags, _LENGTH, 0) * bits // 8
         self.first = FirstPlane(
             description=tags.get(_DESCRIPTION, _NOTHING).tobytes(), start=_number(tags, _STRIP_OFFSETS, 0), bytes=plane
