@@ -49,6 +49,7 @@ _WORDS = {
     FileStep.PLANNED: "reading",
     FileStep.CREATED: "linking",
     FileStep.VERIFYING: "importing",
+    FileStep.IMPORTED: "annotating",
     FileStep.ANNOTATED: "done",
     FileStep.SKIPPED: "there already",
     FileStep.FAILED: "failed",
@@ -315,7 +316,9 @@ class OrderRun:
         landed = flight.landed(timeout_seconds=_LOOK_SECONDS)
         for future in landed:
             try:
-                self._finishing.add(future.result())
+                there = future.result()
+                self._finishing.add(there)
+                self._show(there.piece.entry, FileStep.IMPORTED, _WORDS[FileStep.IMPORTED])
             except _Fallen as fallen:
                 if isinstance(fallen.error, EntryNotReady):
                     self._put_off(fallen.piece, fallen.error)
