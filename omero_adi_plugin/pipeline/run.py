@@ -111,13 +111,14 @@ class OrderRun:
         self._record = Record(ledger, route=Route.INPLACE)
         self._gate = FileGate.of(order, session=session, settings=settings)
         self._grouping = Grouping(gate=self._gate, reader=reader)
+        self._metadata = MetadataFiles(locate=self._gate.locate, order=order.uuid)
         self._finishing = Finishing(
             order,
             session=session,
             record=self._record,
             guard=guard,
             namespace=settings.annotation_namespace,
-            metadata=MetadataFiles(locate=self._gate.locate),
+            metadata=self._metadata,
             provenance=Provenance(route=Route.INPLACE, bioformats=reader.version),
         )
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
@@ -242,6 +243,8 @@ class OrderRun:
         try:
             if plan is not None:
                 preflight.check_fits(plan, target=self._order.target)
+            if line is None or line.step is not FileStep.ANNOTATED:
+                self._metadata.of(piece.original)  # read here, where trouble with it is one of this entry alone
             decision = decide(line=line, found=self._marked[piece.key])
             if isinstance(decision, Adopt):
                 self._adopt(piece, decision.found)
