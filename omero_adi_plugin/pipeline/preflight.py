@@ -42,8 +42,12 @@ def check_fits(plan: FilesetPlan, *, target: Target) -> None:
         Images for a Screen, or a plate for a Dataset.
     """
     if target.kind is TargetKind.SCREEN and not plan.plates:
-        raise WrongContainer(
-            path=plan.entry.path, kind="an image" if plan.images == 1 else "a file of images", target=str(target)
-        )
+        raise WrongContainer(path=_file(plan), kind="an image" if plan.images == 1 else "a file of images", target=str(target))
     if target.kind is TargetKind.DATASET and plan.plates:
-        raise WrongContainer(path=plan.entry.path, kind="a plate", target=str(target))
+        raise WrongContainer(path=_file(plan), kind="a plate", target=str(target))
+
+
+def _file(plan: FilesetPlan) -> str:
+    """Return the file to name: the one that was ordered, or, if that was a folder, the one of its files that this is about."""
+    path = plan.entry.path
+    return path if any(file.path == path for file in plan.files) else plan.files[0].path

@@ -11,12 +11,12 @@ from omero_adi_plugin.pipeline.preflight import check_fits
 DATASET, SCREEN = Target(kind=TargetKind.DATASET, id=1), Target(kind=TargetKind.SCREEN, id=2)
 
 
-def plan(*, images: int, plates: int) -> FilesetPlan:
-    path = "/data/some.file"
-    file = AdmittedFile(path=path, source=path, bytes=1, mtime_ns=0)
+def plan(*, images: int, plates: int, entry: str = "/data/some.file") -> FilesetPlan:
+    paths = ("/data/index.file", "/data/some.file")
+    files = tuple(AdmittedFile(path=path, source=path, bytes=1, mtime_ns=0) for path in paths)
     reader = "loci.formats.in.FakeReader"
     return FilesetPlan(
-        entry=Entry(path=path), key=path, files=(file,), reader=reader, format="f", images=images, plates=plates, name=None
+        entry=Entry(path=entry), key=paths[0], files=files, reader=reader, format="f", images=images, plates=plates, name=None
     )
 
 
@@ -36,3 +36,9 @@ def test_what_fits_is_let_through() -> None:
 def test_what_does_not_is_named(images: int, plates: int, target: Target, says: str) -> None:
     with pytest.raises(WrongContainer, match=says):
         check_fits(plan(images=images, plates=plates), target=target)
+
+
+@pytest.mark.parametrize(("entry", "named"), [("/data/some.file", "/data/some.file"), ("/data", "/data/index.file")])
+def test_it_is_named_by_the_file_that_was_ordered_or_found_in_the_folder(entry: str, named: str) -> None:
+    with pytest.raises(WrongContainer, match=f"^'{named}' is"):
+        check_fits(plan(images=1, plates=0, entry=entry), target=SCREEN)
