@@ -9,52 +9,48 @@ same path. All orders of a run are carried out by one worker's means, and each t
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from omero_adi_plugin.orders import Target, TargetKind
 from omero_adi_plugin.sessions import Logins
+from tests.fixtures.gates import open_folder
 from tests.fixtures.laboratory import furnished
 from tests.fixtures.omero import OmeroServer
 from tests.fixtures.postgres import new_database
 from tests.fixtures.services import Services, Tracking
-from tests.formats import fakes, real, sets
-from tests.formats.bench import Bench
+from tests.formats import bad, fakes, real, sets
+from tests.formats.bench import Bench, aged
 from tests.formats.expected import Expected
-from tests.formats.table import Table, imported
+from tests.formats.table import Mixed, Table, imported
 
 
 @pytest.fixture(scope="session")
 def bench(postgres_url: str, template: str, devserver: OmeroServer) -> Iterator[Bench]:
-    above = os.environ.get("OMERO_TEST_DATA")
-    folder = Path(tempfile.mkdtemp(prefix="adi-formats-", dir=above))
-    folder.chmod(0o755)
-    data = folder / "data"
-    data.mkdir()
     account = devserver.account
-    try:
-        with new_database(postgres_url, template) as (_, url), Logins(account) as logins, furnished(logins, account) as lab:
-            settings = {
-                "ingest_tracking_db": url,
-                "omero_host": account.host,
-                "omero_port": account.port,
-                "omero_user": account.user,
-                "omero_password": account.password,
-                "base_dir": str(data),
-                "log_file_path": str(folder / "app.logs"),
-                "parallel_filesets_per_worker": 4,
-            }
-            bench = Bench(lab, Tracking(url), Services(folder, settings), devserver, data)
-            try:
-                yield bench
-            finally:
-                bench.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with (
+        open_folder(os.environ.get("OMERO_TEST_DATA")) as data,
+        tempfile.TemporaryDirectory(prefix="adi-formats-") as folder,
+        new_database(postgres_url, template) as (_, url),
+        Logins(account) as logins,
+        furnished(logins, account) as lab,
+    ):
+        settings = {
+            "ingest_tracking_db": url,
+            "omero_host": account.host,
+            "omero_port": account.port,
+            "omero_user": account.user,
+            "omero_password": account.password,
+            "base_dir": str(data),
+            "log_file_path": f"{folder}/app.logs",
+            "parallel_filesets_per_worker": 4,
+        }
+        with closing(Bench(lab, Tracking(url), Services(Path(folder), settings), devserver, data)) as bench:
+            yield bench
 
 
 def _by_start(rows: tuple[Expected, ...]) -> dict[str, Expected]:
@@ -86,3 +82,25 @@ def real_files(bench: Bench) -> Table:
 @pytest.fixture
 def dataset(bench: Bench) -> Target:
     return bench.new(TargetKind.DATASET)
+
+
+@pytest.fixture(scope="session")
+def mixed(bench: Bench) -> Mixed:
+    """An order of more than 60 files of all kinds, good and bad ones, some twice, some by another file of their set."""
+    folder = bench.folder("mixed")
+    chosen = fakes.IMAGES[::2]
+    fakes.write(folder, chosen)
+    writers = dict(list(real.FILES.items())[::2]) | sets.SETS
+    rows = _by_start(chosen) | {name: write(folder) for name, write in writers.items()}
+    refused = {name: write(folder) for name, write in bad.BAD.items()}
+    aged(folder)
+    good = [row.ordered for row in rows.values()]
+    others = [file for row in rows.values() for file in row.files[1:]]
+    ordered = [*good, *(each.path for each in refused.values())]
+    ordered = ordered[::3] + ordered[1::3] + ordered[2::3] + others + good[:5]
+    paths = [str(folder / name) for name in ordered]
+    into = bench.new(TargetKind.DATASET)
+    foreseen = bench.foresee(*paths, into=into)
+    return Mixed(
+        folder=folder, rows=rows, refused=refused, ordered=paths, foreseen=foreseen, done=bench.carry_out(*paths, into=into)
+    )

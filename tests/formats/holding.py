@@ -107,7 +107,7 @@ def places(lab: Lab, plate: int) -> list[list[Any]]:
     return lab.session.query(hql, id=plate)
 
 
-def annotations(lab: Lab, kind: str, ids: Sequence[int], *, namespace: str) -> dict[int, list[dict[str, str]]]:
+def key_values(lab: Lab, kind: str, ids: Sequence[int], *, namespace: str) -> dict[int, list[dict[str, str]]]:
     """The key-values of a namespace on images (`Image`) or plates (`Plate`), for each object that has some."""
     hql = (
         f"select l.parent.id, a.id, v.name, v.value from {kind}AnnotationLink l, MapAnnotation a join a.mapValue v"

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from omero_adi_plugin.orders import FileStep, LedgerFile, Route, TargetKind
 from tests.formats import holding
+from tests.formats.bad import Bad
 from tests.formats.bench import Bench, Done, aged
 from tests.formats.expected import Expected
 
@@ -40,6 +43,15 @@ class Table:
         fileset = self.line(row).fileset
         assert fileset is not None
         return fileset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed(Table):
+    """An order of many files, of which some cannot be imported; `foreseen` is what a dry run has said before."""
+
+    refused: dict[str, Bad]
+    ordered: list[str]
+    foreseen: tuple[int, dict[str, Any]]
 
 
 def imported(bench: Bench, folder: Path, rows: dict[str, Expected], kind: TargetKind) -> Table:
@@ -83,20 +95,26 @@ def check_images(bench: Bench, table: Table, row: str) -> None:
 
 def check_key_values(bench: Bench, table: Table, row: str) -> None:
     """Each image or, in a Screen, each plate carries the key-values of its order, exactly once; nothing else does."""
-    line, done, lab = table.line(row), table.done, bench.lab
-    plates = done.into.kind is TargetKind.SCREEN
-    kind, ids = ("Plate", line.plates) if plates else ("Image", line.images)
-    namespace = bench.settings.annotation_namespace
+    line, files = table.line(row), table.files(row)
+    kind, ids = ("Plate", line.plates) if line.plates else ("Image", line.images)
+    for values in check_carried(bench, table.done, kind, ids):
+        assert values["Filepath"] in files
+        assert values["Imported_from"] in files
+    if line.plates:
+        assert not holding.annotation_links(bench.lab, "Image", line.images, namespace=bench.settings.annotation_namespace)
+
+
+def check_carried(bench: Bench, done: Done, kind: str, ids: Sequence[int]) -> list[dict[str, str]]:
+    """Each of these objects carries key-values of an order exactly once; returns them."""
+    namespace, lab = bench.settings.annotation_namespace, bench.lab
     assert holding.annotation_links(lab, kind, ids, namespace=namespace) == dict.fromkeys(ids, 1)
-    for carried in holding.annotations(lab, kind, ids, namespace=namespace).values():
-        [values] = carried
+    carried = holding.key_values(lab, kind, ids, namespace=namespace)
+    assert carried.keys() == set(ids)
+    for [values] in carried.values():
         assert values["UUID"] == done.uuid
-        assert values["Filepath"] in table.files(row)
-        assert values["Imported_from"] in table.files(row)
         assert (values["Group"], values["Username"]) == (lab.group, lab.user)
         assert (values["DestinationType"], values["DestinationID"]) == (str(done.into.kind), str(done.into.id))
-    if plates:
-        assert not holding.annotation_links(lab, "Image", line.images, namespace=namespace)
+    return [values for [values] in carried.values()]
 
 
 def check_planes(bench: Bench, table: Table, row: str) -> None:
