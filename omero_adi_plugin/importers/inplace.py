@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.all
 
-from omero_adi_plugin.errors import AdiError, ConnectionBroken, ImportInterrupted, OmeroDown
+from omero_adi_plugin.errors import AdiError, ConnectionBroken, DiskFull, ImportInterrupted, OmeroDown, ServerTrouble
 from omero_adi_plugin.ice import TROUBLE, translated
 from omero_adi_plugin.importers import crews
 from omero_adi_plugin.importers.filesets import client_path, new_fileset, new_settings
@@ -104,6 +104,15 @@ class InPlace:
         LeaseLost
             And whatever else `on_step` and `on_progress` raise.
         """
+        repository = self._repository
+        try:
+            return self._run(plan, target, marker, on_step, on_progress)
+        except ServerTrouble as error:
+            if repository.full():
+                raise DiskFull(path=str(repository.root)) from error
+            raise
+
+    def _run(self, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None) -> int:
         with self._registered(plan, target, marker) as (process, made):
             with self._taken_back(made.id):
                 on_step(FileStep.CREATED, fileset=made.id)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.importers.protocol import Session
 
+LEAST_BYTES = 2**20
+"""With less room than that, what the server cannot write counts as a full disk: links, folders and its logs are small."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedRepository:
@@ -51,6 +54,15 @@ class ManagedRepository:
     def location(self, path: str, name: str) -> Path:
         """Return where on disk an OriginalFile of this repository lies, given its `path` and `name`."""
         return self.root / path.strip("/") / name
+
+    def full(self) -> bool:
+        """Tell whether its disk has no room left; a disk that does not say is not full."""
+        try:
+            status = os.statvfs(self.root)
+        except OSError:
+            return False
+        no_more_files = status.f_files > 0 and status.f_favail == 0  # some file systems count no files
+        return status.f_bavail * status.f_frsize < LEAST_BYTES or no_more_files
 
     def remove(self, *, template: str, files: Iterable[Path]) -> None:
         """Remove what a deleted fileset has left: its links, and its folders if they are empty then.

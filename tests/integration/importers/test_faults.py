@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import omero.all
 import pytest
 
-from omero_adi_plugin.errors import FileMissing, ImportInterrupted, LeaseLost, ServerTrouble, SourceUnreadable
+from omero_adi_plugin.errors import DiskFull, FileMissing, ImportInterrupted, LeaseLost, ServerTrouble, SourceUnreadable
 from omero_adi_plugin.importers.contents import contents
 from omero_adi_plugin.importers.inplace import STEPS, InPlace
+from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.orders import FileStep
 from omero_devserver.cmd.handle import Handle
 from omero_devserver.files import checksums
@@ -111,6 +112,17 @@ def test_an_answer_of_importfileset_that_got_lost_leaves_nothing(
 ) -> None:
     server_here.disturb.fail("ManagedRepository.importFileset", exception="omero.InternalException", after=True)
     nothing_stays(importing_here, one, ServerTrouble)
+
+
+def test_a_full_disk_is_nobodys_fault(
+    server_here: ServerHere, importing_here: Importing, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_here.disturb.fill_disk("repository")
+    nothing_stays(importing_here, one, ServerTrouble)
+    monkeypatch.setattr(ManagedRepository, "full", lambda _: True)  # of the real disk of this test it is not so
+    nothing_stays(importing_here, one, DiskFull)
+    server_here.disturb.clear()
+    importing_here.begin(importing_here.plan(one))
 
 
 def test_a_source_that_the_server_may_not_read_is_named(

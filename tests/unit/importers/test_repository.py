@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +41,23 @@ def test_a_folder_with_something_else_in_it_stays(repository: ManagedRepository)
     other.write_text("pixels")
     repository.remove(template=TEMPLATE, files=[repository.location(TEMPLATE, "a.tif")])
     assert other.read_text() == "pixels"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "files", "free_files", "full"),
+    [(1000, 100, 50, False), (10, 100, 50, True), (1000, 100, 0, True), (1000, 0, 0, False)],
+)
+def test_a_disk_is_full_without_room_or_without_names(
+    repository: ManagedRepository, monkeypatch: pytest.MonkeyPatch, blocks: int, files: int, free_files: int, *, full: bool
+) -> None:
+    def statvfs(path: Path) -> SimpleNamespace:
+        assert path == repository.root
+        return SimpleNamespace(f_frsize=4096, f_bavail=blocks, f_files=files, f_favail=free_files)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert repository.full() is full
+    monkeypatch.undo()
+    assert not ManagedRepository(service=None, root=repository.root / "gone").full()
 
 
 @pytest.mark.parametrize("template", ["", "/", "../", "alice_2/../../"])
