@@ -11,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from omero_adi_plugin.errors import ConfigurationError, FileBroken, ImportInterrupted, ReaderFailed
 from omero_adi_plugin.importers.plans import Reading
@@ -159,6 +162,28 @@ def test_a_file_that_takes_all_memory_names_the_setting(good: Path, tmp_path: Pa
         assert reader.read(admitted(good)).images == 2
 
 
+def test_a_broken_bioformats_is_not_the_files_fault(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMERODIR", raising=False)
+    found = jars.find(None)
+    if isinstance(found, jars.NoBioformats):
+        pytest.skip(found.why)
+    folder = tmp_path / "jars"
+    folder.mkdir()
+    (folder / "bioformats_package.jar").symlink_to(found.class_path[0])
+    with zipfile.ZipFile(folder / "a.jar", "w") as jar:  # goes before the right one
+        jar.writestr("loci/formats/tiff/TiffIFDEntry.class", b"no class")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), "u1"))
+    reader = BioformatsReader(Jars(folder), heap_mb=256, patience_seconds=PATIENCE_SECONDS)
+    try:
+        with pytest.raises(ReaderFailed, match=r"Bio-Formats failed over it \(ClassFormatError: "):
+            reader.read(admitted(path))
+        assert children() == []
+        assert reader.read(admitted(good)).images == 2
+    finally:
+        reader.close()
+
+
 def test_nonsense_instead_of_an_answer_ends_the_child(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "reading/child.py"
     program.parent.mkdir()
@@ -188,6 +213,12 @@ def test_a_java_that_does_not_start_is_the_administrators_to_see_to(
             reader.read(admitted(good))
         assert words in str(told.value)
         assert children() == []
+
+
+def test_what_java_prints_does_not_mix_with_the_answers(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Xlog:class+load=info")  # 500 kB of it
+    with bioformats_reader() as reader:
+        assert [reader.read(admitted(good)).images for _ in range(3)] == [2] * 3
 
 
 def test_jars_without_bioformats_are_the_administrators_to_see_to(good: Path, tmp_path: Path) -> None:
