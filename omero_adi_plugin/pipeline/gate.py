@@ -169,7 +169,7 @@ class FileGate:
             opened = os.readlink(f"/proc/self/fd/{handle}")  # noqa: PTH115 (a text)
         except OSError:  # without /proc nobody can tell
             return
-        if not self._roots.hold(opened):
+        if not (self._roots.hold(opened) or self._roots.hold_by_any_name(opened)):
             self._report(path)
             raise self._roots.refusal(path)
 

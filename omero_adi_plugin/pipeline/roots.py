@@ -97,6 +97,16 @@ class Roots:
         """Say whether a path without links lies in the roots."""
         return any(_lies_in(place, root) for root in self._roots)
 
+    def hold_by_any_name(self, place: str) -> bool:
+        """Say whether a path lies in the roots, by what the folders are and not by what they are called.
+
+        Where capitals do not count (a share of Windows, say) the kernel may spell a folder otherwise than the settings do.
+        """
+        known = {_identity(root) for root in self._roots}
+        while not (found := _identity(place) in known) and place != "/":
+            place = place.rpartition("/")[0] or "/"
+        return found
+
     def refusal(self, path: str) -> PathOutsideRoots:
         """Return what to say of a path outside."""
         return PathOutsideRoots(path=path, root=self._names)
@@ -114,6 +124,14 @@ class Roots:
 
 def _lies_in(place: str, root: str) -> bool:
     return place == root or place.startswith(root.rstrip("/") + "/")
+
+
+def _identity(place: str) -> tuple[int, int] | str:
+    try:
+        status = os.stat(place)  # noqa: PTH116 (a text, 100,000 of them)
+    except OSError:
+        return place
+    return status.st_dev, status.st_ino
 
 
 def _is_link(place: str) -> bool:

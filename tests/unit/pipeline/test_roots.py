@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from omero_adi_plugin.errors import ConfigurationError, FileMissing, PathOutsideRoots
+from omero_adi_plugin.pipeline.roots import Roots
 from tests.fixtures.gates import gate_of
 
 
@@ -117,6 +118,16 @@ def test_a_folder_that_becomes_a_link_after_it_was_resolved_leads_nowhere(base: 
     for ask, path in ((gate.admit, f"{base}/lab/secret.dat"), (gate.admit_folder, f"{base}/lab/.")):
         with pytest.raises(PathOutsideRoots):
             ask(path)
+
+
+def test_a_folder_is_known_by_any_name(base: Path) -> None:
+    (base.parent / "DATA").symlink_to(base)  # stands for a file system that does not tell capitals from small letters
+    roots = Roots(base_dir=base, folders=[base / "lab"])
+    for name in ("lab/good.dat", "lab", "lab/none/none"):
+        assert roots.hold_by_any_name(f"{base.parent}/DATA/{name}")
+        assert not roots.hold(f"{base.parent}/DATA/{name}")
+    for place in (f"{base.parent}/DATA/other/good.dat", str(base), "/", "/none"):
+        assert not roots.hold_by_any_name(place)
 
 
 def test_the_root_of_the_file_system_can_be_the_base(base: Path) -> None:
