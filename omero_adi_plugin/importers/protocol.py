@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from omero.gateway import BlitzGateway
 
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.orders import FileStep, Marker, Target
+    from omero_adi_plugin.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class Skip:
     checksum: bool
     minmax: bool
     thumbnails: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the settings say."""
+        everything = settings.skip_all
+        return cls(
+            checksum=everything or settings.skip_checksum,
+            minmax=everything or settings.skip_minmax,
+            thumbnails=everything or settings.skip_thumbnails,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -355,15 +355,10 @@ class OfficialRun:
 
 
 def _importer(session: OmeroSession, settings: Settings) -> OfficialImporter:
-    everything = settings.skip_all
     return OfficialImporter(
         session=session,
-        skip=Skip(
-            checksum=everything or settings.skip_checksum,
-            minmax=everything or settings.skip_minmax,
-            thumbnails=everything or settings.skip_thumbnails,
-        ),
-        skip_upgrade=everything or settings.skip_upgrade,
+        skip=Skip.of(settings),
+        skip_upgrade=settings.skip_all or settings.skip_upgrade,
         parallel_files=settings.parallel_upload_per_worker,
         parallel_filesets=settings.parallel_filesets_per_worker,
         heap_mb=settings.reader_heap_mb,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import socket
@@ -13,7 +14,8 @@ from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
-from omero_adi_plugin.orders import SAFE_UUID
+from omero_adi_plugin.orders import SAFE_UUID, Route
+from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import settle
 from omero_adi_plugin.pipeline.resume import SETTLED
 from omero_adi_plugin.pipeline.run import OrderRun
@@ -25,6 +27,8 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omero_adi_plugin.importers.plans import FileReader
     from omero_adi_plugin.orders import Claim, Order
     from omero_adi_plugin.pipeline.progress import Guard, OnProgress, Progress
@@ -135,19 +139,25 @@ class Attempts:
 
     def _run(
         self, claim: Claim, order: Order, session: OmeroSession, ledger: Ledger, guard: Guard, on_progress: OnProgress
-    ) -> OrderRun:
+    ) -> OrderRun | OfficialRun:
         settings = self._settings
-        return OrderRun(
-            order,
-            attempt=claim.lease.attempt,
-            session=session,
-            importer=InPlace(
+        official = settings.importer == "omero" or (
+            claim.lease.attempt > 1 and any(line.route is Route.OMERO for line in ledger.files())  # it goes on as it was begun
+        )
+        run: Callable[..., OrderRun | OfficialRun] = OfficialRun
+        if not official:
+            importer = InPlace(
                 session,
-                skip=_skip(settings),
+                skip=Skip.of(settings),
                 patience_seconds=settings.import_patience_seconds,
                 parallel_files=settings.parallel_upload_per_worker,
                 bioformats=self._reader.version,
-            ),
+            )
+            run = functools.partial(OrderRun, importer=importer)
+        return run(
+            order,
+            attempt=claim.lease.attempt,
+            session=session,
             reader=self._reader,
             ledger=ledger,
             guard=guard,
@@ -155,15 +165,6 @@ class Attempts:
             skip_existing=claim.skip_existing or settings.skip_existing,
             on_progress=on_progress,
         )
-
-
-def _skip(settings: Settings) -> Skip:
-    everything = settings.skip_all
-    return Skip(
-        checksum=everything or settings.skip_checksum,
-        minmax=everything or settings.skip_minmax,
-        thumbnails=everything or settings.skip_thumbnails,
-    )
 
 
 def _nobody(progress: Progress) -> None:
