@@ -27,8 +27,9 @@ from omero_adi_plugin.errors import (
     quoted,
 )
 from omero_adi_plugin.importers.claims import Claim, Claims
+from omero_adi_plugin.importers.endings import NO_IMAGES, SURE_IMAGES, ending_of
 from omero_adi_plugin.importers.plans import EntryPlan, FilesetPlan, LeftOut
-from omero_adi_plugin.importers.walking import PIXELS, ZARR_METADATA, Walk
+from omero_adi_plugin.importers.walking import ZARR_METADATA, Walk
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -37,18 +38,13 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-NO_IMAGES = frozenset(
-    {".txt", ".csv", ".tsv", ".xml", ".json", ".yml", ".yaml", ".ini", ".cfg", ".log", ".md", ".pdf", ".html", ".htm", ".rtf"}
-) | {".doc", ".docx", ".xls", ".xlsx", ".odt", ".ods", ".ppt", ".pptx", ".py", ".ijm"}
-"""Endings of files of a folder that may be left out although the reader, not being Bio-Formats, cannot tell what they are."""
-
 
 @dataclass(slots=True)
 class _Draft:
     """What is known so far of an entry that is being planned.
 
     claims:   all that were made for it; filesets has those of them that can be imported.
-    empty:    files without content, of which it is not clear yet whether they should have some.
+    unclear:  files that are empty or that no reader knows, of which it is not clear yet whether they should be images.
     files:    how many were looked at.
     taken_by: an earlier entry that has some of the files.
     """
@@ -58,7 +54,7 @@ class _Draft:
     filesets: dict[Claim, FilesetPlan] = field(default_factory=dict)
     failures: dict[tuple[type, str], EntryFailed] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
-    empty: list[FileBroken] = field(default_factory=list)
+    unclear: list[FileBroken | FormatUnknown] = field(default_factory=list)
     files: int = 0
     taken_by: str | None = None
 
@@ -89,8 +85,9 @@ class Grouping:
     def plan(self, entry: Entry) -> EntryPlan:
         """Say what is to become of a file, or of the files in a folder.
 
-        The entry's name is for the images if all of it becomes one fileset; else each fileset keeps the name of its file. The
-        plan of a folder may have failures only. An entry whose files all belong to filesets of earlier entries has neither
+        The entry's name is for the images if all of it becomes one fileset; else each fileset keeps the name of its file. A
+        file of a folder that no reader knows, or that is empty, is left out, unless its name says that it should be an image.
+        The plan of a folder may have failures only. An entry whose files all belong to filesets of earlier entries has neither
         filesets nor failures.
 
         Raises
@@ -142,12 +139,7 @@ class Grouping:
                 self._candidate(draft, path)
             except EntryFailed as failure:
                 draft.fail(failure)
-        endings = PIXELS | {_ending(file.path) for plan in draft.filesets.values() for file in plan.files}
-        for empty in draft.empty:
-            if _ending(empty.path) in endings:
-                draft.fail(empty)
-            else:
-                draft.leave_out(empty.path, empty.why)
+        self._clear_up(draft)
         for unseen in walk.failures:
             draft.fail(unseen)
         draft.left_out += walk.left_out
@@ -176,7 +168,7 @@ class Grouping:
         except FileBroken as broken:
             if not _is_empty(path):
                 raise
-            draft.empty.append(broken)
+            draft.unclear.append(broken)
             return
         claim = self._claims.of(file.source)
         if claim is not None:
@@ -185,12 +177,21 @@ class Grouping:
         try:
             claim = self._group(draft, file)
         except FormatUnknown as unknown:
-            if self._reader.version is None and _ending(path) not in NO_IMAGES:
-                raise  # what is no image cannot be told from what only Bio-Formats can read
-            draft.leave_out(path, unknown.why)
+            draft.unclear.append(unknown)
             return
         if claim is not None:
             _met(draft, claim, path)
+
+    def _clear_up(self, draft: _Draft) -> None:
+        """Tell images that came to harm from what is no image: a copy that broke off may be nothing but zeros."""
+        images = SURE_IMAGES | {ending_of(plan.files[0].path) for plan in draft.filesets.values()} - NO_IMAGES
+        for unclear in draft.unclear:
+            ending = ending_of(unclear.path)
+            only_tiff = isinstance(unclear, FormatUnknown) and self._reader.version is None
+            if ending in images or (only_tiff and ending not in NO_IMAGES):
+                draft.fail(unclear)
+            else:
+                draft.leave_out(unclear.path, unclear.why)
 
     def _group(self, draft: _Draft, file: AdmittedFile) -> Claim | None:
         """Read a file and add its fileset to the draft; or return the claim that already has all of it."""
@@ -278,7 +279,3 @@ def _is_empty(path: str) -> bool:
         return os.stat(path).st_size == 0  # noqa: PTH116 (paths are text here)
     except OSError:
         return False
-
-
-def _ending(path: str) -> str:
-    return PurePath(path).suffix.lower()

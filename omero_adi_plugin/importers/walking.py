@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import EntryFailed, ZarrUnsupported
+from omero_adi_plugin.importers.endings import PIXELS, ending_of
 from omero_adi_plugin.importers.plans import LeftOut
 from omero_adi_plugin.importers.unreadable import unreadable
 
@@ -28,16 +28,13 @@ KEY_VALUES = "metadata.csv"
 ZARR_METADATA = frozenset({".zattrs", ".zgroup", ".zarray", "zarr.json"})
 """One of these lies at the top of each Zarr (OME-Zarr 0.4 and 0.5)."""
 
-PIXELS = frozenset({".tif", ".tiff", ".jpg", ".jpeg", ".png", ".bmp", ".gif", ".jp2", ".raw"})
-"""Files that hold nothing but pixels: a file beside them may say which of them belong together, and is opened before them."""
-
 
 def opening_order(path: str) -> tuple[bool, bytes]:
     """Return what files are to be sorted by: those that describe others first, then by the bytes of their names.
 
     A screen's index names thousands of pictures, each of which could also be read by itself; opened first, it claims them all.
     """
-    return PurePath(path).suffix.lower() in PIXELS, os.fsencode(path)
+    return ending_of(path) in PIXELS, os.fsencode(path)
 
 
 class Walk:

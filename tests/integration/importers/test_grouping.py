@@ -173,6 +173,16 @@ def test_nothing_in_a_folder_is_an_image(folder: Path, grouping: Grouping) -> No
         plan(grouping, folder)
 
 
+def test_an_image_whose_copy_left_nothing_but_zeros_is_no_junk(folder: Path, grouping: Grouping) -> None:
+    tifffile.imwrite(folder / "good.tif", PLANE)
+    for name in ("run.nd2", "run.czi", "run.tif", "run.dat"):
+        (folder / name).write_bytes(bytes(4096))
+    found = plan(grouping, folder)
+    assert sets(found) == [["good.tif"]]
+    assert {Path(failure.path).name for failure in found.failures} == {"run.nd2", "run.czi", "run.tif"}  # type: ignore[attr-defined]
+    assert [Path(each.path).name for each in found.left_out] == ["run.dat"]
+
+
 def test_a_folder_of_many_small_files(folder: Path, grouping: Grouping) -> None:
     for number in range(200):
         tifffile.imwrite(folder / f"{number:03}.tif", PLANE)

@@ -323,13 +323,24 @@ def test_a_folder_with_broken_files_only_says_of_each_why(tmp_path: Path, groupi
     assert [type(failure) for failure in found.failures] == [FileBroken, FileBroken]
 
 
-def test_an_empty_file_is_a_failure_where_images_have_its_ending(tmp_path: Path, grouping: Grouping) -> None:
+def test_what_should_be_an_image_by_its_name_is_a_failure_when_it_is_empty_or_unknown(tmp_path: Path, grouping: Grouping) -> None:
+    """A copy that broke off may leave a file of zeros behind; a folder is not done while such a one lies in it."""
     put(tmp_path / "d" / "a.x")
-    for name in ("b.x", "c.flag", "d.tif", "DONE"):
+    put(tmp_path / "d" / "a.xml", "b.dat")
+    put(tmp_path / "d" / "b.dat")
+    for name in ("empty.x", "empty.flag", "empty.TIF", "EMPTY"):
         (tmp_path / "d" / name).touch()
+    for name in ("zeros.x", "zeros.nd2", "zeros.dat", "zeros.xml"):
+        put(tmp_path / "d" / name, "?")
     found = plan(grouping, tmp_path / "d")
-    assert [Path(failure.path).name for failure in found.failures] == ["b.x", "d.tif"]  # type: ignore[attr-defined]
-    assert [Path(each.path).name for each in found.left_out] == ["DONE", "c.flag"]
+    assert sets(found) == [{"a.x"}, {"a.xml", "b.dat"}]
+    assert {(type(failure), Path(failure.path).name) for failure in found.failures} == {  # type: ignore[attr-defined]
+        (FileBroken, "empty.x"),
+        (FileBroken, "empty.TIF"),
+        (FormatUnknown, "zeros.x"),
+        (FormatUnknown, "zeros.nd2"),
+    }
+    assert {Path(each.path).name for each in found.left_out} == {"empty.flag", "EMPTY", "zeros.dat", "zeros.xml"}
 
 
 def test_a_pipe_in_a_folder_is_left_out(tmp_path: Path, grouping: Grouping) -> None:
@@ -358,14 +369,14 @@ def test_without_bioformats_only_what_is_surely_no_image_is_left_out(tmp_path: P
     tifffile.imwrite(tmp_path / "d" / "a.tif", STACK)
     tifffile.imwrite(tmp_path / "d" / "half.tif", STACK)
     os.truncate(tmp_path / "d" / "half.tif", 1000)
-    for name in ("b.nd2", "c.xml"):
+    for name in ("b.weird", "c.xml"):
         put(tmp_path / "d" / name)
     found = plan(Grouping(gate=gate_of(tmp_path), reader=TiffReader("no Java is installed")), tmp_path / "d")
     assert sets(found) == [{"a.tif"}]
-    assert [(type(failure), Path(failure.path).name) for failure in found.failures] == [  # type: ignore[attr-defined]
-        (FormatUnknown, "b.nd2"),
+    assert {(type(failure), Path(failure.path).name) for failure in found.failures} == {  # type: ignore[attr-defined]
+        (FormatUnknown, "b.weird"),
         (FileBroken, "half.tif"),
-    ]
+    }
     assert [Path(each.path).name for each in found.left_out] == ["c.xml"]
 
 
