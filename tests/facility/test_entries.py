@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from tests.facility.conftest import Facility
+from tests.fixtures.facility import Facility
 from tests.fixtures.samples import Samples
 from tests.fixtures.waiting import wait_until
 

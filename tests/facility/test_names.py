@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from tests.facility.conftest import Facility
+from tests.fixtures.facility import Facility
 from tests.fixtures.samples import Samples
 
 GOOD = (

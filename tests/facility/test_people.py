@@ -8,7 +8,7 @@ from omero.model import ExperimenterI
 from omero.rtypes import rbool, rstring
 
 from omero_adi_plugin.sessions import Logins
-from tests.facility.conftest import Facility
+from tests.fixtures.facility import Facility
 from tests.fixtures.laboratory import make_group, make_user
 from tests.fixtures.samples import Samples
 

@@ -17,7 +17,7 @@ from omero_adi_plugin.errors import TargetMissing, TargetNotWritable
 from omero_adi_plugin.orders import Order, Target, TargetKind
 from omero_adi_plugin.pipeline.preflight import check_order
 from omero_adi_plugin.sessions import Logins, OmeroSession
-from tests.facility.conftest import Facility
+from tests.fixtures.facility import Facility
 from tests.fixtures.laboratory import make_group, make_user
 from tests.fixtures.samples import Samples
 

@@ -22,7 +22,7 @@ from omero_adi_plugin.errors import (
     NameImpossible,
     SourceUnreadable,
 )
-from omero_adi_plugin.pipeline.access import ServerAccount
+from omero_adi_plugin.pipeline.access import READ, ServerAccount
 from tests.fixtures.gates import gate_of, open_folder
 
 SERVER = ServerAccount(name="omero-server", uid=12345, gids=frozenset({12345, 23456}))
@@ -197,6 +197,9 @@ def test_root_reads_everything_and_an_unknown_groups_member_whatever_a_group_may
     path = base / "good.dat"
     path.chmod(0o640)
     gate_of(base, account=ServerAccount.named("root")).admit(str(path))
+    path.chmod(0)
+    assert ServerAccount.named("root").may(READ, path.stat())
+    path.chmod(0o640)
     gate_of(base, account=ServerAccount(name="uid 12345", uid=12345, gids=None)).admit(str(path))
     path.chmod(0o600)
     with pytest.raises(SourceUnreadable, match="uid 12345"):
