@@ -66,8 +66,4 @@ class _Work(Generic[_Result]):
                 number = next(self._left, None)
             if number is None:
                 return
-            try:
-                self.results[number] = self._do(number)
-            except BaseException:
-                self.stopped.set()
-                raise
+            self.results[number] = self._do(number)

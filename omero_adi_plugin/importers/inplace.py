@@ -86,8 +86,8 @@ class InPlace:
     ) -> int:
         """Import one fileset, and return its id.
 
-        When it fails, the fileset is removed again, unless the connection broke after `verifyUpload` was called, or `on_progress`
-        raised then: the server may still be importing it, and its marker will say what came of it.
+        When it fails, the fileset is removed again, unless after `verifyUpload` the server cannot be asked any more, or
+        `on_progress` raises: then the server may still be importing it, and its marker will say what came of it.
 
         Raises
         ------
