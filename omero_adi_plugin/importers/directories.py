@@ -156,7 +156,8 @@ class DirectoryWalk:
             seen.add(position)
             first = plane and number == 1
             tags, position = self._tags(position, what, first=first)
-            self._pixels(tags, what)
+            if not self._pixels(tags, what) and plane:  # what hangs below a plane may be more metadata
+                raise Damaged(f"the directory of {what} names no pixels")
             if first:
                 self._describe(tags)
             yield [int(place) for place in tags.get(_SUB_DIRECTORIES, ())]
@@ -189,7 +190,8 @@ class DirectoryWalk:
                 tags[tag] = np.frombuffer(data, dtype="u1")
         return tags, struct.unpack(layout.order + layout.offset, raw[-tail:])[0]
 
-    def _pixels(self, tags: dict[int, np.ndarray], what: str) -> None:
+    def _pixels(self, tags: dict[int, np.ndarray], what: str) -> bool:
+        """Check that the pixels of a directory are in the file; return whether it has any."""
         found = False
         wrong_lengths = _LSM in tags and _number(tags, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED
         for offsets, counts in ((_STRIP_OFFSETS, _STRIP_COUNTS), (_TILE_OFFSETS, _TILE_COUNTS), (_JPEG_OFFSET, _JPEG_LENGTH)):
@@ -205,8 +207,7 @@ class DirectoryWalk:
             # each by itself first: the sum of two wild 64-bit numbers does not fit into one
             if max(starts.max(), lengths.max()) > self._size or (starts + lengths).max() > self._size:
                 raise Damaged(f"it ends before the pixels of {what}")
-        if not found:
-            raise Damaged(f"the directory of {what} names no pixels")
+        return found
 
     def _describe(self, tags: dict[int, np.ndarray]) -> None:
         plane = 0

@@ -146,7 +146,7 @@ class Grouping:
         if not draft.filesets and not draft.failures and draft.taken_by is None:
             raise NothingToImport(path=draft.entry.path, why=_why_nothing(draft))
         if not draft.filesets and draft.taken_by is not None:
-            event(_LOG, logging.INFO, "entry.part_of_another", entry=draft.entry.path, other=draft.taken_by)
+            event(_LOG, logging.DEBUG, "entry.part_of_another", entry=draft.entry.path, other=draft.taken_by)
         return EntryPlan(
             entry=draft.entry,
             filesets=_named(draft),
@@ -245,7 +245,7 @@ def _part_of(claim: Claim, entry: Entry) -> EntryPlan:
     """Return the plan of an entry whose files another fileset has."""
     if claim.failure is not None:
         raise claim.failure
-    event(_LOG, logging.INFO, "entry.part_of_another", entry=entry.path, other=claim.entry)
+    event(_LOG, logging.DEBUG, "entry.part_of_another", entry=entry.path, other=claim.entry)
     return EntryPlan(entry=entry, filesets=())
 
 

@@ -165,7 +165,7 @@ def test_a_file_of_a_set_that_is_a_folder_breaks_the_set(tmp_path: Path, groupin
 def test_an_entry_of_a_set_that_another_has_brought_is_nothing_of_its_own(
     tmp_path: Path, grouping: Grouping, lists: ListReader, first: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "omero_adi_plugin")
+    caplog.set_level(logging.DEBUG, "omero_adi_plugin")
     members = {"a.x", "b.x", "c.x"}
     for member in members:
         put(tmp_path / member, *members - {member})

@@ -140,6 +140,15 @@ def test_pixels_may_be_one_jpeg(tmp_path: Path) -> None:
                 check(path)
 
 
+def test_what_hangs_below_a_plane_need_not_have_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "x.tif"
+    fields = [(273, 4, 1, 100), (279, 4, 1, 50), (330, 4, 1, 60)]
+    content = b"II*\0" + struct.pack("<IH", 8, 3) + b"".join(struct.pack("<HHII", *each) for each in fields) + bytes(4)
+    content = content.ljust(60, b"\0") + struct.pack("<HHHII", 1, 305, 2, 4, 0x61616161) + bytes(4)
+    path.write_bytes(content.ljust(150, b"\0"))
+    assert check(path) == 1
+
+
 def test_ome_xml_that_speaks_of_more_planes_than_there_are(tmp_path: Path) -> None:
     data = '<Image><Pixels><TiffData IFD="{}" PlaneCount="{}"/></Pixels></Image>'
     path = tmp_path / "x.ome.tif"
