@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from omero_adi_plugin.errors import ConnectionBroken
+from omero_adi_plugin.errors import ConnectionBroken, TryAgain
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def in_sessions(
     while True:
         try:
             with logins.act_for(order.user, order.group) as session:
-                return work(session)
+                return _work_in(session, work)
         except ConnectionBroken as error:
             guard.check()
             now = settled()
@@ -74,6 +74,21 @@ def in_sessions(
             pause, in_vain, before = PAUSES_SECONDS[in_vain], in_vain + 1, now
             event(_log, logging.WARNING, "session.lost", order=order.uuid, user=order.user, why=error.doing, filesets=now)
         _pause(pause, guard)
+
+
+def _work_in(session: OmeroSession, work: Callable[[OmeroSession], _Result]) -> _Result:
+    """Do the work; when it fails for a time and the session has ended, that is why, whatever the server's words were.
+
+    Operations of a handle, for one, have no exception of OMERO's that they could tell it by.
+    """
+    try:
+        return work(session)
+    except ConnectionBroken:
+        raise
+    except TryAgain as error:
+        if session.alive():
+            raise
+        raise ConnectionBroken(doing="carrying the order out") from error
 
 
 def _pause(seconds: float, guard: Guard) -> None:
