@@ -61,6 +61,17 @@ def test_a_new_file_waits_until_it_has_been_the_same_for_long_enough(base: Path)
     assert asked[-1] >= SECONDS
 
 
+def test_it_waits_only_for_what_is_left_of_that_time(base: Path) -> None:
+    asked = []
+
+    def count() -> None:
+        asked.append(1)
+        assert len(asked) < 20, "it waits from the first look on"
+
+    at = gate(base, 3600)
+    at.settle([at.admit(file(base, age_seconds=3599))], check=count)
+
+
 def test_a_file_that_has_changed_meanwhile_is_growing_and_one_that_is_gone_is_missing(base: Path) -> None:
     at = gate(base)
     grown, touched, gone = (at.admit(file(base, name)) for name in ("grown.dat", "touched.dat", "gone.dat"))
