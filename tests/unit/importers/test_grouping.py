@@ -179,13 +179,17 @@ def test_an_entry_of_a_set_that_another_has_brought_is_nothing_of_its_own(
     }
 
 
-def test_a_folder_whose_files_others_have_brought_is_nothing_of_its_own(tmp_path: Path, grouping: Grouping) -> None:
+def test_a_folder_whose_files_others_have_brought_is_nothing_of_its_own(
+    tmp_path: Path, grouping: Grouping, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "omero_adi_plugin")
     put(tmp_path / "d" / "a.x", "b.x")
     put(tmp_path / "d" / "b.x", "a.x")
     assert len(plan(grouping, tmp_path / "d" / "b.x").filesets) == 1
     found = plan(grouping, tmp_path / "d")
     assert (found.filesets, found.failures) == ((), ())
     assert [Path(each.path).name for each in found.left_out] == ["a.x", "b.x"]
+    assert [record.message for record in caplog.records].count("entry.part_of_another") == 1
     put(tmp_path / "d" / "c.x")
     assert sets(plan(grouping, tmp_path / "d")) == [{"c.x"}]
 
