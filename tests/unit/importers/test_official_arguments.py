@@ -91,11 +91,12 @@ class Looks:
     """Looks, when the program has begun to speak, how it is called."""
 
     def __init__(self) -> None:
+        self.lines: list[str] = []
         self.commands: list[str] = []
         self.errors: list[str] = []
 
     def out(self, line: str) -> None:
-        assert line
+        self.lines.append(line)
         self.commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in children(os.getpid())]
 
     def err(self, line: str) -> None:
@@ -129,9 +130,11 @@ def test_java_reads_arguments_as_they_were(echo: Path) -> None:
 def test_nobody_sees_them(libraries: str | None, echo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if libraries:  # Java's launcher starts itself anew, with everything on its command line, if it learns of that
         monkeypatch.setenv("LD_LIBRARY_PATH", f"{echo}:{libjvm().parent}")
+    monkeypatch.setenv("LC_ALL", "C")
     looks = Looks()
     with pytest.raises(Enough):
-        run_java(["-cp", str(echo), "Echo", "-k", KEY], listener=looks, patience_seconds=60)
+        run_java(["-cp", str(echo), "Echo", "-k", KEY, "/ünï-😀"], listener=looks, patience_seconds=60)
+    assert looks.lines == [f"-k\0{KEY}\0/ünï-😀\0"], "whatever the locale of the service"
     assert any("/proc/self/fd/" in command for command in looks.commands), looks.errors
     assert not any(KEY in command for command in looks.commands)
 
