@@ -26,7 +26,7 @@ def each(
     Parameters
     ----------
     threads : int
-        How many are at work at the same time; one is the caller's own.
+        How many are at work at the same time; one that nobody watches is the caller's own.
     on_wait : callable, optional
         Told about once a second how many are done, and of how many; an error of it ends the work as well.
 
@@ -35,12 +35,13 @@ def each(
     list
         What `do` returned, by number.
     """
-    if min(threads, count) <= 1:
+    if on_wait is None and min(threads, count) <= 1:
         return [do(number) for number in range(count)]
     work = _Work(count, do)
-    with ThreadPoolExecutor(min(threads, count), thread_name_prefix="crew") as pool:
+    size = max(min(threads, count), 1)
+    with ThreadPoolExecutor(size, thread_name_prefix="crew") as pool:
         try:
-            busy = {pool.submit(work.go_on) for _ in range(min(threads, count))}  # not a future for each of 10,000 files
+            busy = {pool.submit(work.go_on) for _ in range(size)}  # not a future for each of 10,000 files
             while busy:
                 ended, busy = wait(busy, timeout=LOOK_SECONDS, return_when=FIRST_EXCEPTION)
                 for future in ended:

@@ -50,6 +50,9 @@ STEPS = ("reading metadata", "computing statistics", "making thumbnails", "proce
 LINKING = "linking files"
 """What we do before that."""
 
+WATCHED_BYTES = 100 * 2**20
+"""From this size on it is told, and may be called off, that a single file is read for its sum."""
+
 _IMPORTED = "::omero::grid::ImportResponse"
 """Ice's name of the answer to a success; everything in it can be asked for later (`contents`)."""
 
@@ -176,10 +179,8 @@ class InPlace:
                 location = made.locations[client_path(file.path)]
                 return place_link(process, index, file=file, location=location, size_only=self._skip.checksum)
 
-        def on_wait(done: int, total: int) -> None:
-            if on_progress is not None:
-                on_progress(LINKING, done, total)
-
+        long = len(plan.files) > 1 or (plan.bytes >= WATCHED_BYTES and not self._skip.checksum)
+        on_wait = functools.partial(on_progress, LINKING) if on_progress is not None and long else None
         return crews.each(len(plan.files), link, threads=self._parallel_files, on_wait=on_wait)
 
     def _verify(self, process: Any, hashes: list[str], plan: FilesetPlan, made: MadeFileset) -> Any:  # noqa: ANN401 (as above)

@@ -12,6 +12,7 @@ import omero.all
 import pytest
 
 from omero_adi_plugin.errors import DiskFull, FileMissing, ImportInterrupted, LeaseLost, ServerTrouble, SourceUnreadable
+from omero_adi_plugin.importers import inplace
 from omero_adi_plugin.importers.contents import contents
 from omero_adi_plugin.importers.inplace import STEPS, InPlace
 from omero_adi_plugin.importers.repository import ManagedRepository
@@ -159,6 +160,27 @@ def test_the_servers_steps_are_told(server_here: ServerHere, importing_here: Imp
 
     importing_here.begin(importing_here.plan(one), on_progress=on_progress)
     assert told[0] == (STEPS[1], 1, 5)
+
+
+@pytest.mark.parametrize("files", ["one that is large", "several"])
+def test_it_is_told_that_files_are_linked_and_may_be_called_off(
+    server_here: ServerHere, lab_here: Lab, many: list[Path], monkeypatch: pytest.MonkeyPatch, files: str
+) -> None:
+    monkeypatch.setattr(inplace, "WATCHED_BYTES", 10)
+    importing = Importing(lab_here, skip=EVERYTHING, parallel_files=1)
+    server_here.disturb.delay("RawFileStore.close")
+    told = []
+
+    def on_progress(*words: object) -> None:
+        told.append(words)
+        server_here.disturb.clear()
+        raise LeaseLost(uuid=importing.order)
+
+    chosen = many[:1] if files == "one that is large" else many
+    with pytest.raises(LeaseLost):
+        importing.begin(importing.plan(*chosen), on_progress=on_progress)
+    assert told == [(inplace.LINKING, 0, len(chosen))]
+    assert importing.found() == ()
 
 
 def test_who_may_not_wait_any_more_leaves_the_server_at_work(

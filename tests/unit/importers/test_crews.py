@@ -28,6 +28,11 @@ def test_where_one_is_enough_no_thread_is_made(count: int, threads: int) -> None
     assert set(names) == {threading.current_thread().name}
 
 
+def test_one_that_is_watched_has_a_thread_of_its_own() -> None:
+    names = crews.each(2, lambda _: threading.current_thread().name, threads=0, on_wait=lambda *_: None)
+    assert len(set(names) - {threading.current_thread().name}) == 1
+
+
 def test_they_are_at_work_at_the_same_time() -> None:
     together = threading.Barrier(3, timeout=10)
     assert crews.each(3, lambda number: together.wait() * 0 + number, threads=3) == [0, 1, 2]
