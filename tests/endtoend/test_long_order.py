@@ -131,7 +131,7 @@ def test_a_worker_without_orders_keeps_its_log_in(
     assert len(sessions_of(server, lab.user)) == 1, "a session of an order was left"
 
 
-@pytest.mark.parametrize("moment", ["import.step.0.before", "import.step.1.in", "import.step.4.after"])
+@pytest.mark.parametrize("moment", ["import.step.0.before", "import.step.1.before", "import.step.4.after"])
 def test_a_session_that_an_administrator_kills_is_replaced(
     server: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples, moment: str
 ) -> None:
@@ -157,7 +157,7 @@ def test_dropped_connections_are_no_failure(
     server: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(3)]
-    with second_import_held(server, "import.step.1.in") as reached:
+    with second_import_held(server, "import.step.1.before") as reached:
         services.start(max_workers=1)
         order = tracking.order(lab, *files)
         assert reached.wait(WAIT_SECONDS), "there was no second import"
