@@ -33,7 +33,7 @@ GOOD = (
     "UPPER.TIF",
 )
 NO_UTF8 = os.fsdecode(b"caf\xe9.tif")
-DEEP = "".join(f"{secrets.token_hex(120)}/" for _ in range(12)) + "x.tif"  # which PostgreSQL cannot make shorter
+DEEP = "".join(f"{secrets.token_urlsafe(90)}/" for _ in range(30)) + "x.tif"  # which PostgreSQL cannot make shorter
 BAD = {
     DEEP: "the whole path has",
     NO_UTF8: "no valid UTF-8",
