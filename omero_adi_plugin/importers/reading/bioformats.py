@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MOST_FAILURES = 2000
+"""After so many files that could not be read a child is replaced: JPype 1.7.1 loses some 3 kB with each exception of Java."""
+
 
 class BioformatsReader:
     """Opens files with Bio-Formats; implements `plans.FileReader`. Several threads may ask, and get their turn.
@@ -134,14 +137,21 @@ class BioformatsReader:
             raise ConfigurationError(
                 f"Bio-Formats was there and cannot be used any more: {found.why}. Put it back; the orders go on by themselves."
             )
-        if self._child is not None and not (self._child.is_alive and found == self._started_from):
-            event(_log, logging.INFO, "reader.replaced", why="it ended while idle" if found == self._started_from else "new jars")
+        if self._child is not None and (why := self._outlived(self._child, found)):
+            event(_log, logging.INFO, "reader.replaced", why=why)
             self._drop_child()
         if self._child is None:
             self._child = ReaderProcess(found, heap_mb=self._heap_mb, spawner=self._spawner)
             self._started_from, self._version = found, self._child.version
         self._stop_if_closed(path)  # again: whoever closes says so first, and then looks for a child
         return self._child
+
+    def _outlived(self, child: ReaderProcess, found: Bioformats) -> str | None:
+        if not child.is_alive:
+            return "it has ended"
+        if found != self._started_from:
+            return "there are other jars"
+        return "it has failed often" if child.failures >= MOST_FAILURES else None
 
     def _stop_if_closed(self, path: str) -> None:
         if self._closed:

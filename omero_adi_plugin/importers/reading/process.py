@@ -83,6 +83,8 @@ class ReaderProcess:
         The version of Bio-Formats.
     answered : int
         For how many files it has answered.
+    failures : int
+        How many of these it could not read.
 
     Raises
     ------
@@ -91,7 +93,7 @@ class ReaderProcess:
     """
 
     def __init__(self, bioformats: Bioformats, *, heap_mb: int, spawner: ThreadPoolExecutor) -> None:
-        self.answered = 0
+        self.answered = self.failures = 0
         self._stderr_tail = bytearray()
         since = time.monotonic()
         try:
@@ -138,6 +140,7 @@ class ReaderProcess:
             self.close()
             raise ChildEnded("it ran out of memory", out_of_memory=True)
         self.answered += 1
+        self.failures += "failure" in answer
         return answer
 
     def kill(self) -> None:

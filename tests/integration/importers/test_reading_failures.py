@@ -14,6 +14,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ import tifffile
 
 from omero_adi_plugin.errors import ConfigurationError, FileBroken, ImportInterrupted, ReaderFailed
 from omero_adi_plugin.importers.plans import Reading
-from omero_adi_plugin.importers.reading import jars, process
+from omero_adi_plugin.importers.reading import bioformats, jars, process
 from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
 from omero_adi_plugin.importers.reading.jars import Jars
 from tests.fixtures.reading import PATIENCE_SECONDS, Trap, admitted, bioformats_reader, children, is_running, trap
@@ -79,21 +80,15 @@ def test_one_child_serves_many_files_and_ends_with_its_reader(good: Path) -> Non
     assert not is_running(child)
 
 
-def test_a_file_that_hangs_costs_its_patience_and_nothing_else(good: Path, trap: Trap) -> None:
+def test_a_file_that_hangs_costs_its_patience_and_nothing_else(good: Path, tmp_path: Path, trap: Trap) -> None:
+    pipe = tmp_path / "pipe.tif"
+    os.mkfifo(pipe)  # whoever opens it waits for somebody who writes
     with bioformats_reader(patience_seconds=1) as reader:
-        with pytest.raises(ReaderFailed, match="opening it took longer than 1 s") as failed:
-            reader.read(admitted(trap.path))
-        assert failed.value.path == str(trap.path)
-        assert children() == []
-        assert reader.read(admitted(good)).images == 2
-
-
-def test_an_archive_over_which_bioformats_itself_never_ends(good: Path, tmp_path: Path) -> None:
-    path = tmp_path / "two-letters.zip"
-    path.write_bytes(b"PK")
-    with bioformats_reader(patience_seconds=1) as reader:
-        with pytest.raises(ReaderFailed, match="longer than 1 s"):
-            reader.read(admitted(path))
+        for path in (pipe, trap.path):
+            with pytest.raises(ReaderFailed, match="opening it took longer than 1 s") as failed:
+                reader.read(admitted(path))
+            assert failed.value.path == str(path)
+            assert children() == []
         assert reader.read(admitted(good)).images == 2
 
 
@@ -121,27 +116,24 @@ def test_a_child_that_was_killed_while_idle_is_nobodys_fault(good: Path, by: sig
     assert not any(path.exists() for path in left)
 
 
-def test_a_file_in_whose_middle_the_child_is_killed_is_read_again(good: Path, trap: Trap) -> None:
+def test_a_file_in_whose_middle_the_child_is_killed_is_read_again(trap: Trap) -> None:
     with bioformats_reader() as reader:
         read = in_the_background(lambda: reader.read(admitted(trap.path)))
-        trap.wait_for_victim()
+        child = trap.wait_for_victim()
         trap.path.unlink()
-        trap.path.write_bytes(b"II*\0\0\0\0\0")
-        os.kill(only_child(), signal.SIGKILL)
-        with pytest.raises(FileBroken, match="No IFDs found"):
+        trap.path.write_bytes(bytes(100))
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(FileBroken, match="Zip file does not contain any valid files"):
             read.result(PATIENCE_SECONDS)
 
 
 def test_a_file_over_which_two_children_end_is_blamed(good: Path, trap: Trap) -> None:
     with bioformats_reader() as reader:
         read = in_the_background(lambda: reader.read(admitted(trap.path)))
-        trap.wait_for_victim()
-        first = only_child()
+        first = trap.wait_for_victim()
         os.kill(first, signal.SIGSEGV)
         wait_until(lambda: not is_running(first))
-        trap.close()
-        trap.wait_for_victim()
-        os.kill(only_child(), signal.SIGSEGV)
+        os.kill(trap.wait_for_victim(), signal.SIGSEGV)
         with pytest.raises(ReaderFailed, match=r"Bio-Formats crashed over it, twice \(it was ended by SIG(SEGV|ABRT)\)"):
             read.result(PATIENCE_SECONDS)
         assert reader.read(admitted(good)).images == 2
@@ -279,8 +271,7 @@ def test_a_reading_that_was_broken_off_gives_no_answer_to_the_next_question(good
 def test_closing_breaks_off_the_file_that_is_being_opened(trap: Trap) -> None:
     with bioformats_reader() as reader:
         read = in_the_background(lambda: reader.read(admitted(trap.path)))
-        trap.wait_for_victim()
-        child = only_child()
+        child = trap.wait_for_victim()
         reader.close()
         with pytest.raises(ImportInterrupted):
             read.result(PATIENCE_SECONDS)
@@ -320,7 +311,7 @@ def test_a_child_dies_with_its_owner(good: Path, trap: Trap, *, busy: bool) -> N
         assert owner.stdout.readline() == b"read\n"
         (child,) = children(owner.pid)
         if busy:
-            trap.wait_for_victim()
+            trap.wait_for_victim(owner.pid)
     finally:
         owner.kill()
         owner.communicate()
@@ -333,6 +324,20 @@ def test_a_child_learns_none_of_our_secrets(good: Path, monkeypatch: pytest.Monk
     with bioformats_reader() as reader:
         reader.read(admitted(good))
         assert b"hidden" not in Path(f"/proc/{only_child()}/environ").read_bytes()
+
+
+def test_a_child_that_has_failed_often_is_replaced(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bioformats, "MOST_FAILURES", 3)
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0\0\0\0\0")
+    with bioformats_reader() as reader:
+        seen = []
+        for path in (broken, good, broken, good, broken, good):
+            with suppress(FileBroken):
+                reader.read(admitted(path))
+            seen.append(only_child())
+        assert len(set(seen[:5])) == 1
+        assert seen[5] != seen[4]
 
 
 def descriptors() -> int:
@@ -370,4 +375,4 @@ def test_a_thousand_files_take_no_more_memory_than_a_hundred(good: Path, tmp_pat
             return int(Path(f"/proc/{only_child()}/statm").read_text().split()[1])
 
         after_a_hundred = read(100)
-        assert read(900) < 1.1 * after_a_hundred
+        assert read(900) < 1.2 * after_a_hundred  # most of it is what Java has compiled meanwhile
