@@ -34,9 +34,7 @@ def check_name(path: str) -> None:
     try:
         whole = path.encode()
     except UnicodeEncodeError as error:  # bytes of a name that are no UTF-8 come as lone surrogates (PEP 383)
-        raise NameImpossible(
-            path=path, why="it is no valid UTF-8, which neither OMERO nor the database of orders can hold"
-        ) from error
+        raise NameImpossible(path=path, why=NO_TEXT) from error
     if b"\0" in whole:
         raise NameImpossible(path=path, why="it has a NUL in it, which ends a name")
     for name, part in zip(path.split("/"), whole.split(b"/"), strict=True):
