@@ -19,7 +19,7 @@ from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError
-from omero_adi_plugin.orders import Target
+from omero_adi_plugin.orders import FileStep, Target
 from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
 from omero_adi_plugin.sessions import Logins
@@ -133,7 +133,10 @@ def _carry_out_here(settings: Settings, database: Database, claim: Claim, *, ent
             queue.give_back(claim.lease, note="interrupted on the command line", failed=False, after_seconds=0)
             printing.note(f"order {uuid} is not finished: a service goes on with it.")
         raise
-    _tell(order_status(database, uuid), as_json=as_json)
+    report = order_status(database, uuid)
+    if report.description:  # as who waits for a service is told with the last stage
+        printing.note(report.description)
+    _tell(report, as_json=as_json)
 
 
 def _log(settings: Settings) -> None:
@@ -153,7 +156,7 @@ def _tell(report: OrderStatus, *, as_json: bool) -> None:
 
 
 def _amount(report: OrderStatus) -> str:
-    files = report.files or ()
+    files = [file for file in report.files or () if file.step is not FileStep.SKIPPED]  # its fileset is another order's
     counts = {
         "fileset": sum(file.fileset is not None for file in files),
         "image": sum(len(file.images) for file in files),
