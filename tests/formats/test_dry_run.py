@@ -21,12 +21,13 @@ PLATES = [*(row.ordered for row in fakes.PLATES), *sets.PLATES]
 
 
 class Foreseen:
-    """What a dry run of a table says."""
+    """What a dry run of tables says."""
 
-    def __init__(self, bench: Bench, table: Table, options: Sequence[str] = ()) -> None:
+    def __init__(self, bench: Bench, *tables: Table, options: Sequence[str] = ()) -> None:
         filesets = bench.lab.markers()
         orders = bench.tracking.sql("SELECT count(*) FROM imports")
-        self.status, self.told = bench.foresee(*table.paths, into=table.done.into, options=options)
+        paths = [path for table in tables for path in table.paths]
+        self.status, self.told = bench.foresee(*paths, into=tables[0].done.into, options=options)
         assert bench.lab.markers() == filesets  # nothing was imported
         assert bench.tracking.sql("SELECT count(*) FROM imports") == orders  # nor ordered
 
@@ -39,18 +40,13 @@ class Foreseen:
 
 
 @pytest.fixture(scope="module")
-def images(bench: Bench, fake_images: Table) -> Foreseen:
-    return Foreseen(bench, fake_images)
+def images(bench: Bench, fake_images: Table, real_files: Table) -> Foreseen:
+    return Foreseen(bench, fake_images, real_files)
 
 
 @pytest.fixture(scope="module")
 def plates(bench: Bench, fake_plates: Table) -> Foreseen:
     return Foreseen(bench, fake_plates)
-
-
-@pytest.fixture(scope="module")
-def files(bench: Bench, real_files: Table) -> Foreseen:
-    return Foreseen(bench, real_files)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +79,8 @@ def test_plates(bench: Bench, fake_plates: Table, plates: Foreseen, row: str) ->
 
 
 @pytest.mark.parametrize("row", FILES)
-def test_real_files(bench: Bench, real_files: Table, files: Foreseen, row: str) -> None:
-    check(bench, real_files, files, row)
+def test_real_files(bench: Bench, real_files: Table, images: Foreseen, row: str) -> None:
+    check(bench, real_files, images, row)
 
 
 def test_the_totals_are_those_of_the_order(bench: Bench, fake_plates: Table, plates: Foreseen) -> None:
