@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ from omero_adi_plugin.importers.walking import ZARR_METADATA, Walk
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Gate, Reading
     from omero_adi_plugin.orders import Entry
 
@@ -81,6 +84,14 @@ class Grouping:
     def __init__(self, *, gate: Gate, reader: FileReader) -> None:
         self._gate, self._reader = gate, reader
         self._claims = Claims()
+
+    def take(self, entry: str, paths: Sequence[str]) -> None:
+        """Note that an entry was seen to in an earlier attempt, and that these files are its; they need not be there any more."""
+        sources = []
+        for path in paths:
+            with suppress(EntryFailed):  # moved out of the roots meanwhile, say
+                sources.append(self._gate.source(path))
+        self._claims.make(Claim(entry=entry, files=tuple(sources), names=(entry, *paths)))
 
     def plan(self, entry: Entry) -> EntryPlan:
         """Say what is to become of a file, or of the files in a folder.

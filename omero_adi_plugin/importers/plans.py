@@ -45,6 +45,15 @@ class Gate(Protocol):
             Its file system does not answer at the moment.
         """
 
+    def source(self, path: str) -> str:
+        """Return where a link to a file would point to, whether it is there or not (`AdmittedFile.source`).
+
+        Raises
+        ------
+        NameImpossible, PathOutsideRoots
+            It is not for this order.
+        """
+
     def admit_folder(self, path: str) -> None:
         """Return if a folder may be looked into; raises as `admit`."""
 

@@ -12,6 +12,7 @@ from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.plans import EntryPlan
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.gate import FileGate
+from omero_adi_plugin.pipeline.reading import in_opening_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def foresee(
     """
     preflight.check_order(order, session=session)
     grouping = Grouping(gate=FileGate.of(order, session=session, settings=settings), reader=reader)
-    for entry in order.entries:
+    for entry in in_opening_order(order.entries):
         plan, failures = _plan(grouping, entry)
         fitting: list[FilesetPlan] = []
         for fileset in plan.filesets:

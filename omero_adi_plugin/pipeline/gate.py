@@ -110,6 +110,10 @@ class FileGate:
         finally:
             os.close(handle)
 
+    def source(self, path: str) -> str:
+        """Return where a link to a file would point to; raises as `locate`."""
+        return self._roots.source(self.locate(path))
+
     def admit_folder(self, path: str) -> None:
         """Return if a folder may be looked into; raises as `Gate.admit`, and FormatUnknown if it is no folder."""
         place = self.locate(path)

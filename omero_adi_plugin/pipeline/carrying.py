@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Carrying: what all ways of carrying an order out have in common: entries are read, grouped, adopted, skipped or failed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady
+from omero_adi_plugin.importers.contents import client_paths
+from omero_adi_plugin.importers.existing import held
+from omero_adi_plugin.importers.grouping import Grouping
+from omero_adi_plugin.importers.markers import restore_link
+from omero_adi_plugin.importers.protocol import ImportedFileset
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.orders import FileStep
+from omero_adi_plugin.pipeline import preflight
+from omero_adi_plugin.pipeline.finishing import Finishing, Landed
+from omero_adi_plugin.pipeline.gate import FileGate
+from omero_adi_plugin.pipeline.keyvalues import Provenance
+from omero_adi_plugin.pipeline.metadata import MetadataFiles
+from omero_adi_plugin.pipeline.progress import Progress
+from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
+from omero_adi_plugin.pipeline.record import Piece, Record
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, decide
+from omero_adi_plugin.pipeline.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from omero_adi_plugin.importers.plans import EntryPlan, FileReader, FilesetPlan
+    from omero_adi_plugin.importers.protocol import MarkedFileset
+    from omero_adi_plugin.orders import Entry, LedgerFile, Order, Route
+    from omero_adi_plugin.pipeline.progress import Guard, OnProgress
+    from omero_adi_plugin.pipeline.resume import ImportAnew
+    from omero_adi_plugin.sessions import OmeroSession
+    from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.ledger import Ledger
+
+_log = logging.getLogger(__name__)
+
+WORDS = {
+    FileStep.PLANNED: "reading",
+    FileStep.CREATED: "linking",
+    FileStep.VERIFYING: "importing",
+    FileStep.IMPORTED: "annotating",
+    FileStep.ANNOTATED: "done",
+    FileStep.FAILED: "failed",
+}
+"""What a person who waits is told at each step."""
+
+
+class Carrying(ABC):
+    """One attempt at one order; subclasses say how filesets get into OMERO.
+
+    Parameters
+    ----------
+    order : Order
+        What is to be done.
+    attempt : int
+        The number of this attempt; goes into the markers.
+    session : OmeroSession
+        A session of the order's user in the order's group.
+    reader : FileReader
+        How files are read before.
+    ledger : Ledger
+        Where each step is recorded, with the lease's token.
+    guard : Guard
+        Asked before everything that somebody else can see.
+    settings : Settings
+        All of them.
+    skip_existing : bool
+        Leave files alone that the target already holds.
+    on_progress : OnProgress
+        Told of each step; from several threads, but never at the same time.
+    """
+
+    route: ClassVar[Route]
+
+    def __init__(
+        self,
+        order: Order,
+        *,
+        attempt: int,
+        session: OmeroSession,
+        reader: FileReader,
+        ledger: Ledger,
+        guard: Guard,
+        settings: Settings,
+        skip_existing: bool,
+        on_progress: OnProgress,
+    ) -> None:
+        self._order, self._attempt, self._session = order, attempt, session
+        self._guard, self._settings, self._skip_existing, self._on_progress = guard, settings, skip_existing, on_progress
+        self._record = Record(ledger, route=self.route)
+        self._gate = FileGate.of(order, session=session, settings=settings)
+        self._grouping = Grouping(gate=self._gate, reader=WatchedReader(reader, guard=guard))
+        self._metadata = MetadataFiles(locate=self._gate.locate, order=order.uuid)
+        self._finishing = Finishing(
+            order,
+            session=session,
+            record=self._record,
+            guard=guard,
+            namespace=settings.annotation_namespace,
+            metadata=self._metadata,
+            provenance=Provenance(route=self.route, bioformats=reader.version),
+        )
+        self._tally = Tally(entries=len(order.entries))
+        self._showing = threading.Lock()
+
+    @abstractmethod
+    def run(self) -> str | None:
+        """Bring everything of the order into OMERO that is not there yet, annotated.
+
+        Returns
+        -------
+        str or None
+            What there is to say of an order that went well.
+
+        Raises
+        ------
+        OrderFailed
+            For good; `EntriesFailed` after everything else was imported.
+        TryAgain, SurroundingsDown
+            Another attempt will go on from here.
+        LeaseLost, ShuttingDown
+            This worker must stop.
+        """
+
+    @abstractmethod
+    def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
+        """Return what OMERO holds of a fileset of this order, of whichever attempt."""
+
+    @abstractmethod
+    def _bring_in(self, piece: Piece, plan: FilesetPlan, decision: ImportAnew) -> None:
+        """Have a fileset imported, now or with others later."""
+
+    @property
+    def _statistics(self) -> bool:
+        return not (self._settings.skip_minmax or self._settings.skip_all)
+
+    # --- entries
+
+    def _entries(self) -> Iterator[Entry]:
+        """Give the order's entries in the order in which they are to be opened, after what is settled was set apart."""
+        settled = {}
+        for entry in self._order.entries:
+            if self._is_settled(entry):
+                filesets = (line.fileset for line in self._record.of_entry(entry.path))
+                settled.update({fileset: entry.path for fileset in filesets if fileset is not None})
+        for fileset, paths in client_paths(self._session, sorted(settled)).items():
+            self._grouping.take(settled[fileset], paths)
+        for entry in in_opening_order(self._order.entries):
+            self._guard.check()
+            yield entry
+
+    def _is_settled(self, entry: Entry) -> bool:
+        known = self._record.of_entry(entry.path)
+        return bool(known) and all(line.step in SETTLED for line in known)
+
+    def _begin(self, entry: Entry) -> None:
+        """Adopt what is there of an entry, and have the rest imported."""
+        if self._is_settled(entry):  # its files need not be there any more
+            known = self._record.of_entry(entry.path)
+            self._tally.expect(entry.path, len(known))
+            for line in known:
+                self._settle_known(line)
+            return
+        try:
+            plan = self._grouping.plan(entry)
+        except EntryFailed as failure:
+            self._fail(Piece.whole(entry), failure)
+        except EntryNotReady as error:
+            self._put_off(Piece.whole(entry), error)
+        else:
+            self._begin_plan(plan)
+
+    def _begin_plan(self, plan: EntryPlan) -> None:
+        entry = plan.entry.path
+        self._tell_left_out(plan)
+        self._tally.expect(entry, len(plan.filesets) + len(plan.failures))  # none, if another entry has brought it
+        for failure in plan.failures:
+            self._fail(Piece.failed(entry, failure), failure)
+        for (
+            fileset
+        ) in plan.filesets:  # all of them before any is begun: else a crash would make half an entry look like all of it
+            line = self._record.line(fileset.key)
+            if line is None or line.step not in SETTLED:
+                self._record.note(Piece.planned(fileset), FileStep.PLANNED)
+        if len(plan.filesets) > 1:
+            self._record.flush()
+        there = self._held(plan.filesets)
+        for fileset in plan.filesets:
+            if fileset.key in there:
+                self._skip(Piece.planned(fileset), there[fileset.key])
+            else:
+                self._settle(Piece.planned(fileset), fileset)
+
+    def _tell_left_out(self, plan: EntryPlan) -> None:
+        entry = plan.entry.path
+        for left in plan.left_out:
+            event(_log, logging.DEBUG, "file.left_out", order=self._order.uuid, entry=entry, file=left.path, why=left.why)
+        if plan.left_out:
+            first = plan.left_out[0]
+            self._tell("entry.left_out", entry, files=len(plan.left_out), first=first.path, why=first.why)
+
+    def _held(self, plans: Sequence[FilesetPlan]) -> dict[str, ImportedFileset]:
+        if not self._skip_existing:
+            return {}
+        # what this order has begun itself, it finishes
+        foreign = [plan for plan in plans if not self._found(Piece.planned(plan), plan)]
+        return held(self._session, self._order.target, foreign) if foreign else {}
+
+    # --- filesets
+
+    def _settle(self, piece: Piece, plan: FilesetPlan) -> None:
+        """Adopt a fileset that is in OMERO, or have it imported."""
+        line = self._record.line(piece.key)
+        try:
+            preflight.check_fits(plan, target=self._order.target)
+            if line is None or line.step is not FileStep.ANNOTATED:
+                self._metadata.of(piece.original)  # read here, where trouble with it is one of this entry alone
+            decision = decide(line=line, found=self._found(piece, plan))
+            if isinstance(decision, Adopt):
+                self._adopt(piece, decision.found)
+            else:
+                self._bring_in(piece, plan, decision)
+        except EntryFailed as failure:
+            self._fail(piece, failure)
+
+    def _settle_known(self, line: LedgerFile) -> None:
+        """See to it that what was imported once is still there, linked and annotated."""
+        piece = Piece.of(line)
+        if line.step is FileStep.SKIPPED:
+            self._tally.skip()
+            self._end(piece)
+            return
+        try:
+            decision = decide(line=line, found=self._found(piece, None))
+        except EntryFailed as failure:
+            self._fail(piece, failure)
+            return
+        if isinstance(decision, Adopt):
+            self._adopt(piece, decision.found)
+
+    def _adopt(self, piece: Piece, found: MarkedFileset) -> None:
+        imported = ImportedFileset(fileset=found.fileset, images=found.images, plates=found.plates)
+        if not found.linked:
+            self._guard.check()
+            restore_link(self._session, self._order.target, found.images, found.plates)
+        line = self._record.line(piece.key)
+        if line is None or line.step not in KNOWN_COMPLETE:
+            self._tell("fileset.adopted", piece.entry, fileset=found.fileset, of_attempt=found.marker.attempt)
+        self._finishing.add(Landed(piece=piece, fileset=found.fileset, imported=imported, fresh=False))
+
+    def _skip(self, piece: Piece, there: ImportedFileset) -> None:
+        self._tell("fileset.skipped", piece.entry, fileset=there.fileset, why="the target holds it already")
+        self._record.write_imported(FileStep.SKIPPED, [(piece, there)])
+        self._tally.skip()
+        self._end(piece)
+
+    # --- what has come to its end
+
+    def _finish_if_due(self) -> None:
+        if self._finishing.due:
+            self._finish()
+
+    def _finish(self) -> None:
+        for piece, _ in self._finishing.finish():
+            self._end(piece)
+
+    def _fail(self, piece: Piece, failure: EntryFailed) -> None:
+        event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
+        self._record.note_failure(piece, failure)
+        self._tally.fail(piece.entry, failure)
+        self._end(piece)
+
+    def _put_off(self, piece: Piece, error: EntryNotReady) -> None:
+        self._tell("entry.not_ready", piece.entry, why=str(error))
+        self._record.note(piece, FileStep.PLANNED)
+        self._tally.put_off(error)
+        self._end(piece)
+
+    def _end(self, piece: Piece) -> None:
+        if self._tally.end(piece.entry):
+            step = FileStep.FAILED if self._tally.has_failed(piece.entry) else FileStep.ANNOTATED
+            self._show(piece.entry, step)
+
+    def _show(self, entry: str, step: FileStep, words: str = "") -> None:
+        done, total = self._tally.done, self._tally.entries
+        with self._showing:
+            self._on_progress(Progress(entry=entry, step=step, done=done, total=total, words=words or WORDS[step]))
+
+    def _tell(self, name: str, entry: str, **facts: object) -> None:
+        event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=entry, **facts)
