@@ -71,13 +71,14 @@ class OfficialRun:
         self._record = Record(ledger, route=Route.OMERO)
         self._gate = FileGate.of(order, session=session, settings=settings)
         self._grouping = Grouping(gate=self._gate, reader=reader)
+        self._metadata = MetadataFiles(locate=self._gate.locate, order=order.uuid)
         self._finishing = Finishing(
             order,
             session=session,
             record=self._record,
             guard=guard,
             namespace=settings.annotation_namespace,
-            metadata=MetadataFiles(locate=self._gate.locate, order=order.uuid),
+            metadata=self._metadata,
             provenance=Provenance(route=Route.OMERO, bioformats=reader.version),
         )
         self._tally = Tally(entries=len(order.entries))
@@ -190,6 +191,8 @@ class OfficialRun:
         try:
             if plan is not None:
                 preflight.check_fits(plan, target=self._order.target)
+            if line is None or line.step is not FileStep.ANNOTATED:
+                self._metadata.of(piece.original)  # read here, where trouble with it is one of this entry alone
             found = self._stock.get(line.fileset if line else None) + (self._stock.of(plan) if plan else [])
             decision = decide(line=line, found=found)
             if isinstance(decision, Adopt):

@@ -81,7 +81,7 @@ class OfficialImporter:
         on_reported : callable
             Told the ids of filesets that the importer says it is done with.
         on_wait : callable
-            Called at least twice a second, while nothing else happens. An exception from either ends the importer.
+            Called about twice a second. An exception from either ends the importer.
 
         Raises
         ------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 LOOK_SECONDS = 0.5
-"""How often it is asked, while nothing is heard, whether the work may go on."""
+"""How often it is asked whether the work may go on."""
 
 LONGEST_LINE = 1 << 16
 """So many bytes of a line are kept."""
@@ -47,7 +47,7 @@ class Listener(Protocol):
         """Take a line of its stderr."""
 
     def wait(self) -> None:
-        """Do what is due meanwhile; called at least twice a second. An exception from here ends the process."""
+        """Do what is due meanwhile; called about twice a second. An exception from here ends the process."""
 
 
 def run_java(arguments: Sequence[str], *, listener: Listener, patience_seconds: float) -> int:
@@ -94,21 +94,15 @@ def _child(command: Sequence[str], number: int) -> Iterator[subprocess.Popen[byt
 
 def _listen(process: subprocess.Popen[bytes], listener: Listener, patience_seconds: float) -> None:
     """Pass on what the process says until it has ended, and nothing more is to be read."""
-    heard = time.monotonic()
-    with selectors.DefaultSelector() as selector:
-        for stream, take in ((process.stdout, listener.out), (process.stderr, listener.err)):
-            if stream is not None:
-                os.set_blocking(stream.fileno(), False)
-                selector.register(stream, selectors.EVENT_READ, _Lines(take))
+    heard = looked = time.monotonic()
+    with _selector(process, listener) as selector:
         while selector.get_map() or process.poll() is None:
             ended = process.poll() is not None  # asked before the last look: what was said until then is read
             ready = selector.select(LOOK_SECONDS)
             if not selector.get_map():
                 time.sleep(LOOK_SECONDS / 10)  # it has closed both, and will end in a moment
             for key, _ in ready:
-                piece = os.read(key.fd, LONGEST_LINE)
-                key.data.add(piece)
-                if not piece:
+                if not key.data.read(key.fd):
                     selector.unregister(key.fileobj)
             if ready:
                 heard = time.monotonic()
@@ -116,7 +110,19 @@ def _listen(process: subprocess.Popen[bytes], listener: Listener, patience_secon
                 return
             elif time.monotonic() - heard > patience_seconds:
                 raise Stuck
-            listener.wait()
+            if time.monotonic() - looked >= LOOK_SECONDS:  # not for each of the many lines that it may say
+                listener.wait()
+                looked = time.monotonic()
+
+
+def _selector(process: subprocess.Popen[bytes], listener: Listener) -> selectors.DefaultSelector:
+    """Return what waits for both streams of a process; it knows for each who makes lines of it."""
+    selector = selectors.DefaultSelector()
+    for stream, take in ((process.stdout, listener.out), (process.stderr, listener.err)):
+        if stream is not None:
+            os.set_blocking(stream.fileno(), False)
+            selector.register(stream, selectors.EVENT_READ, _Lines(take))
+    return selector
 
 
 class _Lines:
@@ -125,8 +131,9 @@ class _Lines:
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take, self._rest = take, b""
 
-    def add(self, piece: bytes) -> None:
-        """Pass on the lines that are complete now; nothing more to come (b"") completes the last one."""
+    def read(self, number: int) -> bool:
+        """Read what there is, and pass on the lines that are complete now; False at the end, which completes the last one."""
+        piece = os.read(number, LONGEST_LINE)
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if not piece or len(self._rest) > LONGEST_LINE:
             lines.append(self._rest)
@@ -134,3 +141,4 @@ class _Lines:
         for line in lines:
             if line:
                 self._take(line.decode("utf-8", errors="backslashreplace").rstrip("\r"))
+        return bool(piece)

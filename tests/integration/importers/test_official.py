@@ -153,6 +153,7 @@ def logged(ordering: Ordering) -> Iterator[Path]:
 
 
 def test_one_call_brings_in_all_entries(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
+    (samples.folder / "metadata.csv").write_text("key,value\nStain,DAPI\n")
     claim = ordering.order(samples.image(), samples.three_images())
     assert ordering.run(claim) is None
     [call] = stand_in.calls
@@ -170,6 +171,9 @@ def test_one_call_brings_in_all_entries(ordering: Ordering, stand_in: StandIn, s
     )
     assert found == [[f"{claim.lease.order} 1 *"]]
     assert ordering.loose() == []
+    for image in images:
+        [values] = ordering.lab.key_values(image)
+        assert {"csv_Stain": "DAPI", "Import_Route": "omero", "UUID": claim.lease.order}.items() <= values.items()
 
 
 def test_the_session_key_is_for_nobody_to_see(ordering: Ordering, stand_in: StandIn, samples: Samples, logged: Path) -> None:

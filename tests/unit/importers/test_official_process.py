@@ -86,16 +86,14 @@ def test_silence_has_a_limit(java: Path) -> None:
 def test_speech_has_no_limit(java: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimpleNamespace(now=0.0, sleep=time.sleep, monotonic=lambda: clock.now)
     monkeypatch.setattr(process, "time", clock)
-    becomes(java, "for i in 1 2 3 4 5; do echo $i; read -r _ < ready; done")
-    ready = java.with_name("ready")
-    os.mkfifo(ready)
+    becomes(java, "for i in 1 2 3 4 5; do echo $i; while [ ! -e heard$i ]; do sleep 0.02; done; done")
     monkeypatch.chdir(java.parent)
 
     class Slow(Hears):
         def out(self, line: str) -> None:
             super().out(line)
             clock.now += 10
-            ready.write_text("go on\n")
+            java.with_name(f"heard{line}").touch()
 
     slow = Slow()
     assert run(slow, patience_seconds=15) == 0
