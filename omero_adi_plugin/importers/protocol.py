@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from omero.gateway import BlitzGateway
-
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.orders import FileStep, Marker, Target
     from omero_adi_plugin.settings import Settings
@@ -89,9 +87,6 @@ class Session(Protocol):
 
     def query(self, hql: str, *, all_groups: bool = False, **parameters: object) -> list[list[Any]]:
         """Return the rows of a projection as Python values."""
-
-    def gateway(self) -> BlitzGateway:
-        """Return a BlitzGateway on this session."""
 
 
 class OnStep(Protocol):

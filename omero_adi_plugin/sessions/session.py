@@ -15,8 +15,6 @@ from omero_adi_plugin.sessions.keepalive import KeepAlive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from omero.gateway import BlitzGateway
-
 
 class OmeroSession:
     """A joined session.
@@ -53,7 +51,6 @@ class OmeroSession:
         self.client, self.where = client, where
         self.factory: Any = client.getSession()
         self.give_back: Callable[[], None] | None = None
-        self._gateway: BlitzGateway | None = None
         context = self.factory.getAdminService().getEventContext()
         self.user: str = context.userName
         self.user_id: int = context.userId
@@ -69,16 +66,6 @@ class OmeroSession:
 
     def __repr__(self) -> str:
         return f"<OmeroSession of {self.user} in {self.group} at {self.where}>"
-
-    def gateway(self) -> BlitzGateway:
-        """Return a BlitzGateway on this session, the same one every time; it is closed with the session."""
-        if self._gateway is None:
-            from omero.gateway import BlitzGateway  # noqa: PLC0415 (it brings numpy with it)
-
-            with translated("opening a gateway", self.where):
-                self._gateway = BlitzGateway(client_obj=self.client)
-                self._gateway.SERVICE_OPTS.setOmeroGroup(str(self.group_id))
-        return self._gateway
 
     def query(self, hql: str, *, all_groups: bool = False, **parameters: object) -> list[list[Any]]:
         """Return the rows of a projection.

@@ -72,7 +72,7 @@ def test_what_somebody_has_deleted_is_not_imported_again_by_itself_and_the_other
     services.start()
     order = tracking.order(lab, deleted := samples.image("deleted.ome.tif"))
     tracking.wait(order)
-    lab.session.gateway().deleteObjects("Image", lab.images(), wait=True)
+    lab.gateway().deleteObjects("Image", lab.images(), wait=True)
     tracking.order(lab, deleted, other := samples.image("other.ome.tif"), uuid=order)
     wait_until(lambda: tracking.stages(order)[-1] == "Import Failed", what="the refusal")
     assert "1 of 2 files" in tracking.description(order)

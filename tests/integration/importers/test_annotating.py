@@ -86,7 +86,7 @@ def test_all_images_of_a_fileset_share_one_annotation_of_the_user_in_the_group(
     ((annotation, owner, group),) = annotations(lab, order)
     assert (owner, group) == (lab.session.user_id, lab.session.group_id)
     assert [found for _, found, _ in links(lab, imported)] == [annotation] * 3
-    gateway = lab.session.gateway()
+    gateway = lab.gateway()
     assert ezomero.get_map_annotation_ids(gateway, "Image", imported.images[2], ns=NAMESPACE) == [annotation]
     assert gateway.getObject("MapAnnotation", annotation).getValue() == [("UUID", order), *odd]
 
@@ -96,7 +96,7 @@ def test_what_omero_cannot_hold_is_written_as_escapes(lab: Lab, order: str) -> N
     odd = (("k\0", "a\0b"), ("broken", '["\udcff"]'), ("\ud800", "𝄞 \x01\n\t\x7f\uffff"))
     annotate(lab.session, [values_of(imported, *odd)], namespace=NAMESPACE, uuid=order, fresh=True)
     ((annotation, *_),) = annotations(lab, order)
-    found = lab.session.gateway().getObject("MapAnnotation", annotation).getValue()
+    found = lab.gateway().getObject("MapAnnotation", annotation).getValue()
     assert found[1:] == [("k\\u0000", "a\\u0000b"), ("broken", '["\\udcff"]'), ("\\ud800", "𝄞 \x01\n\t\x7f\uffff")]
 
 
