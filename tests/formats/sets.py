@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images in several files, whose metadata say which: OME-TIFFs that know each other, with and without a companion."""
+"""Images in several files: OME-TIFFs that know each other, with and without a companion, and files that a pattern names."""
 
 from __future__ import annotations
 
@@ -75,6 +75,22 @@ def without_companion(name: str, *, sizes: tuple[int, int, int]) -> SetWriter:
     return write
 
 
+def pattern(name: str, *, sizes: tuple[int, int]) -> SetWriter:
+    """Give each plane a plain file, and a file that says by their names which section and channel each is."""
+
+    def write(folder: Path) -> Expected:
+        z, c = sizes
+        named, values = f"{name}.pattern", pixels("uint16", c, z, 1, HEIGHT, WIDTH, seed=8)
+        files = [(f"{name}_z{section}_c{channel}.tif", section, channel) for channel, section in product(range(c), range(z))]
+        (folder / named).write_text(f"{name}_z<0-{z - 1}>_c<0-{c - 1}>.tif")
+        for file, section, channel in files:
+            tifffile.imwrite(folder / file, values[channel, section, 0], photometric="minisblack")
+        image = Picture(name=None, kind="uint16", values=values)
+        return Expected(ordered=named, files=(named, *(file for file, *_ in files)), format="File pattern", pictures=(image,))
+
+    return write
+
+
 def plate(name: str, *, columns: int) -> SetWriter:
     """Give each well of a plate of one row a file, and a companion that makes a plate of them."""
 
@@ -133,6 +149,7 @@ SETS: dict[str, SetWriter] = {
     "companion": companion("companion", sizes=(2, 2, 1)),
     "companion-long": companion("long", sizes=(2, 3, 2)),
     "without-companion": without_companion("alone", sizes=(2, 1, 2)),
+    "pattern": pattern("cells", sizes=(3, 2)),
 }
 
 PLATES: dict[str, SetWriter] = {"companion-plate": plate("tray", columns=3)}

@@ -70,6 +70,19 @@ def _orders(files: Sequence[str]) -> list[tuple[str, ...]]:
     return list(permutations(files))[::2] if len(files) > 2 else list(permutations(files))
 
 
+def test_a_pattern_takes_the_pictures_that_it_names_wherever_it_stands_in_the_order(bench: Bench) -> None:
+    folder = bench.folder("pattern")
+    row = sets.pattern("dish", sizes=(2, 2))(folder)
+    aged(folder)
+    done = bench.carry_out(*(folder / file for file in reversed(row.files)))
+    assert (done.status.state, done.status.description) == ("completed", None)
+    [line] = done.lines
+    assert line.entry == str(folder / row.ordered)
+    imported = Table(folder=folder, rows={"dish": row}, done=done)
+    table.check_images(bench, imported, "dish")
+    table.check_planes(bench, imported, "dish")
+
+
 def test_a_plate_of_several_files_goes_into_a_screen_from_any_of_them(bench: Bench) -> None:
     for member in ("rack.companion.ome", "rack_1.ome.tif"):
         folder = bench.folder("rack")
