@@ -6,7 +6,9 @@ All on development servers of the test's own: a real one is not to lose its sess
 
 from __future__ import annotations
 
+import gc
 import itertools
+import os
 import signal
 import threading
 import time
@@ -21,7 +23,12 @@ import omero.all
 import pytest
 import yaml
 
+from omero_adi_plugin.errors import OrderFailed
+from omero_adi_plugin.orders import Target, TargetKind
+from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.sessions import Account, Logins
+from omero_adi_plugin.settings import Settings
+from omero_adi_plugin.tracking.submit import submit_claimed
 from omero_devserver.wire.moments import Passing
 from tests.fixtures.laboratory import Lab, furnished
 from tests.fixtures.omero import ServerHere, running_here, started
@@ -189,6 +196,33 @@ def test_a_server_that_dies_in_the_middle_of_an_order_and_comes_back_costs_no_at
         with logged_in_anew(lab) as now:
             assert now.markers() == Counter(dict.fromkeys([(order, file) for file in files], 1))
             assert len(now.images()) == len(files)
+
+
+def test_two_hundred_orders_in_one_process_leave_no_session_no_thread_and_no_socket(
+    server: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    def ours() -> tuple[int, int]:
+        gc.collect()
+        return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (only to be counted)
+
+    mine = set(sessions_of(server, lab.user))
+    attempts = Attempts(Settings.load(services.config))
+    try:
+        for number in range(200):
+            file = samples.image(f"{number}.ome.tif", seed=number) if number % 20 == 0 else str(samples.folder / "missing.tif")
+            target = Target(kind=TargetKind.DATASET, id=lab.dataset)
+            claim = submit_claimed(
+                attempts.database, attempts.queue, user=lab.user, group=lab.group, target=target, files=[file], owner="me:1"
+            )
+            assert isinstance(attempts.carry_out(claim), type(None) if number % 20 == 0 else OrderFailed)
+            assert set(sessions_of(server, lab.user)) == mine
+            if number == 40:  # by then the server in this process has started all threads that it wants
+                before = ours()
+        wait_until(lambda: all(now <= then + 5 for now, then in zip(ours(), before, strict=True)), what="no more than before")
+        assert len(lab.images()) == 10
+    finally:
+        attempts.close()
+    assert sum(thread.name.startswith("keep-alive") for thread in threading.enumerate()) == 2  # those of the lab's two
 
 
 def configure(services: Services, **settings: object) -> None:
