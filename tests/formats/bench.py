@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,11 @@ class Bench:
 
     def close(self) -> None:
         self._attempts.close()
+
+    def linked(self, below: Path) -> Counter[str]:
+        """Files below a folder that links in OMERO's repository point to, and how many times."""
+        links = [path.readlink() for path in self._server.managed_repository.rglob("*") if path.is_symlink()]
+        return Counter(str(to) for to in links if below in to.parents)
 
     def folder(self, name: str) -> Path:
         """A new folder below the roots."""

@@ -25,6 +25,11 @@ def test_all_of_them_go_in(bench: Bench, fake_images: Table) -> None:
     assert bench.lab.images_with(done.uuid) == done.images()
 
 
+def test_no_pixel_is_copied(bench: Bench, fake_images: Table) -> None:
+    files = [file for row in fake_images.rows for file in fake_images.files(row)]
+    assert bench.linked(fake_images.folder) == dict.fromkeys(files, 1)
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_what_comes_of_each(bench: Bench, fake_images: Table, row: str) -> None:
     table.check_ledger(fake_images, row)

@@ -25,6 +25,11 @@ def test_all_of_them_go_in(bench: Bench, fake_plates: Table) -> None:
     assert holding.containers(bench.lab, done.images()) == 0  # the plate is in the Screen, its images are in the plate
 
 
+def test_no_pixel_is_copied(bench: Bench, fake_plates: Table) -> None:
+    files = [file for row in fake_plates.rows for file in fake_plates.files(row)]
+    assert bench.linked(fake_plates.folder) == dict.fromkeys(files, 1)
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_what_comes_of_each(bench: Bench, fake_plates: Table, row: str) -> None:
     table.check_ledger(fake_plates, row)

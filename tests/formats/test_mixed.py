@@ -25,6 +25,7 @@ def test_what_can_be_imported_goes_in_once(bench: Bench, mixed: Mixed) -> None:
     assert holding.containers(bench.lab, done.images()) == len(done.images())
     markers = {key: count for (uuid, key), count in bench.lab.markers().items() if uuid == done.uuid}
     assert markers == dict.fromkeys(good, 1)  # nothing is left of what failed
+    assert bench.linked(mixed.folder) == dict.fromkeys((file for row in mixed.rows for file in mixed.files(row)), 1)
 
 
 def test_each_of_them_is_what_it_should_be(bench: Bench, mixed: Mixed) -> None:

@@ -25,6 +25,11 @@ def test_all_of_them_go_in(bench: Bench, real_files: Table) -> None:
     assert bench.lab.images_with(done.uuid) == done.images()
 
 
+def test_no_pixel_is_copied(bench: Bench, real_files: Table) -> None:
+    files = [file for row in real_files.rows for file in real_files.files(row)]
+    assert bench.linked(real_files.folder) == dict.fromkeys(files, 1)
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_what_comes_of_each(bench: Bench, real_files: Table, row: str) -> None:
     table.check_ledger(real_files, row)
