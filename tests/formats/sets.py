@@ -41,10 +41,10 @@ def document(image: str, *, own: str, planes: Sequence[tuple[str, int, int, int]
     )
 
 
-def plane(path: Path, values: NDArray[Any], *, described: str) -> None:
-    """Write a file that says nothing but that another one describes it."""
-    only = f'<BinaryOnly MetadataFile="{described}" UUID="{identity(described)}"/>'
-    text = f'<OME xmlns="{SCHEMA}" UUID="{identity(path.name)}">{only}</OME>'
+def plane(path: Path, values: NDArray[Any], *, described: str, own: str | None = None) -> None:
+    """Write a file that says nothing but that another one describes it; `own` is what that one calls it."""
+    only = f'<BinaryOnly MetadataFile="{described}" UUID="{identity(described.rpartition("/")[2])}"/>'
+    text = f'<OME xmlns="{SCHEMA}" UUID="{identity(own or path.name)}">{only}</OME>'
     tifffile.imwrite(path, values, description=text, metadata=None, photometric="minisblack")
 
 
@@ -57,6 +57,23 @@ def companion(name: str, *, sizes: tuple[int, int, int]) -> SetWriter:
         (folder / described).write_text(document(name, own=described, planes=planes, sizes=sizes))
         for file, z, c, t in planes:
             plane(folder / file, values[c, z, t], described=described)
+        return _expected((described, *files), values)
+
+    return write
+
+
+def in_folders(name: str, *, sections: int) -> SetWriter:
+    """Give each section a folder, in which its file is called as all others are; the companion lies above."""
+
+    def write(folder: Path) -> Expected:
+        described = f"{name}.companion.ome"
+        values = pixels("uint16", 1, sections, 1, HEIGHT, WIDTH, seed=9)
+        files = tuple(f"{name} z{section}/plane.ome.tif" for section in range(sections))
+        planes = [(file, section, 0, 0) for section, file in enumerate(files)]
+        (folder / described).write_text(document(name, own=described, planes=planes, sizes=(sections, 1, 1)))
+        for section, file in enumerate(files):
+            (folder / file).parent.mkdir()
+            plane(folder / file, values[0, section, 0], described=f"../{described}", own=file)
         return _expected((described, *files), values)
 
     return write
@@ -148,6 +165,7 @@ def _expected(files: tuple[str, ...], values: NDArray[Any]) -> Expected:
 SETS: dict[str, SetWriter] = {
     "companion": companion("companion", sizes=(2, 2, 1)),
     "companion-long": companion("long", sizes=(2, 3, 2)),
+    "companion-folders": in_folders("floors", sections=3),
     "without-companion": without_companion("alone", sizes=(2, 1, 2)),
     "pattern": pattern("cells", sizes=(3, 2)),
 }
