@@ -91,6 +91,11 @@ class Bench:
             columns["file_names"] = json.dumps(list(names))
         return self._carry_out(self.tracking.order(self.lab, *map(str, paths), **columns), into)
 
+    def again(self, done: Done) -> Done:
+        """Have an order done again, as operators were always told to, and carry it out."""
+        self.tracking.sql("UPDATE imports SET stage = 'Import Pending' WHERE uuid = %s", done.uuid)
+        return self._carry_out(done.uuid, done.into)
+
     def skip_existing(self, *paths: str | Path, into: Target) -> Done:
         """Order in the way that leaves alone what the target holds already, and carry it out."""
         files = [str(path) for path in paths]
