@@ -27,7 +27,10 @@ Every message names the cause and what to do. The pipeline decides by the branch
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST_PATH = 240
 """So many characters of a path a sentence has room for: what to do must not be cut off behind it."""
@@ -35,6 +38,10 @@ LONGEST_PATH = 240
 
 LONGEST_NAME = 60
 """So many characters of a name of a user, which anybody may have written into the order."""
+
+
+MOST_IDS = 10
+"""So many ids are named in a sentence."""
 
 
 def quoted(text: str, *, length: int = LONGEST_PATH) -> str:
@@ -208,6 +215,20 @@ class TargetMissing(OrderFailed):
             "It may have been deleted or lie in another group: choose an existing one and order again."
         )
         self.target, self.user, self.group = target, user, group
+
+
+class TargetVanished(OrderFailed):
+    """The target was there when the import began, and is not any more; what had been imported is in no container now."""
+
+    def __init__(self, *, target: str, kind: str, ids: Sequence[int]) -> None:
+        things = {"Screen": "plate"}.get(kind, "image")
+        more = f" and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else ""
+        named = ", ".join(map(str, ids[:MOST_IDS])) + more
+        super().__init__(
+            f"{target} went away during the import. What had been imported by then is in no {kind}: "
+            f"{things}{'' if len(ids) == 1 else 's'} {named}. Put it where it belongs, or delete it, and order the rest again."
+        )
+        self.target, self.kind, self.ids = target, kind, tuple(ids)
 
 
 class TargetNotWritable(OrderFailed):

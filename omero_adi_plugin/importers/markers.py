@@ -120,6 +120,24 @@ def restore_link(session: Session, target: Target, images: Sequence[int], plates
     batches.save(session, links, doing=f"linking to {target}")
 
 
+def in_no_container(session: Session, kind: TargetKind, ids: Sequence[int]) -> list[int]:
+    """Return those of the images (for Screens: of the plates) that are in no Dataset (Screen) at all.
+
+    Parameters
+    ----------
+    kind : TargetKind
+        What they should be in.
+    ids : sequence of int
+        Of images or plates that may be gone.
+    """
+    child, entity = ("Plate", "ScreenPlateLink") if kind is TargetKind.SCREEN else ("Image", "DatasetImageLink")
+    hql = (
+        f"select c.id from {child} c where c.id in (:ids) "  # noqa: S608 (one of two names)
+        f"and not exists (select l.id from {entity} l where l.child.id = c.id)"
+    )
+    return sorted(identity for (identity,) in batches.ask(session, hql, ids))
+
+
 def _markers(session: Session, uuid: str) -> dict[int, Marker]:
     """Return the markers by fileset; of the user's own filesets, because anybody may write such a comment on his."""
     rows = session.query(

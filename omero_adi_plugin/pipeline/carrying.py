@@ -6,16 +6,17 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, TargetMissing, TargetVanished
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.existing import held
 from omero_adi_plugin.importers.grouping import Grouping
-from omero_adi_plugin.importers.markers import restore_link
+from omero_adi_plugin.importers.markers import in_no_container, restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.orders import FileStep
+from omero_adi_plugin.orders import FileStep, TargetKind
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.finishing import Finishing, Landed
 from omero_adi_plugin.pipeline.gate import FileGate
@@ -30,6 +31,7 @@ from omero_adi_plugin.pipeline.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from omero_adi_plugin.errors import OrderFailed
     from omero_adi_plugin.importers.plans import EntryPlan, FileReader, FilesetPlan
     from omero_adi_plugin.importers.protocol import MarkedFileset
     from omero_adi_plugin.orders import Entry, LedgerFile, Order, Route
@@ -260,6 +262,20 @@ class Carrying(ABC):
         self._record.write_imported(FileStep.SKIPPED, [(piece, there)])
         self._tally.skip()
         self._end(piece)
+
+    # --- an order that has failed
+
+    def _given_up(self, error: OrderFailed, complete: Sequence[MarkedFileset]) -> OrderFailed:
+        """Return what to say of an order of which filesets are in OMERO, for good, when nothing more of it will be imported."""
+        if not (complete and isinstance(error, TargetMissing)):
+            return error
+        kind = self._order.target.kind
+        ids = [each for found in complete for each in (found.plates if kind is TargetKind.SCREEN else found.images)]
+        with suppress(AdiError):
+            loose = in_no_container(self._session, kind, ids)
+            if loose:
+                return TargetVanished(target=str(self._order.target), kind=kind, ids=loose)
+        return error
 
     # --- what has come to its end
 

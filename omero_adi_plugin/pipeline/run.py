@@ -11,15 +11,17 @@ import functools
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, TryAgain
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.carrying import WORDS, Carrying
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 
 if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import FilesetPlan
@@ -56,16 +58,48 @@ class OrderRun(Carrying):
         super().__init__(order, **given)
         self._importer = importer
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
+        self._halves: dict[int, MarkedFileset] = {}
         self._flight = Flight[Landed](self._settings.parallel_filesets_per_worker)
         self._halted, self._abandoned = threading.Event(), threading.Event()
 
     def run(self) -> str | None:
         """See `Carrying.run`."""
-        preflight.check_order(self._order, session=self._session)
         self._record.load()
+        try:
+            self._take_stock()
+            preflight.check_order(self._order, session=self._session)
+            self._carry_out()
+        except OrderFailed as error:  # no further attempt will clear up
+            complete: list[MarkedFileset] = []
+            with suppress(AdiError):
+                self._take_stock()
+                self._clear_up()
+                complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
+            raise self._given_up(error, complete) from error
+        return self._tally.outcome()
+
+    def _take_stock(self) -> None:
+        """Look up what OMERO holds of the order."""
+        self._marked.clear()
         marked = find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=self._statistics)
         for fileset in marked:
             self._marked[fileset.marker.key].append(fileset)
+        self._halves = {found.fileset: found for found in marked if not found.complete}
+
+    def _clear_up(self) -> None:
+        """Delete halves of earlier attempts that nothing came of: their files are gone, say."""
+        for found in list(self._halves.values()):
+            line = self._record.line(found.marker.key)
+            if line is None or line.step not in KNOWN_COMPLETE or line.fileset != found.fileset:
+                self._delete_half(found)
+
+    def _delete_half(self, half: MarkedFileset) -> None:
+        self._guard.check()
+        delete_fileset(self._session, half.fileset)
+        self._halves.pop(half.fileset, None)
+        self._tell("fileset.half_deleted", half.marker.key, fileset=half.fileset, of_attempt=half.marker.attempt)
+
+    def _carry_out(self) -> None:
         with self._flight:
             try:
                 self._all_entries()
@@ -74,8 +108,8 @@ class OrderRun(Carrying):
                 if not isinstance(error, Exception):  # Ctrl-C: not even what OMERO is doing already is waited for
                     self._abandoned.set()
                 raise
+        self._clear_up()
         self._record.flush()
-        return self._tally.outcome()
 
     def _all_entries(self) -> None:
         for entry in self._entries():
@@ -106,8 +140,7 @@ class OrderRun(Carrying):
             self._gate.settle(plan.files, check=self._check)
             for half in decision.halves:
                 self._check()
-                delete_fileset(self._session, half.fileset)
-                self._tell("fileset.half_deleted", piece.entry, fileset=half.fileset, of_attempt=half.marker.attempt)
+                self._delete_half(half)
             fileset = self._import(piece, plan)
         except (EntryFailed, EntryNotReady) as error:
             raise _Fallen(piece, error) from error

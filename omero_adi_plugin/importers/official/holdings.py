@@ -8,7 +8,6 @@ session has made is the order's, images or not. The comment is deleted when all 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from omero.rtypes import rstring
 
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
+from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.handles import finished
 from omero_adi_plugin.importers.markers import DELETE_PATIENCE_SECONDS, examine
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Marker
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 ALL = "*"
 """The key in a marker that stands for every fileset of its order: they are told apart by client path."""
 
-_CLIENT_PATHS = "select e.fileset.id, e.clientPath from FilesetEntry e where e.fileset.id in (:ids)"
 _ON_FILESETS = (
     "select distinct l.parent.id from FilesetAnnotationLink l join l.child a where a.ns = :namespace and l.parent.id in (:ids)"
 )
@@ -90,14 +89,6 @@ def holdings(session: Session, *, uuid: str, target: Target, statistics: bool) -
     found = examine(session, markers, target=target, statistics=statistics)
     paths = client_paths(session, sorted(markers))
     return tuple(Holding(found=each, paths=frozenset(paths[each.fileset])) for each in found)
-
-
-def client_paths(session: Session, filesets: Sequence[int]) -> dict[int, list[str]]:
-    """Return the absolute paths of the files of filesets; OMERO's client leaves the slash out (real server, recorded)."""
-    paths: dict[int, list[str]] = defaultdict(list)
-    for fileset, path in batches.ask(session, _CLIENT_PATHS, filesets):
-        paths[fileset].append("/" + path.lstrip("/"))
-    return paths
 
 
 def made_here(session: Session, filesets: Sequence[int]) -> list[int]:

@@ -65,6 +65,10 @@ class Stock:
             return []
         return [each for each in same if each.complete and each.fileset not in kept]
 
+    def complete(self) -> list[MarkedFileset]:
+        """Return what is in OMERO for good."""
+        return [each for each in self._all.values() if each.complete]
+
     def halves(self, *, kept: Container[int]) -> list[MarkedFileset]:
         """Return what is not complete, and not kept all the same."""
         return [each for each in self._all.values() if not each.complete and each.fileset not in kept]
