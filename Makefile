@@ -36,7 +36,7 @@ unit: setup ## the tests that need neither a database nor an OMERO
 	$(RUN) -m pytest tests/unit
 
 tested: setup ## what describes OMERO's behaviour, on the server of OMERO_HOST; writes docs/tested.md
-	$(RUN) -m pytest tests/omero --tested docs/tested.md
+	$(RUN) -m pytest tests/omero tests/facility tests/formats --tested docs/tested.md
 
 build: setup ## the wheel and the source release, in dist/
 	$(RUN) -m build

@@ -28,6 +28,9 @@ PROBE_SECONDS = 60
 OPTIONS = (
     "-Xmx512m",
     "-Xrs",  # signals stay with Python
+    # Files in /tmp for tools that look into a running machine: with -Xrs nobody would remove them.
+    "-XX:+DisableAttachMechanism",
+    "-XX:-UsePerfData",
     # Java guards the end of what it takes for the main thread's stack, 1 MB by default: Python 3.12 and later may go deeper.
     "-Xss8m",
     "-Djava.awt.headless=true",

@@ -156,7 +156,7 @@ class RawFiles(Stateful):
             if file.hasher is not None:
                 file.hash = rstring(checksums.digest(self._path, _algorithm(call, file)))
             if file.size is None or file.size.val != size or self._changed:
-                # of what the path leads to now, as the hash: a link may have taken the place of what was written (omero's RawFileBean)
+                # of what the path leads to now, as the hash: a link may have taken the place of the file (omero's RawFileBean)
                 status = self._path.stat()
                 file.size, file.mtime = rlong(status.st_size), rtime(int(status.st_mtime * 1000))
         self._store(call, file)

@@ -64,6 +64,7 @@ def write_settings(folder: Folder, *, omero: Omero, database_url: str) -> None:
         "base_dir": str(folder.data),
         "log_file_path": str(folder.logs / "adi.log"),
         "max_workers": 2,
+        "settle_seconds": 0,  # its files are written just before they are ordered, and whole
         "shutdown_timeout": 5,
     }
     lines = (f"{name}: {json.dumps(value)}\n" for name, value in settings.items())  # a JSON value is a YAML value
