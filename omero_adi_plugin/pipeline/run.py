@@ -128,7 +128,7 @@ class OrderRun(Carrying):
         while self._flight.full:
             self._land()
             self._finish_if_due()
-        self._flight.start(functools.partial(self._fly, piece, plan, decision))
+        self._flight.start(functools.partial(self._fly, piece, plan, decision), files=len(plan.files))
 
     # --- one fileset: in a thread of its own
 
