@@ -330,13 +330,18 @@ class ReaderFailed(EntryFailed):
 
 
 class FileBroken(EntryFailed):
-    """The file has a known format, but cannot be read."""
+    """The file has a known format, but cannot be read.
 
-    def __init__(self, *, path: str, why: str) -> None:
+    members: the files that belong together with it, if it is their set that is not whole.
+    """
+
+    def __init__(self, *, path: str, why: str, members: Sequence[str] = ()) -> None:
+        others = f" (none of the {len(members)} files of its set can be imported)" if len(members) > 1 else ""
         super().__init__(
-            f"{quoted(path)} is damaged or was not copied completely: {why}. Copy it again from the microscope and order again."
+            f"{quoted(path)} is damaged or was not copied completely: {why}{others}. "
+            "Copy it again from the microscope and order again."
         )
-        self.path, self.why = path, why
+        self.path, self.why, self.members = path, why, tuple(members)
 
 
 class WrongContainer(EntryFailed):

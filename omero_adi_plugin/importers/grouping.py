@@ -206,7 +206,12 @@ class Grouping:
 
     def _group(self, draft: _Draft, file: AdmittedFile) -> Claim | None:
         """Read a file and add its fileset to the draft; or return the claim that already has all of it."""
-        reading = self._reader.read(file)
+        try:
+            reading = self._reader.read(file)
+        except FileBroken as broken:
+            if broken.members:  # of a set with a file too few, 10,000 would each be opened and fail
+                self._refuse(draft, file, broken.members, broken)
+            raise
         files = self._admit_all(draft, file, reading)
         sources = dict.fromkeys(each.source for each in files)
         claim = self._claims.around(sources.keys())
@@ -242,10 +247,17 @@ class Grouping:
         except EntryFailed as refused:
             failed = refused
             if isinstance(refused, FormatUnknown):
-                failed = FileBroken(path=file.path, why=f"{quoted(refused.path)} belongs to it, and {refused.why}")
-            files = tuple({*used, file.source})
-            self._claim(draft, Claim(entry=draft.entry.path, files=files, names=(file.path,), failure=failed))
+                why = f"{quoted(refused.path)} belongs to it, and {refused.why}"
+                failed = FileBroken(path=file.path, why=why, members=used)
+            elif isinstance(refused, FileBroken):
+                failed = FileBroken(path=refused.path, why=refused.why, members=used)
+            self._refuse(draft, file, used, failed)
             raise failed from refused
+
+    def _refuse(self, draft: _Draft, file: AdmittedFile, members: Sequence[str], failure: EntryFailed) -> None:
+        """Have a set fail once, for all of its files."""
+        claim = Claim(entry=draft.entry.path, files=tuple({*members, file.source}), names=(file.path,), failure=failure)
+        self._claim(draft, claim)
 
     def _claim(self, draft: _Draft, claim: Claim) -> None:
         self._claims.make(claim)

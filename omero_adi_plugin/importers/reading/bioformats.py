@@ -168,7 +168,8 @@ class BioformatsReader:
             case "unknown":
                 return FormatUnknown(path=path, why=words)
             case "broken":
-                return FileBroken(path=path, why=words) if os.path.lexists(path) else FileMissing(path=path)
+                members = tuple(answer.get("members", ()))
+                return FileBroken(path=path, why=words, members=members) if os.path.lexists(path) else FileMissing(path=path)
             case _:
                 return self._blame(path, f"Bio-Formats failed over it ({words})")
 

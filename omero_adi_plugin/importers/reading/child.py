@@ -3,7 +3,7 @@
 
 Started as `child.py PARENT LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one
 JSON object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
-`{"failure": kind, "words": …}`. It ends with its input, and dies with its parent. It needs the standard library and JPype only.
+`{"failure": kind, "words": …}`, a broken one with the `members` of a set that is not whole. It ends with its input, and dies with its parent. It needs the standard library and JPype only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import jpype
@@ -102,8 +103,10 @@ class Files:
             failure = _failure(error, path, self._formats)
         finally:
             self._close()
-        if not was_used or failure["failure"] in LAST_WORDS:
+        if failure["failure"] in LAST_WORDS:
             return failure
+        if not was_used:
+            return failure | {"members": self._members(path)} if failure["failure"] == "broken" else failure
         self._renew()
         return self.answer(path)
 
@@ -135,6 +138,24 @@ class Files:
         finally:
             kind.close()
             kind.setMetadataStore(self._formats.meta.DummyMetadata())
+
+    def _members(self, path: str) -> list[str]:
+        """List the files of an OME-TIFF set of which some are missing: each of the others would fail in the same way."""
+        kind = jpype.JClass("loci.formats.in.OMETiffReader")
+        options = jpype.JClass("loci.formats.in.DynamicMetadataOptions")()
+        options.setBoolean(kind.FAIL_ON_MISSING_KEY, jpype.java.lang.Boolean.FALSE)
+        reader = kind()
+        reader.setMetadataOptions(options)
+        try:
+            if not reader.isThisType(path):
+                return []
+            reader.setId(path)
+            return _used(reader, path)
+        except jpype.JException:  # it is broken otherwise
+            return []
+        finally:
+            with suppress(jpype.JException):
+                reader.close()
 
     def _close(self) -> None:
         try:

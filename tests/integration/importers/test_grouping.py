@@ -97,10 +97,17 @@ def test_a_set_with_a_missing_file_fails_and_names_it(folder: Path, grouping: Gr
     (folder / "z1.ome.tif").unlink()
     with pytest.raises((FileBroken, FileMissing), match=r"z1\.ome\.tif"):
         plan(grouping, folder / "set.companion.ome")
+
+
+@pytest.mark.parametrize("companion", [True, False])
+def test_a_set_with_a_missing_file_fails_once_however_many_it_has(folder: Path, grouping: Grouping, *, companion: bool) -> None:
+    ome_set(folder, companion=companion)
+    (folder / "z1.ome.tif").unlink()
     found = plan(grouping, folder)
     assert not found.filesets
-    assert found.failures
-    assert all("z1.ome.tif" in str(failure) for failure in found.failures)
+    (failure,) = found.failures
+    assert "z1.ome.tif" in str(failure)
+    assert f"none of the {3 if companion else 2} files of its set" in str(failure)
 
 
 def test_a_set_with_a_file_that_ends_too_early_fails_once_and_names_it(folder: Path, grouping: Grouping) -> None:
