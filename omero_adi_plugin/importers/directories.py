@@ -44,11 +44,22 @@ LARGEST_ENTRIES = 4096
 """More tags than this in one directory are not a directory: real ones have some dozens."""
 
 LARGEST_COUNT = 2**26
-"""More values than this in one tag are nonsense: it would be tiles for an image of 2 million pixels square."""
+"""More places than this in one tag are nonsense: it would be tiles for an image of 2 million pixels square."""
+
+
+MOST_DIRECTORIES = 2**20
+"""A file with more is not looked at to its end: somebody may have written 200 million into it, which take hours, and GBs."""
+
+MOST_BYTES = 2**28
+"""So much of directories and their tables is read of one file, for the same reason: a real slide of a terabyte has as much."""
 
 
 class Damaged(Exception):
     """Something in the file points to where the file has nothing; the text says what."""
+
+
+class _Endless(Exception):
+    """There is more of it than is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +120,13 @@ class DirectoryWalk:
         self._layout, self._first = _Layout.of(os.pread(handle, 16, 0))
         self._planes_seen: set[int] = set()
         self._copies_seen: set[int] = set()
+        self._bytes_read = 0
         self.first = FirstPlane(description=b"", start=0, bytes=0)
 
     def check(self) -> int:
-        """Return how many planes the file has: directories of the main chain. 0 if there is no telling (classic, > 4 GiB).
+        """Return how many planes the file has: directories of the main chain.
 
+        0 if there is no telling: it is classic and over 4 GiB, or has more directories and tables than are looked at.
         Afterwards `first` says more of the first of them.
 
         Raises
@@ -121,8 +134,12 @@ class DirectoryWalk:
         Damaged
             There is none, or one of them, or the pixels of one, or of a smaller copy of one, lie outside the file.
         """
-        if self._layout.offset == "I" and self._size > CLASSIC_END:
-            return self._wrapped()
+        try:
+            return self._wrapped() if self._layout.offset == "I" and self._size > CLASSIC_END else self._all()
+        except _Endless:
+            return 0
+
+    def _all(self) -> int:
         planes = 0
         for below in self._chain(self._first, plane=True):
             planes += 1
@@ -154,13 +171,18 @@ class DirectoryWalk:
             if position in seen:
                 raise Damaged(f"the directory of {what} has been there before")
             seen.add(position)
+            if len(self._planes_seen) + len(self._copies_seen) > MOST_DIRECTORIES:
+                raise _Endless
             first = plane and number == 1
             tags, position = self._tags(position, what, first=first)
             if not self._pixels(tags, what) and plane:  # what hangs below a plane may be more metadata
                 raise Damaged(f"the directory of {what} names no pixels")
             if first:
                 self._describe(tags)
-            yield [int(place) for place in tags.get(_SUB_DIRECTORIES, ())]
+            copies = tags.get(_SUB_DIRECTORIES, _NOTHING)
+            if len(copies) > LARGEST_ENTRIES:
+                raise _Endless
+            yield [int(place) for place in copies]
 
     def _tags(self, position: int, what: str, *, first: bool) -> tuple[dict[int, np.ndarray], int]:
         """Return the tags of a directory that say where things are, and the place of the next directory, 0 if it is the last."""
@@ -173,7 +195,7 @@ class DirectoryWalk:
         raw = self._read(position + width, entries * step + tail, what)
         tags: dict[int, np.ndarray] = {}
         for tag, kind, count, value in struct.iter_unpack(layout.order + layout.entry, raw[:-tail]):
-            if count > LARGEST_COUNT:
+            if count > LARGEST_COUNT and tag in _PLACES:  # the description of a large set may be longer
                 raise Damaged(f"the directory of {what} makes no sense")
             size = _TYPE_BYTES.get(kind, 0) * count
             if size > layout.inline:
@@ -198,8 +220,8 @@ class DirectoryWalk:
             if offsets not in tags or not len(tags[offsets]):
                 continue
             found = True
-            starts = tags[offsets].astype("u8")
-            lengths = tags.get(counts, np.zeros_like(starts)).astype("u8")  # old writers leave the counts out
+            starts = tags[offsets].astype("u8", copy=False)
+            lengths = tags.get(counts, np.zeros_like(starts)).astype("u8", copy=False)  # old writers leave the counts out
             if len(starts) != len(lengths):
                 raise Damaged(f"the directory of {what} makes no sense")
             if wrong_lengths:
@@ -221,6 +243,9 @@ class DirectoryWalk:
     def _read(self, position: int, length: int, what: str) -> bytes:
         if position + length > self._size:
             raise Damaged(f"it ends before the directory of {what}")
+        self._bytes_read += length
+        if self._bytes_read > MOST_BYTES:
+            raise _Endless
         data = os.pread(self._handle, length, position)
         if len(data) != length:
             raise Damaged(f"it ends before the directory of {what}")

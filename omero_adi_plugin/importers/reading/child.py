@@ -3,7 +3,8 @@
 
 Started as `child.py PARENT LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one
 JSON object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
-`{"failure": kind, "words": …}`, a broken one with the `members` of a set that is not whole. It ends with its input, and dies with its parent. It needs the standard library and JPype only.
+`{"failure": kind, "words": …}`, of a broken file with the `members` of its set, if that is not whole. It ends with its input, and
+dies with its parent. It needs the standard library and JPype only.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import tifffile
 
 from omero_adi_plugin.errors import FileBroken
-from omero_adi_plugin.importers.directories import CLASSIC_END, LONGEST_DESCRIPTION
+from omero_adi_plugin.importers.directories import CLASSIC_END, LONGEST_DESCRIPTION, MOST_BYTES
 from omero_adi_plugin.importers.truncation import check_tiff
 
 STACK = np.arange(5 * 16 * 16, dtype="u2").reshape(5, 16, 16)
@@ -171,3 +172,41 @@ def test_planes_of_other_files_of_the_set_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["<OME><broken", "<OME>" + "x" * LONGEST_DESCRIPTION + '<TiffData IFD="7"/></OME>'])
 def test_ome_xml_that_cannot_be_read_or_is_long_is_left_to_the_reader(tmp_path: Path, text: str) -> None:
     assert check(described(tmp_path / "x.ome.tif", text)) == 5
+
+
+def directory(*tags: tuple[int, int, int], behind: int = 0) -> bytes:
+    """Directory of a BigTIFF: tags of 64-bit numbers, each with its count and its value, or their place."""
+    return (
+        struct.pack("<Q", len(tags))
+        + b"".join(struct.pack("<HHQQ", tag, 16, *rest) for tag, *rest in tags)
+        + struct.pack("<Q", behind)
+    )
+
+
+def test_a_file_made_to_take_all_memory_or_days_is_left_to_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = b"II+\0\x08\0\0\0" + struct.pack("<Q", 16)
+    table, path = 2**23, tmp_path / "tables.tif"  # of nothing, in a hole of a file that takes no room
+    path.write_bytes(head + directory(*[(273, table, 2**17)] * 64))
+    os.truncate(path, 2**17 + 8 * table)
+    tracemalloc.start()
+    try:
+        assert check(path) == 0
+        assert tracemalloc.get_traced_memory()[1] < 4 * MOST_BYTES
+    finally:
+        tracemalloc.stop()
+
+    monkeypatch.setattr("omero_adi_plugin.importers.directories.MOST_DIRECTORIES", 100)
+    chain, length = b"", len(directory((273, 1, 8)))
+    for number in range(1, 201):
+        chain += directory((273, 1, 8), behind=16 + number * length)
+    (tmp_path / "chain.tif").write_bytes(head + chain)  # which ends in nothing
+    assert check(tmp_path / "chain.tif") == 0
+
+
+def test_a_long_description_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "described.tif"
+    end, long = 2**17, 2**26 + 1
+    plane = struct.pack("<HHII", 270, 2, long, end) + struct.pack("<HHII", 273, 4, 1, 8) + struct.pack("<HHII", 279, 4, 1, 8)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 3) + plane + struct.pack("<I", 0))
+    os.truncate(path, end + long)
+    assert check(path) == 1
