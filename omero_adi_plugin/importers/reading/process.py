@@ -186,7 +186,7 @@ class ReaderProcess:
         while not answer.endswith(b"\n"):
             left = deadline - time.monotonic()
             ready = [key.fd for key, _ in self._selector.select(max(left, 0))]
-            if not ready and left <= 0:
+            if self._output not in ready and left <= 0:  # who only ever writes to stderr does not answer either
                 self.close()
                 raise ChildHangs
             if self._errors in ready:
