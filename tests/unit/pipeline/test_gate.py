@@ -3,6 +3,7 @@
 
 import errno
 import os
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -287,6 +288,18 @@ def test_a_file_system_that_is_away_says_nothing_against_the_file(
     for ask, path in ((gate.admit, f"{base}/good.dat"), (gate.admit_folder, str(base))):
         with pytest.raises(ImportInterrupted, match="does not answer"):
             ask(path)
+
+
+def test_a_process_that_may_open_no_more_files_says_nothing_against_them(base: Path) -> None:
+    gate = gate_of(base)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, most[1]))
+        for ask, path in ((gate.admit, f"{base}/good.dat"), (gate.admit_folder, str(base))):
+            with pytest.raises(ImportInterrupted, match="Too many open files"):
+                ask(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
 
 
 def test_a_file_that_vanishes_while_it_is_looked_at_is_missing(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
