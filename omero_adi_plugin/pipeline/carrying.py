@@ -149,7 +149,7 @@ class Carrying(ABC):
         """Give the order's entries in the order in which they are to be opened, after what is settled was set apart."""
         settled = {}
         for entry in self._order.entries:
-            if self._is_settled(entry):
+            if self._record.is_settled(entry.path):
                 filesets = (line.fileset for line in self._record.of_entry(entry.path))
                 settled.update({fileset: entry.path for fileset in filesets if fileset is not None})
         for fileset, paths in client_paths(self._session, sorted(settled)).items():
@@ -158,13 +158,9 @@ class Carrying(ABC):
             self._guard.check()
             yield entry
 
-    def _is_settled(self, entry: Entry) -> bool:
-        known = self._record.of_entry(entry.path)
-        return bool(known) and all(line.step in SETTLED for line in known)
-
     def _begin(self, entry: Entry) -> None:
         """Adopt what is there of an entry, and have the rest imported."""
-        if self._is_settled(entry):  # its files need not be there any more
+        if self._record.is_settled(entry.path):  # its files need not be there any more
             known = self._record.of_entry(entry.path)
             self._tally.expect(entry.path, len(known))
             for line in known:

@@ -85,7 +85,7 @@ class OfficialRun(Carrying):
         self._finish()
         self._guard.check()
         withdraw(self._session, uuid=self._order.uuid)
-        self._record.flush()
+        self._record.conclude()
 
     def _clear_up(self) -> None:
         self._take_stock()

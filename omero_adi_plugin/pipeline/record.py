@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.orders import FileStep, LedgerFile
-from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
+from omero_adi_plugin.tracking.ledger import stored_key
 
 if TYPE_CHECKING:
     from omero_adi_plugin.errors import AdiError, EntryFailed
@@ -81,21 +82,26 @@ class Record:
         self._ledger, self._route = ledger, route
         self._lines: dict[str, LedgerFile] = {}
         self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
+        self._failed: dict[str, str] = {}  # what failed in earlier attempts: by key, its entry
+        self._failed_entries: frozenset[str] = frozenset()
         self._waiting: list[LedgerFile] = []
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
 
     def load(self) -> None:
-        """Read what earlier attempts wrote; what failed in them is forgotten, as this one finds out again.
+        """Read what earlier attempts wrote; of what failed in them this one finds out again what it is.
 
         Raises
         ------
         DatabaseDown
             PostgreSQL is not there.
         """
-        self._ledger.forget_failed()
         for line in self._ledger.files():
+            if line.step is FileStep.FAILED:
+                self._failed[line.key] = line.entry
+                continue
             self._lines[line.key] = line
             self._keys[line.entry].append(line.key)
+        self._failed_entries = frozenset(self._failed.values())
 
     def line(self, key: str) -> LedgerFile | None:
         """Return what is on record of a fileset."""
@@ -104,6 +110,11 @@ class Record:
     def of_entry(self, entry: str) -> list[LedgerFile]:
         """Return what earlier attempts wrote of an entry's filesets."""
         return [self._lines[key] for key in self._keys[entry]] if entry in self._keys else []
+
+    def is_settled(self, entry: str) -> bool:
+        """Tell whether earlier attempts have imported all of an entry, of which nothing failed."""
+        known = self.of_entry(entry)
+        return bool(known) and entry not in self._failed_entries and all(line.step in SETTLED for line in known)
 
     def note(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
         """Have a step written with whatever is written next."""
@@ -151,6 +162,20 @@ class Record:
         """
         self._put([], at_once=True)
 
+    def conclude(self) -> None:
+        """Write what waits, when all entries were seen to; what failed earlier and did not fail again is forgotten.
+
+        Not before: an attempt that ends in between would leave an entry that looks as if all of it were imported.
+
+        Raises
+        ------
+        LeaseLost, DatabaseDown
+            It was not written.
+        """
+        self.flush()
+        if self._failed:
+            self._ledger.forget_failed(self._failed.keys() - {stored_key(key) for key in self._lines})
+
     def _line(self, piece: Piece, step: FileStep, fileset: int | None) -> LedgerFile:
         return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset)
 
@@ -159,7 +184,15 @@ class Record:
             for line in lines:
                 self._lines[line.key] = line
             self._waiting += lines
-            if not self._waiting or not (at_once or len(self._waiting) >= _AT_ONCE):
+            if not (at_once or len(self._waiting) >= _AT_ONCE):
                 return
-            written, self._waiting = self._waiting, []
-        self._ledger.record(*written)
+        with self._writing:  # one after the other, or an older line of a fileset might arrive after a newer one
+            with self._lock:
+                written, self._waiting = self._waiting, []
+            try:
+                if written:
+                    self._ledger.record(*written)
+            except BaseException:
+                with self._lock:  # so that nobody whose line was among them takes it for written
+                    self._waiting = written + self._waiting
+                raise

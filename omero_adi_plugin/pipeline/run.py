@@ -109,7 +109,7 @@ class OrderRun(Carrying):
                     self._abandoned.set()
                 raise
         self._clear_up()
-        self._record.flush()
+        self._record.conclude()
 
     def _all_entries(self) -> None:
         for entry in self._entries():

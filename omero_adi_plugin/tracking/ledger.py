@@ -19,6 +19,8 @@ from omero_adi_plugin.tracking.audit import storable
 from omero_adi_plugin.tracking.sql import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.engine import Connection
 
     from omero_adi_plugin.orders import Lease
@@ -67,19 +69,25 @@ class Ledger:
             if connection.execute(_SQL["record"], values).one_or_none() is None:
                 raise LeaseLost(uuid=self._lease.order)
 
-    def forget_failed(self) -> None:
-        """Take out the lines of what could not be imported in earlier attempts; without the lease nothing happens.
+    def forget_failed(self, keys: Collection[str]) -> None:
+        """Take out lines of what could not be imported in earlier attempts; without the lease nothing happens.
+
+        Parameters
+        ----------
+        keys : collection of str
+            As they are stored (`stored_key`).
 
         Raises
         ------
         DatabaseDown
             PostgreSQL is not there.
         """
+        values = {"uuid": self._lease.order, "token": self._lease.token, "keys": json.dumps(sorted(keys))}
         with self._database.begin() as connection:
-            connection.execute(_SQL["forget_failed"], {"uuid": self._lease.order, "token": self._lease.token})
+            connection.execute(_SQL["forget_failed"], values)
 
 
-def _key(text: str) -> str:
+def stored_key(text: str) -> str:
     """Return a key as it is stored. Only what cannot be imported has one that is too long: the path of its entry."""
     whole = storable(text).encode()
     if len(whole) <= LONGEST_KEY:
@@ -89,7 +97,7 @@ def _key(text: str) -> str:
 
 def _columns(file: LedgerFile) -> dict[str, object]:
     return {
-        "key": _key(file.key),
+        "key": stored_key(file.key),
         "entry": storable(file.entry),
         "output": None if file.output is None else storable(file.output),
         "route": file.route.value,

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Orders of which a part cannot be imported: what is said of it, and that no attempt forgets it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from omero_adi_plugin.pipeline.failures import EntriesFailed
+from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.settings import Settings
+from omero_adi_plugin.tracking.intake import Intake
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.samples import Samples
+from tests.fixtures.services import Services, Tracking
+
+
+def carried_out(services: Services) -> Exception | None:
+    """What ends an attempt at the one order that there is."""
+    with closing(Attempts(Settings.load(services.config))) as attempts:
+        Intake(attempts.database, pending_days=10).take_in()
+        claim = attempts.queue.claim(owner="this test")
+        assert claim is not None
+        return attempts.carry_out(claim)
+
+
+def again(tracking: Tracking, order: str) -> None:
+    """Have an order done again, as operators were always told to."""
+    tracking.sql("UPDATE imports SET stage = 'Import Pending' WHERE uuid = %s", order)
+
+
+@pytest.fixture
+def folder(samples: Samples) -> Path:
+    """With one file that is whole, and one that is not."""
+    folder = samples.folder / "plate"
+    folder.mkdir()
+    tifffile.imwrite(folder / "good.tif", np.zeros((16, 16), "u1"))
+    whole = folder / "bad.tif"
+    tifffile.imwrite(whole, np.ones((3, 64, 64), "u2"), photometric="minisblack")
+    whole.write_bytes(whole.read_bytes()[:9000])
+    return folder
+
+
+def test_the_broken_file_of_a_folder_is_not_forgotten_at_the_next_attempt(
+    lab: Lab, tracking: Tracking, services: Services, folder: Path
+) -> None:
+    order = tracking.order(lab, str(folder))
+    for _ in range(2):
+        error = carried_out(services)
+        assert isinstance(error, EntriesFailed)
+        assert "bad.tif" in tracking.description(order)
+        assert len(lab.images()) == 1
+        again(tracking, order)
+    tifffile.imwrite(folder / "bad.tif", np.ones((3, 64, 64), "u2"), photometric="minisblack")
+    assert carried_out(services) is None
+    assert len(lab.images()) == 2
+    assert tracking.sql("SELECT step, error FROM adi_file ORDER BY key") == [("annotated", None)] * 2
