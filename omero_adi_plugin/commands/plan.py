@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.orders import Route
-from omero_adi_plugin.pipeline.failures import EntriesFailed
+from omero_adi_plugin.pipeline.failures import EntriesUnfit
 from omero_adi_plugin.service.rehearsal import rehearse
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def show(settings: Settings, order: Order, *, skip_existing: bool, as_json: bool
 
     Raises
     ------
-    EntriesFailed
+    EntriesUnfit
         Some of it could not be imported; the rest was printed.
     """
     entries: list[Foreseen] = []
@@ -42,7 +42,7 @@ def show(settings: Settings, order: Order, *, skip_existing: bool, as_json: bool
     failures = [failure for each in entries for failure in each.failures]
     if failures:
         bad = sum(bool(each.failures) for each in entries)
-        raise EntriesFailed(failures=failures, bad=bad, entries=len(entries))
+        raise EntriesUnfit(failures=failures, bad=bad, entries=len(entries))
 
 
 def _print(order: Order, entries: list[Foreseen], *, route: Route, version: str | None) -> None:

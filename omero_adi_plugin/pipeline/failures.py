@@ -20,21 +20,35 @@ _ROOM = 400
 
 
 class EntriesFailed(OrderFailed):
-    """Some entries, `bad` of `entries`, could not be imported; all others are in OMERO."""
+    """Something of `bad` of the order's `entries` could not be imported; all else is in OMERO, also of `partly` of those."""
+
+    def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int, partly: int = 0) -> None:
+        super().__init__(_how_many(bad, entries, partly) + _why(failures, "`omero adi orders show` lists them"))
+        self.failures, self.bad, self.entries, self.partly = tuple(failures), bad, entries, partly
+
+
+class EntriesUnfit(OrderFailed):
+    """Of an order that was only looked at, something of `bad` of its `entries` could not be imported."""
 
     def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int) -> None:
-        quoted = [str(failure) for failure in failures[:_QUOTED]]
-        while len(quoted) > 1 and len(" ".join(quoted)) > _ROOM:
-            quoted.pop()
-        more = len(failures) - len(quoted)
-        rest = f" And {more} more: `omero adi orders show` lists them." if more else ""
-        super().__init__(_how_many(bad, entries) + " ".join(quoted) + rest)
+        first = f"Of {bad} of {entries} files not all could be imported. " if entries > 1 else "Not all of it could be imported. "
+        super().__init__(first + _why(failures, "they are listed above"))
         self.failures, self.bad, self.entries = tuple(failures), bad, entries
 
 
-def _how_many(bad: int, entries: int) -> str:
+def _how_many(bad: int, entries: int, partly: int) -> str:
     if entries == 1:
-        return ""
+        return "Not all of it could be imported, the rest is in OMERO. " if partly else ""
+    if partly:  # folders: of a file all is imported, or nothing
+        return f"{bad} of {entries} files and folders could not be imported completely, all the rest is in OMERO. "
     if bad == entries:
         return f"None of the {entries} files could be imported. "
     return f"{bad} of {entries} files could not be imported, the others are in OMERO. "
+
+
+def _why(failures: Sequence[AdiError], where: str) -> str:
+    quoted = [str(failure) for failure in failures[:_QUOTED]]
+    while len(quoted) > 1 and len(" ".join(quoted)) > _ROOM:
+        quoted.pop()
+    more = len(failures) - len(quoted)
+    return " ".join(quoted) + (f" And {more} more: {where}." if more else "")

@@ -29,16 +29,19 @@ class Tally:
     def __init__(self, *, entries: int) -> None:
         self.entries, self.done = entries, 0
         self._open: Counter[str] = Counter()
+        self._parts: dict[str, int] = {}  # of those that have several
         self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
         self._not_ready: list[EntryNotReady] = []
         self._skipped = 0
 
     def expect(self, entry: str, parts: int) -> None:
         """Note how many filesets and failures an entry consists of; with none it is done at once."""
-        if parts:
-            self._open[entry] = parts
-        else:
+        if not parts:
             self.done += 1
+            return
+        self._open[entry] = parts
+        if parts > 1:
+            self._parts[entry] = parts
 
     def end(self, entry: str) -> bool:
         """Count one of them off; True if that was the last one of its entry, which then is done."""
@@ -79,7 +82,8 @@ class Tally:
             raise self._not_ready[0]
         if self._failures:
             failures = [failure for of_entry in self._failures.values() for failure in of_entry]
-            raise EntriesFailed(failures=failures, bad=len(self._failures), entries=self.entries)
+            partly = sum(len(of_entry) < self._parts.get(entry, 1) for entry, of_entry in self._failures.items())
+            raise EntriesFailed(failures=failures, bad=len(self._failures), entries=self.entries, partly=partly)
         if not self._skipped:
             return None
         if self._skipped == 1:

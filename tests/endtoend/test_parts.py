@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -53,9 +54,30 @@ def test_the_broken_file_of_a_folder_is_not_forgotten_at_the_next_attempt(
         error = carried_out(services)
         assert isinstance(error, EntriesFailed)
         assert "bad.tif" in tracking.description(order)
+        assert tracking.description(order).startswith("Not all of it could be imported, the rest is in OMERO.")
         assert len(lab.images()) == 1
         again(tracking, order)
     tifffile.imwrite(folder / "bad.tif", np.ones((3, 64, 64), "u2"), photometric="minisblack")
     assert carried_out(services) is None
     assert len(lab.images()) == 2
     assert tracking.sql("SELECT step, error FROM adi_file ORDER BY key") == [("annotated", None)] * 2
+
+
+def test_the_folders_of_an_order_are_not_all_said_to_be_left_out(
+    lab: Lab, tracking: Tracking, services: Services, folder: Path
+) -> None:
+    (other := folder.with_name("other")).mkdir()
+    (other / "empty.tif").touch()
+    order = tracking.order(lab, str(folder), str(other))
+    assert isinstance(carried_out(services), EntriesFailed)
+    assert "2 of 2 files and folders could not be imported completely" in tracking.description(order)
+
+
+def test_a_dry_run_does_not_say_that_anything_is_in_omero(lab: Lab, services: Services, folder: Path) -> None:
+    files = [str(folder / name) for name in ("good.tif", "bad.tif")]
+    place = ["--into", f"Dataset:{lab.dataset}", "--for", lab.user, "--in-group", lab.group]
+    told = services.run("import", *files, *place, "--dry-run")
+    assert told.returncode == os.EX_DATAERR
+    assert "Of 1 of 2 files not all could be imported." in told.stderr
+    assert "in OMERO" not in told.stderr
+    assert "orders show" not in told.stderr

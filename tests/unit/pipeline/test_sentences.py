@@ -4,7 +4,7 @@
 import pickle
 
 from omero_adi_plugin.errors import FileMissing
-from omero_adi_plugin.pipeline.failures import EntriesFailed
+from omero_adi_plugin.pipeline.failures import EntriesFailed, EntriesUnfit
 from omero_adi_plugin.tracking.audit import DESCRIPTION_LENGTH
 
 
@@ -42,6 +42,22 @@ def test_when_no_file_could_be_imported_it_does_not_speak_of_others() -> None:
     text = str(failed(2, 2))
     assert text.startswith("None of the 2 files could be imported. ")
     assert "others" not in text
+
+
+def test_a_folder_of_which_a_part_is_imported_is_not_said_to_be_left_out() -> None:
+    failures = [FileMissing(path="/data/a/1.tif"), FileMissing(path="/data/b/1.tif")]
+    text = str(EntriesFailed(failures=failures, bad=2, entries=2, partly=1))
+    assert text.startswith("2 of 2 files and folders could not be imported completely, all the rest is in OMERO. ")
+    text = str(EntriesFailed(failures=failures, bad=1, entries=1, partly=1))
+    assert text.startswith("Not all of it could be imported, the rest is in OMERO. ")
+
+
+def test_of_an_order_that_was_only_looked_at_nothing_is_said_to_be_in_omero() -> None:
+    failures = [FileMissing(path=f"/data/{number}.tif") for number in range(9)]
+    text = str(EntriesUnfit(failures=failures, bad=9, entries=12))
+    assert text.startswith("Of 9 of 12 files not all could be imported. '/data/0.tif' does not exist")
+    assert text.endswith("more: they are listed above.")
+    assert "OMERO." not in text
 
 
 def test_it_travels_between_processes() -> None:
