@@ -181,9 +181,7 @@ class Carrying(ABC):
         self._tally.expect(entry, len(plan.filesets) + len(plan.failures))  # none, if another entry has brought it
         for failure in plan.failures:
             self._fail(Piece.failed(entry, failure), failure)
-        for (
-            fileset
-        ) in plan.filesets:  # all of them before any is begun: else a crash would make half an entry look like all of it
+        for fileset in plan.filesets:  # before any is begun: else a crash would make half an entry look like all of it
             line = self._record.line(fileset.key)
             if line is None or line.step not in SETTLED:
                 self._record.note(Piece.planned(fileset), FileStep.PLANNED)
@@ -215,18 +213,17 @@ class Carrying(ABC):
 
     def _settle(self, piece: Piece, plan: FilesetPlan) -> None:
         """Adopt a fileset that is in OMERO, or have it imported."""
-        line = self._record.line(piece.key)
         try:
             preflight.check_fits(plan, target=self._order.target)
-            if line is None or line.step is not FileStep.ANNOTATED:
-                self._metadata.of(piece.original)  # read here, where trouble with it is one of this entry alone
-            decision = decide(line=line, found=self._found(piece, plan))
+            decision = decide(line=self._record.line(piece.key), found=self._found(piece, plan))
             if isinstance(decision, Adopt):
                 self._adopt(piece, decision.found)
-            else:
-                self._bring_in(piece, plan, decision)
+                return
+            self._metadata.of(piece.original)  # read here, where trouble with it is one of this entry alone
         except EntryFailed as failure:
             self._fail(piece, failure)
+            return
+        self._bring_in(piece, plan, decision)
 
     def _settle_known(self, line: LedgerFile) -> None:
         """See to it that what was imported once is still there, linked and annotated."""
@@ -237,20 +234,27 @@ class Carrying(ABC):
             return
         try:
             decision = decide(line=line, found=self._found(piece, None))
+            if isinstance(decision, Adopt):
+                self._adopt(piece, decision.found)
         except EntryFailed as failure:
             self._fail(piece, failure)
-            return
-        if isinstance(decision, Adopt):
-            self._adopt(piece, decision.found)
 
     def _adopt(self, piece: Piece, found: MarkedFileset) -> None:
-        imported = ImportedFileset(fileset=found.fileset, images=found.images, plates=found.plates)
         if not found.linked:
             self._guard.check()
             restore_link(self._session, self._order.target, found.images, found.plates)
         line = self._record.line(piece.key)
+        try:
+            self._metadata.of(piece.original)  # as in `_settle`
+        except EntryFailed as failure:
+            if line is None or line.step is not FileStep.ANNOTATED:
+                raise
+            self._tell("key_values.not_compared", piece.entry, fileset=found.fileset, why=str(failure))  # it once had them
+            self._end(piece)
+            return
         if line is None or line.step not in KNOWN_COMPLETE:
             self._tell("fileset.adopted", piece.entry, fileset=found.fileset, of_attempt=found.marker.attempt)
+        imported = ImportedFileset(fileset=found.fileset, images=found.images, plates=found.plates)
         self._finishing.add(Landed(piece=piece, fileset=found.fileset, imported=imported, fresh=False))
 
     def _skip(self, piece: Piece, there: ImportedFileset) -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _AT_ONCE = 500
 """How many lines wait at most: a transaction each would take minutes for an order of 100,000 missing files."""
 
+_NOTHING_THERE = frozenset({FileStep.PLANNED, FileStep.FAILED})
+"""Steps at which nothing of a fileset is in OMERO."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
@@ -82,8 +85,8 @@ class Record:
         self._ledger, self._route = ledger, route
         self._lines: dict[str, LedgerFile] = {}
         self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
-        self._failed: dict[str, str] = {}  # what failed in earlier attempts: by key, its entry
-        self._failed_entries: frozenset[str] = frozenset()
+        self._failed: set[str] = set()  # entries of which something failed in earlier attempts
+        self._old: set[str] = set()  # keys of which nothing is in OMERO, until this attempt says something of them
         self._waiting: list[LedgerFile] = []
         self._lock, self._writing = threading.Lock(), threading.Lock()
 
@@ -96,12 +99,13 @@ class Record:
             PostgreSQL is not there.
         """
         for line in self._ledger.files():
+            if line.step in _NOTHING_THERE:
+                self._old.add(line.key)
             if line.step is FileStep.FAILED:
-                self._failed[line.key] = line.entry
+                self._failed.add(line.entry)
                 continue
             self._lines[line.key] = line
             self._keys[line.entry].append(line.key)
-        self._failed_entries = frozenset(self._failed.values())
 
     def line(self, key: str) -> LedgerFile | None:
         """Return what is on record of a fileset."""
@@ -114,7 +118,7 @@ class Record:
     def is_settled(self, entry: str) -> bool:
         """Tell whether earlier attempts have imported all of an entry, of which nothing failed."""
         known = self.of_entry(entry)
-        return bool(known) and entry not in self._failed_entries and all(line.step in SETTLED for line in known)
+        return bool(known) and entry not in self._failed and all(line.step in SETTLED for line in known)
 
     def note(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
         """Have a step written with whatever is written next."""
@@ -163,7 +167,7 @@ class Record:
         self._put([], at_once=True)
 
     def conclude(self) -> None:
-        """Write what waits, when all entries were seen to; what failed earlier and did not fail again is forgotten.
+        """Write what waits, when all entries were seen to; what failed or was planned earlier, and was not again, is forgotten.
 
         Not before: an attempt that ends in between would leave an entry that looks as if all of it were imported.
 
@@ -173,8 +177,8 @@ class Record:
             It was not written.
         """
         self.flush()
-        if self._failed:
-            self._ledger.forget_failed(self._failed.keys() - {stored_key(key) for key in self._lines})
+        if self._old:
+            self._ledger.forget(self._old)
 
     def _line(self, piece: Piece, step: FileStep, fileset: int | None) -> LedgerFile:
         return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset)
@@ -183,6 +187,8 @@ class Record:
         with self._lock:
             for line in lines:
                 self._lines[line.key] = line
+                if self._old:
+                    self._old.discard(stored_key(line.key))
             self._waiting += lines
             if not (at_once or len(self._waiting) >= _AT_ONCE):
                 return

@@ -69,8 +69,8 @@ class Ledger:
             if connection.execute(_SQL["record"], values).one_or_none() is None:
                 raise LeaseLost(uuid=self._lease.order)
 
-    def forget_failed(self, keys: Collection[str]) -> None:
-        """Take out lines of what could not be imported in earlier attempts; without the lease nothing happens.
+    def forget(self, keys: Collection[str]) -> None:
+        """Take out lines of what was planned, or could not be imported, in earlier attempts; without the lease nothing happens.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Ledger:
         """
         values = {"uuid": self._lease.order, "token": self._lease.token, "keys": json.dumps(sorted(keys))}
         with self._database.begin() as connection:
-            connection.execute(_SQL["forget_failed"], values)
+            connection.execute(_SQL["forget"], values)
 
 
 def stored_key(text: str) -> str:

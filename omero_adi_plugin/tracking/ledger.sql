@@ -19,8 +19,8 @@ WITH held AS (
 )
 SELECT uuid FROM held
 
--- forget_failed
--- Forget what failed in earlier attempts and not in this one, if the lease still holds.
+-- forget
+-- Forget what earlier attempts have planned, or failed with, and this one has not met, if the lease still holds.
 DELETE FROM adi_file f USING adi_order o
- WHERE f.uuid = :uuid AND f.step = 'failed' AND f.key IN (SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))
+ WHERE f.uuid = :uuid AND f.step IN ('planned', 'failed') AND f.key IN (SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))
    AND o.uuid = f.uuid AND o.lease_token = :token AND o.state = 'running'

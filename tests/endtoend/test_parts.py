@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from omero_adi_plugin.errors import SourceUnreadable
 from omero_adi_plugin.pipeline.failures import EntriesFailed
+from omero_adi_plugin.pipeline.metadata import MetadataFiles, Pairs
 from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.intake import Intake
@@ -63,6 +65,19 @@ def test_the_broken_file_of_a_folder_is_not_forgotten_at_the_next_attempt(
     assert tracking.sql("SELECT step, error FROM adi_file ORDER BY key") == [("annotated", None)] * 2
 
 
+def test_what_was_planned_and_is_not_there_any_more_is_forgotten(
+    lab: Lab, tracking: Tracking, services: Services, folder: Path
+) -> None:
+    order = tracking.order(lab, str(folder))
+    assert isinstance(carried_out(services), EntriesFailed)
+    earlier = str(folder / "of-an-earlier-plan.tif")
+    tracking.sql("UPDATE adi_file SET step = 'planned', error = NULL, key = %s WHERE step = 'failed'", earlier)
+    (folder / "bad.tif").unlink()
+    again(tracking, order)
+    assert carried_out(services) is None
+    assert tracking.sql("SELECT key, step FROM adi_file") == [(str(folder / "good.tif"), "annotated")]
+
+
 def test_the_folders_of_an_order_are_not_all_said_to_be_left_out(
     lab: Lab, tracking: Tracking, services: Services, folder: Path
 ) -> None:
@@ -81,3 +96,24 @@ def test_a_dry_run_does_not_say_that_anything_is_in_omero(lab: Lab, services: Se
     assert "Of 1 of 2 files not all could be imported." in told.stderr
     assert "in OMERO" not in told.stderr
     assert "orders show" not in told.stderr
+
+
+def test_what_has_its_key_values_does_not_need_what_they_were_read_from(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (late := samples.folder / "late").mkdir()
+    order = tracking.order(lab, samples.image(), str(late / "late.ome.tif"))
+    assert isinstance(carried_out(services), EntriesFailed)
+    samples.image("late/late.ome.tif", seed=1)
+    read = MetadataFiles.of
+
+    def unreadable(files: MetadataFiles, path: str) -> Pairs:  # as one that root may not read either
+        if "late" not in path:
+            raise SourceUnreadable(path=f"{samples.folder}/metadata.csv", account="this test")
+        return read(files, path)
+
+    monkeypatch.setattr(MetadataFiles, "of", unreadable)
+    again(tracking, order)
+    assert carried_out(services) is None
+    assert lab.images_with(order) == lab.images()
+    assert len(lab.images()) == 2
