@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import omero.all
 from omero.rtypes import rstring
 
+from omero_adi_plugin.errors import ServerTrouble
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.contents import client_paths
-from omero_adi_plugin.importers.handles import finished
+from omero_adi_plugin.importers.handles import NoProgress, finished
 from omero_adi_plugin.importers.markers import DELETE_PATIENCE_SECONDS, examine
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Marker
 
@@ -68,9 +69,13 @@ def withdraw(session: Session, *, uuid: str) -> None:
     )
     ids = [comment for comment, _ in _comments(session, uuid, loose)]
     if ids:
-        with translated("clearing up after an import", session.where):
+        doing = "clearing up after an import"
+        with translated(doing, session.where):
             handle = session.factory.submit(omero.cmd.Delete2(targetObjects={"Annotation": ids}))
-        finished(session, handle, doing="clearing up after an import", patience_seconds=DELETE_PATIENCE_SECONDS)
+        try:
+            finished(session, handle, doing=doing, patience_seconds=DELETE_PATIENCE_SECONDS)
+        except NoProgress as error:
+            raise ServerTrouble(doing=doing, words="it does not get on with a deletion") from error
 
 
 def holdings(session: Session, *, uuid: str, target: Target, statistics: bool) -> tuple[Holding, ...]:
@@ -93,7 +98,8 @@ def holdings(session: Session, *, uuid: str, target: Target, statistics: bool) -
 
 def made_here(session: Session, filesets: Sequence[int]) -> list[int]:
     """Return those of the filesets that this very session has made."""
-    own = session.factory.getAdminService().getEventContext().sessionId
+    with translated("asking for this session's number", session.where):
+        own = session.factory.getAdminService().getEventContext().sessionId
     hql = "select f.id from Fileset f where f.id in (:ids) and f.details.creationEvent.session.id = :own order by f.id"
     return [fileset for (fileset,) in batches.ask(session, hql, filesets, own=own)]
 

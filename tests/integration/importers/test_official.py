@@ -12,8 +12,18 @@ from typing import Any
 import pytest
 import tifffile
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, ImportInterrupted, LeaseLost, TargetMissing
-from omero_adi_plugin.importers.official.holdings import ALL, announce, holdings
+from omero_adi_plugin.errors import (
+    AdiError,
+    ConfigurationError,
+    ConnectionBroken,
+    ImportInterrupted,
+    LeaseLost,
+    ServerTrouble,
+    TargetMissing,
+)
+from omero_adi_plugin.importers import handles
+from omero_adi_plugin.importers.official import holdings as holdings_module
+from omero_adi_plugin.importers.official.holdings import ALL, announce, holdings, made_here, withdraw
 from omero_adi_plugin.importers.official.importer import OfficialImporter
 from omero_adi_plugin.importers.plans import AdmittedFile, Reading
 from omero_adi_plugin.importers.protocol import Skip
@@ -22,6 +32,7 @@ from omero_adi_plugin.logs import order_logs, set_up
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Claim, LedgerFile, Marker, Target, TargetKind
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.official import OfficialRun
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
@@ -498,3 +509,21 @@ def bring_in(ordering: Ordering, path: str, marker: Marker) -> None:
         heap_mb=512,
         patience_seconds=60,
     ).run([planned(path)], target=ordering.target, marker=marker, on_reported=nothing, on_wait=lambda: None)
+
+
+def test_a_session_that_is_gone_is_told_as_such(lab: Lab) -> None:
+    with Logins(lab.account) as logins:
+        session = logins.act_for(lab.user, lab.group)
+        session.close()
+        with pytest.raises(ConnectionBroken):
+            made_here(session, [1])
+
+
+def test_an_announcement_that_the_server_does_not_get_on_with_deleting_is_for_another_attempt(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announce(lab.session, Marker(uuid="stuck", attempt=1, key=ALL))
+    monkeypatch.setattr(holdings_module, "DELETE_PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(handles, "_response", lambda *_: (False, None))
+    with pytest.raises(ServerTrouble):
+        withdraw(lab.session, uuid="stuck")
