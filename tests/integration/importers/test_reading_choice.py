@@ -24,8 +24,7 @@ def fake(tmp_path: Path) -> Path:
 
 def bioformats() -> Path:
     found = jars.find(None)
-    if isinstance(found, jars.NoBioformats):
-        pytest.skip(found.why)
+    assert not isinstance(found, jars.NoBioformats), f"the set-up should have seen to it: {found.why}"
     return Path(found.class_path[0])
 
 

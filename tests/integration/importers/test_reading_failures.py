@@ -157,8 +157,7 @@ def test_a_file_that_takes_all_memory_names_the_setting(good: Path, tmp_path: Pa
 def test_a_broken_bioformats_is_not_the_files_fault(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMERODIR", raising=False)
     found = jars.find(None)
-    if isinstance(found, jars.NoBioformats):
-        pytest.skip(found.why)
+    assert not isinstance(found, jars.NoBioformats), f"the set-up should have seen to it: {found.why}"
     folder = tmp_path / "jars"
     folder.mkdir()
     (folder / "bioformats_package.jar").symlink_to(found.class_path[0])
@@ -228,8 +227,7 @@ def test_new_jars_get_a_new_child_and_lost_ones_are_said(good: Path, tmp_path: P
     monkeypatch.setattr(jars, "LOOK_SECONDS", 0)
     monkeypatch.delenv("OMERODIR", raising=False)
     found = jars.find(None)
-    if isinstance(found, jars.NoBioformats):
-        pytest.skip(found.why)
+    assert not isinstance(found, jars.NoBioformats), f"the set-up should have seen to it: {found.why}"
     jar = tmp_path / "bioformats_package.jar"
     jar.symlink_to(found.class_path[0])
     reader = BioformatsReader(Jars(tmp_path), heap_mb=256, patience_seconds=PATIENCE_SECONDS)

@@ -32,6 +32,7 @@ from omero_adi_plugin.sessions import Account, Logins, OmeroSession, clients
 from omero_adi_plugin.sessions.keepalive import interval_seconds
 from omero_devserver.services.directory import Directory
 from tests.fixtures.administrators import add_administrator
+from tests.fixtures.earlier import keeping_alive
 from tests.fixtures.laboratory import make_group, make_user
 from tests.fixtures.omero import OmeroServer, ServerHere, running_here, started
 from tests.fixtures.omero_client import PASSWORD
@@ -74,11 +75,6 @@ def open_sessions(server: ServerHere) -> list[str]:
         own = root.getSessionId()
         response = root.submit(omero.cmd.CurrentSessionsRequest()).getResponse()
         return [session.userAgent.val for session in response.sessions if session.uuid.val != own]
-
-
-def keeping_alive() -> list[str]:
-    """The threads that keep sessions alive in this process."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("keep-alive")]
 
 
 # --- who may

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from typing import TYPE_CHECKING
 
 import omero.all
@@ -15,6 +14,7 @@ from omero_adi_plugin.orders import Entry, Order, Target, TargetKind
 from omero_adi_plugin.service import replacing
 from omero_adi_plugin.service.replacing import PAUSES_SECONDS, in_sessions
 from omero_adi_plugin.sessions import Logins, OmeroSession
+from tests.fixtures.earlier import keeping_alive
 from tests.fixtures.omero import ServerHere
 
 if TYPE_CHECKING:
@@ -156,4 +156,4 @@ def test_whatever_ends_the_work_no_session_is_left(server_here: ServerHere, logi
     with server_here.client() as root:
         found = root.submit(omero.cmd.CurrentSessionsRequest()).getResponse()
         assert [context.userName for context in found.contexts] == ["root", "root"]
-    assert [each.name for each in threading.enumerate() if each.name.startswith("keep-alive")] == ["keep-alive root"]
+    assert keeping_alive() == ["keep-alive root"]
