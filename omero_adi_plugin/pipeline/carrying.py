@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, TargetMissing, TargetVanished
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, TargetMissing, TargetVanished
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.existing import held
 from omero_adi_plugin.importers.grouping import Grouping
@@ -26,7 +26,7 @@ from omero_adi_plugin.pipeline.progress import Progress
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 from omero_adi_plugin.pipeline.record import Piece, Record
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, decide
-from omero_adi_plugin.pipeline.tally import Tally
+from omero_adi_plugin.pipeline.tally import Streak, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,6 +110,7 @@ class Carrying(ABC):
             provenance=Provenance(route=self.route, bioformats=reader.version),
         )
         self._tally = Tally(entries=len(order.entries))
+        self._unread = Streak()
         self._showing = threading.Lock()
 
     @abstractmethod
@@ -172,15 +173,22 @@ class Carrying(ABC):
             self._fail(Piece.whole(entry), failure)
         except EntryNotReady as error:
             self._put_off(Piece.whole(entry), error)
+        except ImportInterrupted as error:
+            self._put_off(Piece.whole(entry), error)
+            self._unread.goes_on(error)
         else:
+            self._unread.ends()
             self._begin_plan(plan)
 
     def _begin_plan(self, plan: EntryPlan) -> None:
         entry = plan.entry.path
         self._tell_left_out(plan)
-        self._tally.expect(entry, len(plan.filesets) + len(plan.failures))  # none, if another entry has brought it
+        parts = len(plan.filesets) + len(plan.failures) + len(plan.growing)
+        self._tally.expect(entry, parts)  # none, if another entry has brought it
         for failure in plan.failures:
             self._fail(Piece.failed(entry, failure), failure)
+        for growing in plan.growing:
+            self._put_off(Piece.failed(entry, growing), growing)
         for fileset in plan.filesets:  # before any is begun: else a crash would make half an entry look like all of it
             line = self._record.line(fileset.key)
             if line is None or line.step not in SETTLED:
@@ -293,7 +301,8 @@ class Carrying(ABC):
         self._tally.fail(piece.entry, failure)
         self._end(piece)
 
-    def _put_off(self, piece: Piece, error: EntryNotReady) -> None:
+    def _put_off(self, piece: Piece, error: EntryNotReady | ImportInterrupted) -> None:
+        """Leave something to the next attempt."""
         self._tell("entry.not_ready", piece.entry, why=str(error))
         self._record.note(piece, FileStep.PLANNED)
         self._tally.put_off(error)

@@ -61,7 +61,9 @@ class Flight(Generic[_Result]):
 
     def landed(self, *, timeout_seconds: float) -> list[Future[_Result]]:
         """Return what has come to its end, after waiting for the first one if there is none yet."""
-        done, _ = wait(self._pending, timeout=timeout_seconds, return_when=FIRST_COMPLETED)
+        done = [future for future in self._pending if future.done()]
+        if not done and timeout_seconds:
+            done = list(wait(self._pending, timeout=timeout_seconds, return_when=FIRST_COMPLETED).done)
         for future in done:
             del self._pending[future]
-        return list(done)
+        return done

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, OrderFailed
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.markers import delete_fileset, restore_link
 from omero_adi_plugin.importers.official.arguments import Installation
@@ -119,7 +119,7 @@ class OfficialRun(Carrying):
                 self._gate.settle(plan.files, check=self._guard.check)
             except EntryFailed as failure:
                 self._fail(piece, failure)
-            except EntryNotReady as error:
+            except (EntryNotReady, ImportInterrupted) as error:
                 self._put_off(piece, error)
             else:
                 continue

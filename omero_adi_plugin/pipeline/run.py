@@ -14,7 +14,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, OrderFailed, TryAgain
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
@@ -22,8 +22,11 @@ from omero_adi_plugin.pipeline.carrying import WORDS, Carrying
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
+from omero_adi_plugin.pipeline.tally import Streak
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import Importer, MarkedFileset
     from omero_adi_plugin.orders import Order
@@ -60,6 +63,7 @@ class OrderRun(Carrying):
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
         self._halves: dict[int, MarkedFileset] = {}
         self._flight = Flight[Landed](self._settings.parallel_filesets_per_worker)
+        self._interrupted = Streak()
         self._halted, self._abandoned = threading.Event(), threading.Event()
 
     def run(self) -> str | None:
@@ -114,6 +118,7 @@ class OrderRun(Carrying):
     def _all_entries(self) -> None:
         for entry in self._entries():
             self._begin(entry)
+            self._take_up(self._flight.landed(timeout_seconds=0))
             self._finish_if_due()
         while not self._flight.empty:
             self._land()
@@ -142,7 +147,7 @@ class OrderRun(Carrying):
                 self._check()
                 self._delete_half(half)
             fileset = self._import(piece, plan)
-        except (EntryFailed, EntryNotReady) as error:
+        except (EntryFailed, EntryNotReady, ImportInterrupted) as error:
             raise _Fallen(piece, error) from error
         seconds = time.monotonic() - started
         self._tell("fileset.imported", piece.entry, fileset=fileset, files=len(plan.files), bytes=plan.bytes, seconds=seconds)
@@ -183,23 +188,33 @@ class OrderRun(Carrying):
     def _land(self) -> None:
         """Wait a little for filesets that come to their end, and take them up."""
         landed = self._flight.landed(timeout_seconds=_LOOK_SECONDS)
+        self._take_up(landed)
+        if not landed:
+            self._record.flush()
+
+    def _take_up(self, landed: list[Future[Landed]]) -> None:
         for future in landed:
             try:
                 there = future.result()
+            except _Fallen as fallen:
+                self._take_up_fallen(fallen)
+            else:
+                self._interrupted.ends()
                 self._finishing.add(there)
                 self._show(there.piece.entry, FileStep.IMPORTED)
-            except _Fallen as fallen:
-                if isinstance(fallen.error, EntryNotReady):
-                    self._put_off(fallen.piece, fallen.error)
-                else:
-                    self._fail(fallen.piece, fallen.error)
-        if not landed:
-            self._record.flush()
+
+    def _take_up_fallen(self, fallen: _Fallen) -> None:
+        if isinstance(fallen.error, EntryFailed):
+            self._fail(fallen.piece, fallen.error)
+            return
+        self._put_off(fallen.piece, fallen.error)
+        if isinstance(fallen.error, ImportInterrupted):
+            self._interrupted.goes_on(fallen.error)
 
 
 class _Fallen(Exception):
     """Brings an error from a thread, with the fileset that it is about; the others of the order go on."""
 
-    def __init__(self, piece: Piece, error: EntryFailed | EntryNotReady) -> None:
+    def __init__(self, piece: Piece, error: EntryFailed | EntryNotReady | ImportInterrupted) -> None:
         super().__init__(piece.key)
         self.piece, self.error = piece, error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tally: how many entries of an order have come to their end, how, and what that makes of the order."""
+"""Tally: how many entries of an order have come to their end, how, and what that makes of the order, or of the attempt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,32 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.errors import EntryFailed, EntryNotReady
+    from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
+
+
+MOST_INTERRUPTED = 3
+"""After so many interruptions in a row it is not a file that is odd: the server, or the files' disk, is in trouble."""
+
+
+class Streak:
+    """Interruptions in a row.
+
+    One alone does not keep the others waiting: a file that the server chokes on always does so, and an order of 10,000 would
+    never get past it.
+    """
+
+    def __init__(self) -> None:
+        self._length = 0
+
+    def goes_on(self, error: ImportInterrupted) -> None:
+        """Note one more; raise it if it is one too many."""
+        self._length += 1
+        if self._length >= MOST_INTERRUPTED:
+            raise error
+
+    def ends(self) -> None:
+        """Note that something went well."""
+        self._length = 0
 
 
 class Tally:
@@ -31,7 +56,7 @@ class Tally:
         self._open: Counter[str] = Counter()
         self._parts: dict[str, int] = {}  # of those that have several
         self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
-        self._not_ready: list[EntryNotReady] = []
+        self._put_off: EntryNotReady | ImportInterrupted | None = None
         self._skipped = 0
 
     def expect(self, entry: str, parts: int) -> None:
@@ -56,9 +81,9 @@ class Tally:
         """Note that something of an entry cannot be imported."""
         self._failures[entry].append(failure)
 
-    def put_off(self, error: EntryNotReady) -> None:
+    def put_off(self, error: EntryNotReady | ImportInterrupted) -> None:
         """Note that something cannot be imported at the moment."""
-        self._not_ready.append(error)
+        self._put_off = self._put_off or error
 
     def skip(self) -> None:
         """Note that something was in the target already."""
@@ -73,13 +98,13 @@ class Tally:
 
         Raises
         ------
-        EntryNotReady
+        EntryNotReady, ImportInterrupted
             The order is to be tried again.
         EntriesFailed
             All that can be imported is.
         """
-        if self._not_ready:
-            raise self._not_ready[0]
+        if self._put_off is not None:
+            raise self._put_off
         if self._failures:
             failures = [failure for of_entry in self._failures.values() for failure in of_entry]
             partly = sum(len(of_entry) < self._parts.get(entry, 1) for entry, of_entry in self._failures.items())

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One attempt at an order in place, with an importer that meets trouble with some of its files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omero_adi_plugin.errors import ImportInterrupted
+from omero_adi_plugin.importers.inplace import InPlace
+from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan, Reading
+from omero_adi_plugin.importers.protocol import Skip
+from omero_adi_plugin.importers.reading.tiff import TiffReader
+from omero_adi_plugin.orders import Claim, FileStep, Target, TargetKind
+from omero_adi_plugin.pipeline import finishing
+from omero_adi_plugin.pipeline.progress import Progress
+from omero_adi_plugin.pipeline.run import OrderRun
+from omero_adi_plugin.pipeline.tally import MOST_INTERRUPTED
+from omero_adi_plugin.settings import Settings
+from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.ledger import Ledger
+from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.submit import submit_claimed
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.samples import Samples
+
+
+class Troubled(InPlace):
+    """The real one, for which the server breaks off at files with certain names."""
+
+    odd: Callable[[str], bool]
+    imported: threading.Event
+
+    def run(self, *, plan: FilesetPlan, **given: Any) -> int:
+        path = plan.files[0].path
+        if self.odd(Path(path).name):
+            raise ImportInterrupted(path=path, words="this is a test")
+        fileset = super().run(plan=plan, **given)
+        self.imported.set()
+        return fileset
+
+
+class Watched(TiffReader):
+    """The real one; the test is told of each file first."""
+
+    def __init__(self, on_read: Callable[[str], None]) -> None:
+        super().__init__("this is a test")
+        self._on_read = on_read
+
+    def read(self, file: AdmittedFile) -> Reading:
+        self._on_read(file.path)
+        return super().read(file)
+
+
+class Guard:
+    """Lets everything pass."""
+
+    def check(self) -> None:
+        pass
+
+
+class Runs:
+    """Attempts at one order of several files."""
+
+    def __init__(self, lab: Lab, database: Database, queue: Queue, samples: Samples, settings: Settings) -> None:
+        self.lab, self.database, self.queue, self.samples, self.settings = lab, database, queue, samples, settings
+        self.imported = threading.Event()
+
+    def order(self, *files: str) -> Claim:
+        return submit_claimed(
+            self.database,
+            self.queue,
+            user=self.lab.user,
+            group=self.lab.group,
+            target=Target(kind=TargetKind.DATASET, id=self.lab.dataset),
+            files=list(files),
+            owner="me:1",
+        )
+
+    def run(
+        self,
+        claim: Claim,
+        *,
+        odd: Callable[[str], bool] = lambda _: False,
+        on_read: Callable[[str], None] = lambda _: None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        importer = Troubled(
+            self.lab.session,
+            skip=Skip(checksum=True, minmax=True, thumbnails=True),
+            patience_seconds=60,
+            parallel_files=1,
+            bioformats=None,
+        )
+        importer.odd, importer.imported = odd, self.imported
+        OrderRun(
+            claim.text.read(),
+            importer=importer,
+            attempt=claim.lease.attempt,
+            session=self.lab.session,
+            reader=Watched(on_read),
+            ledger=Ledger(self.database, claim.lease),
+            guard=Guard(),
+            settings=self.settings,
+            skip_existing=False,
+            on_progress=on_progress,
+        ).run()
+
+    def steps(self, claim: Claim) -> dict[str, FileStep]:
+        return {Path(line.key).name: line.step for line in Ledger(self.database, claim.lease).files()}
+
+
+@pytest.fixture
+def runs(lab: Lab, database: Database, queue: Queue, samples: Samples, database_url: str, data_folder: Path) -> Runs:
+    settings = Settings.load(
+        ingest_tracking_db=database_url,
+        base_dir=str(data_folder),
+        settle_seconds=0,
+        skip_minmax=True,
+        parallel_filesets_per_worker=2,
+    )
+    return Runs(lab, database, queue, samples, settings)
+
+
+def test_a_file_that_the_server_chokes_on_keeps_none_of_the_others_waiting(runs: Runs) -> None:
+    names = [f"{number}.ome.tif" for number in range(5)]
+    claim = runs.order(*(runs.samples.image(name) for name in names))
+    with pytest.raises(ImportInterrupted, match=r"1\.ome\.tif"):
+        runs.run(claim, odd=lambda name: name == "1.ome.tif")
+    assert runs.steps(claim) == dict.fromkeys(names, FileStep.ANNOTATED) | {"1.ome.tif": FileStep.PLANNED}
+    runs.run(claim)
+    assert runs.steps(claim) == dict.fromkeys(names, FileStep.ANNOTATED)
+    assert len(runs.lab.images()) == 5
+
+
+def test_a_server_that_breaks_off_at_everything_is_left_alone(runs: Runs) -> None:
+    claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(12)))
+    seen: list[Progress] = []
+    with pytest.raises(ImportInterrupted):
+        runs.run(claim, odd=lambda _: True, on_progress=seen.append)
+    assert max(progress.done for progress in seen) == MOST_INTERRUPTED
+
+
+def test_what_is_imported_gets_its_key_values_while_others_are_still_read(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishing, "BATCH_SECONDS", 0)  # nobody waits for others
+    first, *others = [runs.samples.image(f"{number:02}.ome.tif") for number in range(20)]
+    claim = runs.order(first, *others)
+    steps: dict[str, FileStep] = {}
+
+    def read(path: str) -> None:
+        if path == others[0]:
+            assert runs.imported.wait(10)  # the first one is in OMERO
+        if path == others[-1]:
+            steps.update(runs.steps(claim))
+
+    runs.run(claim, on_read=read)
+    assert steps["00.ome.tif"] is FileStep.ANNOTATED
