@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from omero_adi_plugin.errors import EntryFailed
+    from omero_adi_plugin.errors import EntryFailed, FileGrowing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,7 +26,7 @@ class Claim:
     entry: str
     files: tuple[str, ...]
     names: tuple[str, ...]
-    failure: EntryFailed | None = None
+    failure: EntryFailed | FileGrowing | None = None
 
 
 class Claims:

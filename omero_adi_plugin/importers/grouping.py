@@ -13,13 +13,13 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import (
     EntryFailed,
     FileBroken,
+    FileGrowing,
     FormatUnknown,
     NameImpossible,
     NothingToImport,
@@ -28,8 +28,9 @@ from omero_adi_plugin.errors import (
     quoted,
 )
 from omero_adi_plugin.importers.claims import Claim, Claims
+from omero_adi_plugin.importers.drafts import OF_CONTENT, Draft
 from omero_adi_plugin.importers.endings import NO_IMAGES, SURE_IMAGES, ending_of
-from omero_adi_plugin.importers.plans import EntryPlan, FilesetPlan, LeftOut
+from omero_adi_plugin.importers.plans import EntryPlan, FilesetPlan
 from omero_adi_plugin.importers.walking import ZARR_METADATA, Walk
 from omero_adi_plugin.logs import event
 
@@ -40,34 +41,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.orders import Entry
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What is known so far of an entry that is being planned.
-
-    claims:   all that were made for it; filesets has those of them that can be imported.
-    unclear:  files that are empty or that no reader knows, of which it is not clear yet whether they should be images.
-    files:    how many were looked at.
-    taken_by: an earlier entry that has some of the files.
-    """
-
-    entry: Entry
-    claims: set[Claim] = field(default_factory=set)
-    filesets: dict[Claim, FilesetPlan] = field(default_factory=dict)
-    failures: dict[tuple[type, str], EntryFailed] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
-    unclear: list[FileBroken | FormatUnknown] = field(default_factory=list)
-    files: int = 0
-    taken_by: str | None = None
-
-    def fail(self, failure: EntryFailed) -> None:
-        """Note why something cannot be imported, once: a broken file may be met by itself and as part of its set."""
-        self.failures.setdefault((type(failure), str(failure)), failure)
-
-    def leave_out(self, path: str, why: str) -> None:
-        """Note that a file is not to be imported, and need not be."""
-        self.left_out.append(LeftOut(path=path, why=why))
 
 
 class Grouping:
@@ -106,13 +79,32 @@ class Grouping:
         EntryFailed
             Nothing of it can be imported: the file is refused, or part of a set that is; the folder cannot be looked into, or
             holds nothing to import (`NothingToImport`), or is an OME-Zarr (`ZarrUnsupported`).
-        EntryNotReady, ImportInterrupted
+        FileGrowing
+            It is a file that cannot be read, and is still being written.
+        ImportInterrupted
             Not at the moment; then its files are free for other entries.
         """
+        try:
+            return self._planned(entry)
+        except EntryFailed as failure:
+            judged = self._judged(failure)
+            if judged is failure:
+                raise
+            raise judged from failure
+
+    def _judged(self, failure: EntryFailed) -> EntryFailed | FileGrowing:
+        """Return what is wrong with a file: it is not broken while it, or something of its set, is still being written."""
+        return FileGrowing(path=failure.path) if isinstance(failure, OF_CONTENT) and self._growing(failure) else failure
+
+    def _growing(self, failure: FileBroken | FormatUnknown) -> bool:
+        members = failure.members if isinstance(failure, FileBroken) else ()
+        return any(self._gate.changing(path) for path in (failure.path, *members))
+
+    def _planned(self, entry: Entry) -> EntryPlan:
         claim = self._claims.of(entry.path)
         if claim is not None:
             return _part_of(claim, entry)
-        draft = _Draft(entry)
+        draft = Draft(entry)
         try:
             file = self._admit(entry.path)
             return self._folder(draft) if file is None else self._file(draft, file)
@@ -135,41 +127,36 @@ class Grouping:
         self._gate.admit_folder(path)
         return None
 
-    def _file(self, draft: _Draft, file: AdmittedFile) -> EntryPlan:
+    def _file(self, draft: Draft, file: AdmittedFile) -> EntryPlan:
         path = PurePath(draft.entry.path)
         if path.name in ZARR_METADATA:
             raise ZarrUnsupported(path=str(path.parent))
         claim = self._claims.of(file.source) or self._group(draft, file)
-        return _part_of(claim, draft.entry) if claim else EntryPlan(entry=draft.entry, filesets=_named(draft))
+        return _part_of(claim, draft.entry) if claim else draft.plan()
 
-    def _folder(self, draft: _Draft) -> EntryPlan:
+    def _folder(self, draft: Draft) -> EntryPlan:
         walk = Walk(draft.entry.path, gate=self._gate)
         for path in walk:
             draft.files += 1
             try:
                 self._candidate(draft, path)
             except EntryFailed as failure:
-                draft.fail(failure)
+                draft.fail(self._judged(failure))
         self._clear_up(draft)
         for unseen in walk.failures:
             draft.fail(unseen)
         draft.left_out += walk.left_out
-        if not draft.filesets and not draft.failures and draft.taken_by is None:
-            raise NothingToImport(path=draft.entry.path, why=_why_nothing(draft))
+        if draft.is_empty:
+            raise NothingToImport(path=draft.entry.path, why=draft.why_nothing())
         if not draft.filesets and draft.taken_by is not None:
             event(_LOG, logging.DEBUG, "entry.part_of_another", entry=draft.entry.path, other=draft.taken_by)
-        return EntryPlan(
-            entry=draft.entry,
-            filesets=_named(draft),
-            failures=tuple(draft.failures.values()),
-            left_out=tuple(draft.left_out),
-        )
+        return draft.plan()
 
-    def _candidate(self, draft: _Draft, path: str) -> None:
+    def _candidate(self, draft: Draft, path: str) -> None:
         """Look at one file of a folder."""
         claim = self._claims.of(path)
         if claim is not None:
-            _met(draft, claim, path)
+            draft.met(claim, path)
             return
         try:
             file = self._gate.admit(path)
@@ -179,32 +166,32 @@ class Grouping:
         except FileBroken as broken:
             if not _is_empty(path):
                 raise
-            draft.unclear.append(broken)
+            draft.unclear.append((broken, self._growing(broken)))
             return
         claim = self._claims.of(file.source)
         if claim is not None:
-            _met(draft, claim, path, by_another_name=True)
+            draft.met(claim, path, by_another_name=True)
             return
         try:
             claim = self._group(draft, file)
         except FormatUnknown as unknown:
-            draft.unclear.append(unknown)
+            draft.unclear.append((unknown, self._growing(unknown)))
             return
         if claim is not None:
-            _met(draft, claim, path)
+            draft.met(claim, path)
 
-    def _clear_up(self, draft: _Draft) -> None:
+    def _clear_up(self, draft: Draft) -> None:
         """Tell images that came to harm from what is no image: a copy that broke off may be nothing but zeros."""
         images = SURE_IMAGES | {ending_of(plan.files[0].path) for plan in draft.filesets.values()} - NO_IMAGES
-        for unclear in draft.unclear:
+        for unclear, growing in draft.unclear:
             ending = ending_of(unclear.path)
             only_tiff = isinstance(unclear, FormatUnknown) and self._reader.version is None
             if ending in images or (only_tiff and ending not in NO_IMAGES):
-                draft.fail(unclear)
+                draft.fail(FileGrowing(path=unclear.path) if growing else unclear)
             else:
                 draft.leave_out(unclear.path, unclear.why)
 
-    def _group(self, draft: _Draft, file: AdmittedFile) -> Claim | None:
+    def _group(self, draft: Draft, file: AdmittedFile) -> Claim | None:
         """Read a file and add its fileset to the draft; or return the claim that already has all of it."""
         try:
             reading = self._reader.read(file)
@@ -239,7 +226,7 @@ class Grouping:
         draft.filesets[claim] = plan
         return None
 
-    def _admit_all(self, draft: _Draft, file: AdmittedFile, reading: Reading) -> tuple[AdmittedFile, ...]:
+    def _admit_all(self, draft: Draft, file: AdmittedFile, reading: Reading) -> tuple[AdmittedFile, ...]:
         """Return all files of a set; if one is refused, so is the set, and its others are not opened again."""
         used = tuple(dict.fromkeys(reading.used))
         try:
@@ -254,12 +241,13 @@ class Grouping:
             self._refuse(draft, file, used, failed)
             raise failed from refused
 
-    def _refuse(self, draft: _Draft, file: AdmittedFile, members: Sequence[str], failure: EntryFailed) -> None:
+    def _refuse(self, draft: Draft, file: AdmittedFile, members: Sequence[str], failure: EntryFailed) -> None:
         """Have a set fail once, for all of its files."""
-        claim = Claim(entry=draft.entry.path, files=tuple({*members, file.source}), names=(file.path,), failure=failure)
+        files = tuple({*members, file.source})
+        claim = Claim(entry=draft.entry.path, files=files, names=(file.path,), failure=self._judged(failure))
         self._claim(draft, claim)
 
-    def _claim(self, draft: _Draft, claim: Claim) -> None:
+    def _claim(self, draft: Draft, claim: Claim) -> None:
         self._claims.make(claim)
         draft.claims.add(claim)
 
@@ -270,31 +258,6 @@ def _part_of(claim: Claim, entry: Entry) -> EntryPlan:
         raise claim.failure
     event(_LOG, logging.DEBUG, "entry.part_of_another", entry=entry.path, other=claim.entry)
     return EntryPlan(entry=entry, filesets=())
-
-
-def _met(draft: _Draft, claim: Claim, path: str, *, by_another_name: bool = False) -> None:
-    """Note that a file of a folder is taken; a file of a fileset of this entry needs no word, a link to it does."""
-    if claim.failure is not None:
-        draft.fail(claim.failure)
-    elif claim not in draft.claims:
-        draft.taken_by = claim.entry
-        draft.leave_out(path, f"it belongs to what is imported for {quoted(claim.entry)}")
-    elif by_another_name:
-        draft.leave_out(path, "it is the same file as one that is imported under another name")
-
-
-def _named(draft: _Draft) -> tuple[FilesetPlan, ...]:
-    """Return the filesets of an entry; the entry's name is the name of one, not of many."""
-    plans = tuple(draft.filesets.values())
-    return (replace(plans[0], name=draft.entry.name),) if len(plans) == 1 and not draft.failures else plans
-
-
-def _why_nothing(draft: _Draft) -> str:
-    seen = f"{draft.files} files were looked at" if draft.files != 1 else "one file was looked at"
-    if not draft.left_out:
-        return f"{seen}, not counting hidden ones"
-    first = draft.left_out[0]
-    return f"{seen}; of the first, {quoted(first.path)}, it is to be said: {first.why}"
 
 
 def _is_empty(path: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.errors import EntryFailed
+    from omero_adi_plugin.errors import EntryFailed, FileGrowing
     from omero_adi_plugin.orders import Entry
 
 
@@ -53,6 +53,9 @@ class Gate(Protocol):
         NameImpossible, PathOutsideRoots
             It is not for this order.
         """
+
+    def changing(self, path: str) -> bool:
+        """Say whether a file has changed so lately that it may still be on its way; never raises."""
 
     def admit_folder(self, path: str) -> None:
         """Return if a folder may be looked into; raises as `admit`."""
@@ -140,12 +143,14 @@ class EntryPlan:
 
     filesets: to be imported.
     failures: why some of its files cannot be; each names its path.
+    growing:  files that cannot be yet, as they are still being written.
     left_out: what is not meant to be imported.
     """
 
     entry: Entry
     filesets: tuple[FilesetPlan, ...]
     failures: tuple[EntryFailed, ...] = ()
+    growing: tuple[FileGrowing, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
 

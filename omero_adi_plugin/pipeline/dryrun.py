@@ -82,4 +82,4 @@ def _plan(grouping: Grouping, entry: Entry) -> tuple[EntryPlan, tuple[AdiError, 
         plan = grouping.plan(entry)
     except (EntryFailed, EntryNotReady) as failure:
         return EntryPlan(entry=entry, filesets=()), (failure,)
-    return plan, plan.failures
+    return plan, plan.failures + plan.growing

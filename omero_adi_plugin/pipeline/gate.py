@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
-from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, PathOutsideRoots, SourceUnreadable
+from omero_adi_plugin.errors import EntryFailed, FileBroken, FileMissing, FormatUnknown, PathOutsideRoots, SourceUnreadable
 from omero_adi_plugin.importers.plans import AdmittedFile
 from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.importers.truncation import TIFF_MAGIC, check_tiff
@@ -113,6 +113,14 @@ class FileGate:
     def source(self, path: str) -> str:
         """Return where a link to a file would point to; raises as `locate`."""
         return self._roots.source(self.locate(path))
+
+    def changing(self, path: str) -> bool:
+        """Say whether a file has changed within `settle_seconds`; what is refused, or no file, has not."""
+        try:
+            status = os.lstat(self.locate(path))
+        except (EntryFailed, OSError):
+            return False
+        return stat.S_ISREG(status.st_mode) and self._settling.is_new(status.st_mtime_ns)
 
     def admit_folder(self, path: str) -> None:
         """Return if a folder may be looked into; raises as `Gate.admit`, and FormatUnknown if it is no folder."""

@@ -17,7 +17,7 @@ from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
 from omero_adi_plugin.tracking.ledger import stored_key
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.errors import AdiError, EntryFailed
+    from omero_adi_plugin.errors import AdiError, EntryFailed, FileGrowing
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import ImportedFileset
     from omero_adi_plugin.orders import Entry, Route
@@ -64,7 +64,7 @@ class Piece:
         return cls(entry=entry.path, key=entry.path, original=entry.path, source=entry.path)
 
     @classmethod
-    def failed(cls, entry: str, failure: EntryFailed) -> Piece:
+    def failed(cls, entry: str, failure: EntryFailed | FileGrowing) -> Piece:
         """Return the file of an entry that a failure names."""
         path = getattr(failure, "path", entry)
         return cls(entry=entry, key=path, original=path, source=path)

@@ -34,6 +34,10 @@ class Settling:
         self._seconds = seconds
         self._due: dict[str, float] = {}
 
+    def is_new(self, mtime_ns: int) -> bool:
+        """Say whether a file with this time of modification has changed lately."""
+        return time.time() - mtime_ns / 1e9 < self._seconds
+
     def note(self, source: str, mtime_ns: int) -> None:
         """Take note of a file at the first look."""
         age = time.time() - mtime_ns / 1e9

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import random
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import tifffile
 from omero_adi_plugin.errors import (
     EntryFailed,
     FileBroken,
+    FileGrowing,
     FileMissing,
     FormatUnknown,
     ImportInterrupted,
@@ -90,6 +92,61 @@ def names(fileset: FilesetPlan) -> list[str]:
 
 def sets(plan: EntryPlan) -> list[set[str]]:
     return [set(names(fileset)) for fileset in plan.filesets]
+
+
+def aged(path: Path, seconds: float) -> Path:
+    os.utime(path, (time.time() - seconds,) * 2)
+    return path
+
+
+# --- files that are still being written
+
+
+def test_what_cannot_be_read_and_is_still_being_written_is_not_broken(tmp_path: Path) -> None:
+    for lines in (("!",), ("?",), ()):
+        path = put(tmp_path / "a.tif", *lines)
+        if not lines:
+            path.write_bytes(b"")
+        grouping = Grouping(gate=gate_of(tmp_path, settle_seconds=3600), reader=ListReader())
+        with pytest.raises(FileGrowing) as growing:
+            plan(grouping, path)
+        assert growing.value.path == str(path)
+        aged(path, 4000)
+        with pytest.raises((FileBroken, FormatUnknown)):
+            plan(grouping, path)
+    put(path, "!")
+    with pytest.raises(FileBroken):  # files are taken as they are
+        plan(Grouping(gate=gate_of(tmp_path), reader=ListReader()), path)
+
+
+def test_files_of_a_folder_that_are_still_being_written_keep_none_of_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for name, line in (("good.x", "."), ("broken.x", "!"), ("zeros.tif", "?")):
+        aged(put(folder / name, line), 4000)
+    for name, line in (("growing.x", "!"), ("new.tif", "?"), ("notes.txt", "?"), ("new.x", ".")):
+        put(folder / name, line)
+    (folder / "done.flag").touch()
+    found = plan(Grouping(gate=gate_of(tmp_path, settle_seconds=3600), reader=ListReader()), folder, "a name")
+    assert sets(found) == [{"good.x"}, {"new.x"}]
+    assert sorted(Path(failure.path).name for failure in found.growing) == ["growing.x", "new.tif"]
+    assert sorted(Path(failure.path).name for failure in found.failures) == ["broken.x", "zeros.tif"]  # type: ignore[attr-defined]
+    assert sorted(Path(left.path).name for left in found.left_out) == ["done.flag", "notes.txt"]
+
+
+def test_a_set_is_not_broken_while_one_of_its_files_is_still_being_written(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    index = aged(put(folder / "a.index", "z0.tif", "z1.tif"), 4000)
+    aged(put(folder / "z0.tif"), 4000)
+    (folder / "z1.tif").write_bytes(b"II*\0")  # without its directory, yet
+    grouping = Grouping(gate=gate_of(tmp_path, settle_seconds=3600), reader=ListReader())
+    found = plan(grouping, folder)
+    assert (found.filesets, found.failures, len(found.growing)) == ((), (), 1)
+    for path in (index, folder / "z0.tif"):
+        with pytest.raises(FileGrowing):
+            plan(grouping, path)
+    aged(folder / "z1.tif", 4000)
+    (failure,) = plan(Grouping(gate=gate_of(tmp_path, settle_seconds=3600), reader=ListReader()), folder).failures
+    assert isinstance(failure, FileBroken)
 
 
 # --- one file
