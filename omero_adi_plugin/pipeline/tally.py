@@ -79,6 +79,7 @@ class Tally:
 
     def fail(self, entry: str, failure: EntryFailed) -> None:
         """Note that something of an entry cannot be imported."""
+        failure.__traceback__ = failure.__cause__ = failure.__context__ = None  # 100,000 of them would hold all their frames
         self._failures[entry].append(failure)
 
     def put_off(self, error: EntryNotReady | ImportInterrupted) -> None:
