@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import defaultdict
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,7 +169,7 @@ def _amount(report: OrderStatus) -> str:
 
 @contextmanager
 def shown_progress(total: int) -> Iterator[OnProgress]:
-    """Show progress on stderr meanwhile: a bar on a terminal, else one line for each thing that is begun.
+    """Show progress on stderr meanwhile: a bar on a terminal, else one line for each thing that is begun with an entry.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ def shown_progress(total: int) -> Iterator[OnProgress]:
         Entries of the order.
     """
     if not sys.stderr.isatty():
-        yield lambda step: printing.note(f"{step.done}/{step.total} {step.entry}: {step.words}")
+        yield _Lines().show
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -187,3 +188,19 @@ def shown_progress(total: int) -> Iterator[OnProgress]:
             bar.update(task, completed=step.done, total=step.total, description=words)
 
         yield show
+
+
+class _Lines:
+    """Tells each thing once; the pipeline does so about once a second, for hours if a file is large."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, set[str]] = defaultdict(set)
+
+    def show(self, step: StepForward) -> None:
+        if step.words in self._told[step.entry]:
+            return
+        self._told[step.entry].add(step.words)
+        if step.step in (FileStep.ANNOTATED, FileStep.FAILED):
+            del self._told[step.entry]
+        with suppress(OSError):  # whoever read along has gone: that is no reason to stop
+            printing.note(f"{step.done}/{step.total} {step.entry}: {step.words}")
