@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import (
     ConfigurationError,
-    EntryFailed,
     FileBroken,
-    FileMissing,
     FormatUnknown,
     ImportInterrupted,
     NameImpossible,
@@ -22,9 +20,11 @@ from omero_adi_plugin.errors import (
 from omero_adi_plugin.importers.plans import Reading
 from omero_adi_plugin.importers.reading.jars import NoBioformats
 from omero_adi_plugin.importers.reading.process import ChildEnded, ChildHangs, ReaderProcess
+from omero_adi_plugin.importers.unreadable import unreadable
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
+    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import AdmittedFile
     from omero_adi_plugin.importers.reading.jars import Bioformats, Jars
 
@@ -81,7 +81,7 @@ class BioformatsReader:
         ConfigurationError
             Bio-Formats does not start, or is not there any more.
         ImportInterrupted
-            This reader has been closed meanwhile.
+            This reader has been closed meanwhile, or the file system has gone away.
         """
         try:
             file.path.encode()
@@ -162,14 +162,13 @@ class BioformatsReader:
             self._child.close()
         self._child = None
 
-    def _failure(self, path: str, answer: dict[str, Any]) -> EntryFailed:
+    def _failure(self, path: str, answer: dict[str, Any]) -> AdiError:
         words = str(answer.get("words"))
         match answer.get("failure"):
             case "unknown":
                 return FormatUnknown(path=path, why=words)
             case "broken":
-                members = tuple(answer.get("members", ()))
-                return FileBroken(path=path, why=words, members=members) if os.path.lexists(path) else FileMissing(path=path)
+                return _away(path) or FileBroken(path=path, why=words, members=tuple(answer.get("members", ())))
             case _:
                 return self._blame(path, f"Bio-Formats failed over it ({words})")
 
@@ -178,3 +177,12 @@ class BioformatsReader:
         self._drop_child()
         event(_log, logging.WARNING, "reader.failed", path=path, why=why, output=output)
         return ReaderFailed(path=path, why=why)
+
+
+def _away(path: str) -> AdiError | None:
+    """Return what is wrong with a file that nobody can open any more: Java says the same of it as of one that is damaged."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return unreadable(path, error)
+    return None

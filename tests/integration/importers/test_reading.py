@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, NameImpossible
+from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, ImportInterrupted, NameImpossible
 from omero_adi_plugin.importers.plans import Reading
 from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
 from tests.fixtures.reading import admitted, bioformats_reader
@@ -107,6 +108,18 @@ def test_a_file_of_a_set_that_is_missing_is_named(reader: BioformatsReader, tmp_
     with pytest.raises(FileBroken, match=r"Missing file z1\.ome\.tif associated with UUID urn:uuid:") as broken:
         reader.read(admitted(files[0]))
     assert broken.value.path == str(files[0])
+
+
+def test_a_file_whose_file_system_went_away_while_it_was_read_is_not_broken(
+    reader: BioformatsReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    path = made(tmp_path / "x.tif", b"II*\0\0\0\0\0")
+    monkeypatch.setattr("omero_adi_plugin.importers.reading.bioformats.os.open", refuse)  # no such mount can be made in a test
+    with pytest.raises(ImportInterrupted, match="does not answer"):
+        reader.read(admitted(path))
 
 
 def test_a_file_that_joins_the_others_of_its_folder_is_seen_at_once(reader: BioformatsReader, tmp_path: Path) -> None:
