@@ -82,13 +82,14 @@ class Walk:
         while self._links:
             links, self._links = self._links, []
             for link, depth in links:
-                if self._admitted(link):
-                    yield from self._below([(link, depth)])
+                yield from self._below([(link, depth)])
 
     def _below(self, stack: list[tuple[str, int]]) -> Iterator[str]:
         """Give the files in a folder and in all that are no links below it; `stack` is used up, from its end."""
         while stack:
             folder, depth = stack.pop()
+            if depth and not self._admitted(folder):  # just before it is listed: reading what lies before it may take hours
+                continue
             if depth >= DEEPEST:
                 self.left_out.append(LeftOut(path=folder, why=f"it lies deeper than {DEEPEST} folders"))
                 continue
@@ -101,7 +102,7 @@ class Walk:
                 continue
             self._links += [(path, depth + 1) for path in links]
             yield from files
-            stack += [(path, depth + 1) for path in reversed(folders) if self._admitted(path)]
+            stack += [(path, depth + 1) for path in reversed(folders)]
 
     def _list(self, folder: str) -> tuple[list[str], list[str], list[str]]:
         """Return files, folders and links to folders, each as they are to be seen; nothing of a folder that was seen before."""

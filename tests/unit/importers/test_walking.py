@@ -204,3 +204,18 @@ def test_20_000_files_are_each_found_once(top: Path) -> None:
     assert len(found) == 20_000
     assert found == sorted(found)
     assert not walked.failures
+
+
+def test_a_folder_that_becomes_a_link_out_of_the_roots_during_the_walk_is_not_listed(top: Path, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-of-others"
+    for folder in (top / "a", top / "b", outside):
+        folder.mkdir(parents=True)
+    (top / "a" / "mine.dat").write_bytes(b"x")
+    (outside / "secret.dat").write_bytes(b"x")
+    walk = Walk(str(top), gate=gate_of(tmp_path))
+    found = iter(walk)
+    assert next(found) == f"{top}/a/mine.dat"
+    (top / "b").rmdir()
+    (top / "b").symlink_to(outside)
+    assert list(found) == []
+    assert [type(failure) for failure in walk.failures] == [PathOutsideRoots]
