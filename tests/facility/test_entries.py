@@ -136,3 +136,27 @@ def test_a_file_that_is_still_written_is_imported_when_it_is_whole(facility: Fac
     assert facility.services.stop(process) == os.EX_OK
     assert facility.end(order) == ("Import Completed", None)
     assert len(facility.lab.images()) == 1
+
+
+def test_a_file_of_which_only_half_has_arrived_is_not_called_broken(facility: Facility, samples: Samples) -> None:
+    folder = samples.folder / "copied"
+    folder.mkdir()
+    pixels = np.arange(64 * 64, dtype="u2").reshape(64, 64)
+    good, arriving = folder / "good.tif", folder / "arriving.tif"
+    for path in (good, arriving):
+        tifffile.imwrite(path, pixels)
+    long_ago = time.time() - 7200
+    os.utime(good, (long_ago, long_ago))
+    os.truncate(arriving, 5000)
+    order = facility.order(str(folder))
+    process = facility.services.start(settle_seconds=3600)
+    wait_until(lambda: "order.retried_later" in facility.log(), what="the file to be noticed")
+    assert "still being written" in facility.log()
+    assert len(facility.lab.images()) == 1
+    tifffile.imwrite(arriving, pixels)
+    os.utime(arriving, (long_ago, long_ago))
+    facility.tracking.sql("UPDATE imports SET stage = 'Import Pending' WHERE uuid = %s", order)  # it is tried again at once
+    facility.tracking.wait(order, seconds=60)
+    assert facility.services.stop(process) == os.EX_OK
+    assert facility.end(order) == ("Import Completed", None)
+    assert len(facility.lab.images()) == 2
