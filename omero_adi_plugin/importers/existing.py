@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _Files = frozenset[tuple[str, int | None]]
 
 # From the target to its files, by keys all the way: neither paths nor sizes have an index in OMERO's database.
-_WITH_PATH = {
-    TargetKind.DATASET: "select distinct s.id from DatasetImageLink l join l.child i join i.fileset s join s.usedFiles e "
-    "where l.parent.id = :target and e.clientPath in (:paths)",
-    TargetKind.SCREEN: "select distinct s.id from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples x "
-    "join x.image i join i.fileset s join s.usedFiles e where l.parent.id = :target and e.clientPath in (:paths)",
+_FILESETS = {
+    TargetKind.DATASET: "from DatasetImageLink l join l.child i join i.fileset s",
+    TargetKind.SCREEN: "from ScreenPlateLink l join l.child p join p.wells w join w.wellSamples x join x.image i "
+    "join i.fileset s",
 }
+_WITH_PATH = "join s.usedFiles e where l.parent.id = :target and e.clientPath in (:paths)"
 
 
 def client_path(path: str) -> str:
@@ -59,7 +59,8 @@ def held(session: Session, target: Target, plans: Sequence[FilesetPlan]) -> dict
     found: set[int] = set()
     for start in range(0, len(plans), batches.OBJECTS):
         paths = [client_path(plan.files[0].path) for plan in plans[start : start + batches.OBJECTS]]
-        found |= {fileset for (fileset,) in session.query(_WITH_PATH[target.kind], target=target.id, paths=paths)}
+        hql = f"select distinct s.id {_FILESETS[target.kind]} {_WITH_PATH}"
+        found |= {fileset for (fileset,) in session.query(hql, target=target.id, paths=paths)}
     if not found:
         return {}
     ids = sorted(found)
@@ -68,6 +69,22 @@ def held(session: Session, target: Target, plans: Sequence[FilesetPlan]) -> dict
     same = {plan.key: by_files[files] for plan in plans if (files := _planned(plan)) in by_files}
     there = contents(session, sorted(set(same.values())))
     return {key: there[fileset] for key, fileset in same.items() if fileset in there}
+
+
+def paths_held(session: Session, target: Target, paths: Sequence[str]) -> frozenset[str]:
+    """Return those of the absolute paths that some fileset of the target was imported from, complete or not, of whatever size."""
+    found: set[str] = set()
+    for start in range(0, len(paths), batches.OBJECTS):
+        some = {client_path(path): path for path in paths[start : start + batches.OBJECTS]}
+        hql = f"select distinct e.clientPath {_FILESETS[target.kind]} {_WITH_PATH}"
+        found |= {some[path] for (path,) in session.query(hql, target=target.id, paths=list(some))}
+    return frozenset(found)
+
+
+def still_held(session: Session, target: Target, filesets: Sequence[int]) -> frozenset[int]:
+    """Return those of the filesets of which an image is in the target."""
+    hql = f"select distinct s.id {_FILESETS[target.kind]} where l.parent.id = :target and s.id in (:ids)"
+    return frozenset(fileset for (fileset,) in batches.ask(session, hql, filesets, target=target.id))
 
 
 def _planned(plan: FilesetPlan) -> _Files:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, TargetMissing, TargetVanished
 from omero_adi_plugin.importers.contents import client_paths
-from omero_adi_plugin.importers.existing import held
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import in_no_container, restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
@@ -26,6 +25,7 @@ from omero_adi_plugin.pipeline.progress import Progress
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 from omero_adi_plugin.pipeline.record import Piece, Record
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, decide
+from omero_adi_plugin.pipeline.skipping import Skipping
 from omero_adi_plugin.pipeline.tally import Streak, Tally
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class Carrying(ABC):
         on_progress: OnProgress,
     ) -> None:
         self._order, self._attempt, self._session = order, attempt, session
-        self._guard, self._settings, self._skip_existing, self._on_progress = guard, settings, skip_existing, on_progress
+        self._guard, self._settings, self._on_progress = guard, settings, on_progress
+        self._skipping = Skipping(session, order.target, wanted=skip_existing)
         self._record = Record(ledger, route=self.route)
         self._gate = FileGate.of(order, session=session, settings=settings)
         self._grouping = Grouping(gate=self._gate, reader=WatchedReader(reader, guard=guard))
@@ -148,6 +149,7 @@ class Carrying(ABC):
 
     def _entries(self) -> Iterator[Entry]:
         """Give the order's entries in the order in which they are to be opened, after what is settled was set apart."""
+        self._record.unsettle(self._skipping.gone(self._record.skipped()))
         settled = {}
         for entry in self._order.entries:
             if self._record.is_settled(entry.path):
@@ -155,7 +157,8 @@ class Carrying(ABC):
                 settled.update({fileset: entry.path for fileset in filesets if fileset is not None})
         for fileset, paths in client_paths(self._session, sorted(settled)).items():
             self._grouping.take(settled[fileset], paths)
-        for entry in in_opening_order(self._order.entries):
+        entries = in_opening_order(self._order.entries)
+        for entry in self._skipping.ahead(entries, of_interest=lambda entry: not self._record.is_settled(entry.path)):
             self._guard.check()
             yield entry
 
@@ -211,11 +214,8 @@ class Carrying(ABC):
             self._tell("entry.left_out", entry, files=len(plan.left_out), first=first.path, why=first.why)
 
     def _held(self, plans: Sequence[FilesetPlan]) -> dict[str, ImportedFileset]:
-        if not self._skip_existing:
-            return {}
         # what this order has begun itself, it finishes
-        foreign = [plan for plan in plans if not self._found(Piece.planned(plan), plan)]
-        return held(self._session, self._order.target, foreign) if foreign else {}
+        return self._skipping.held([plan for plan in plans if not self._found(Piece.planned(plan), plan)])
 
     # --- filesets
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady
-from omero_adi_plugin.importers.existing import held
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.plans import EntryPlan
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.gate import FileGate
 from omero_adi_plugin.pipeline.reading import in_opening_order
+from omero_adi_plugin.pipeline.skipping import Skipping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,8 @@ def foresee(
     """
     preflight.check_order(order, session=session)
     grouping = Grouping(gate=FileGate.of(order, session=session, settings=settings), reader=reader)
-    for entry in in_opening_order(order.entries):
+    skipping = Skipping(session, order.target, wanted=skip_existing)
+    for entry in skipping.ahead(in_opening_order(order.entries)):
         plan, failures = _plan(grouping, entry)
         fitting: list[FilesetPlan] = []
         for fileset in plan.filesets:
@@ -73,13 +74,13 @@ def foresee(
                 failures = (*failures, failure)
             else:
                 fitting.append(fileset)
-        there = held(session, order.target, fitting) if skip_existing and fitting else {}
-        yield Foreseen(plan=replace(plan, filesets=tuple(fitting)), failures=failures, there=there)
+        plan = replace(plan, filesets=tuple(fitting))
+        yield Foreseen(plan=plan, failures=failures, there=skipping.held(fitting))
 
 
 def _plan(grouping: Grouping, entry: Entry) -> tuple[EntryPlan, tuple[AdiError, ...]]:
     try:
         plan = grouping.plan(entry)
-    except (EntryFailed, EntryNotReady) as failure:
+    except (EntryFailed, EntryNotReady, ImportInterrupted) as failure:
         return EntryPlan(entry=entry, filesets=()), (failure,)
     return plan, plan.failures + plan.growing

@@ -85,7 +85,7 @@ class Record:
         self._ledger, self._route = ledger, route
         self._lines: dict[str, LedgerFile] = {}
         self._keys: dict[str, list[str]] = defaultdict(list)  # by entry: an order may have 100,000 of them
-        self._failed: set[str] = set()  # entries of which something failed in earlier attempts
+        self._unsettled: set[str] = set()  # entries of which something failed in earlier attempts, say
         self._old: set[str] = set()  # keys of which nothing is in OMERO, until this attempt says something of them
         self._waiting: list[LedgerFile] = []
         self._lock, self._writing = threading.Lock(), threading.Lock()
@@ -102,7 +102,7 @@ class Record:
             if line.step in _NOTHING_THERE:
                 self._old.add(line.key)
             if line.step is FileStep.FAILED:
-                self._failed.add(line.entry)
+                self._unsettled.add(line.entry)
                 continue
             self._lines[line.key] = line
             self._keys[line.entry].append(line.key)
@@ -118,7 +118,19 @@ class Record:
     def is_settled(self, entry: str) -> bool:
         """Tell whether earlier attempts have imported all of an entry, of which nothing failed."""
         known = self.of_entry(entry)
-        return bool(known) and entry not in self._failed and all(line.step in SETTLED for line in known)
+        return bool(known) and entry not in self._unsettled and all(line.step in SETTLED for line in known)
+
+    def skipped(self) -> list[int]:
+        """Return the filesets that earlier attempts found in the target."""
+        return sorted(
+            {line.fileset for line in self._lines.values() if line.step is FileStep.SKIPPED and line.fileset is not None}
+        )
+
+    def unsettle(self, filesets: frozenset[int]) -> None:
+        """Have entries seen to anew of which such a fileset was skipped."""
+        if filesets:
+            lines = self._lines.values()
+            self._unsettled |= {line.entry for line in lines if line.step is FileStep.SKIPPED and line.fileset in filesets}
 
     def note(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
         """Have a step written with whatever is written next."""

@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omero_adi_plugin.errors import ImportInterrupted
+from omero_adi_plugin.importers import existing
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan, Reading
-from omero_adi_plugin.importers.protocol import Skip
+from omero_adi_plugin.importers.protocol import ImportedFileset, Session, Skip
 from omero_adi_plugin.importers.reading.tiff import TiffReader
 from omero_adi_plugin.orders import Claim, FileStep, Target, TargetKind
-from omero_adi_plugin.pipeline import finishing
+from omero_adi_plugin.pipeline import finishing, skipping
+from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.progress import Progress
 from omero_adi_plugin.pipeline.run import OrderRun
 from omero_adi_plugin.pipeline.tally import MOST_INTERRUPTED
@@ -25,6 +27,7 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
+from tests.fixtures.filesets import delete
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 
@@ -88,6 +91,7 @@ class Runs:
         odd: Callable[[str], bool] = lambda _: False,
         on_read: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        skip_existing: bool = False,
     ) -> None:
         importer = Troubled(
             self.lab.session,
@@ -106,7 +110,7 @@ class Runs:
             ledger=Ledger(self.database, claim.lease),
             guard=Guard(),
             settings=self.settings,
-            skip_existing=False,
+            skip_existing=skip_existing,
             on_progress=on_progress,
         ).run()
 
@@ -159,3 +163,36 @@ def test_what_is_imported_gets_its_key_values_while_others_are_still_read(runs: 
 
     runs.run(claim, on_read=read)
     assert steps["00.ome.tif"] is FileStep.ANNOTATED
+
+
+def test_the_target_is_not_looked_through_for_each_file_that_it_lacks(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [runs.samples.image(f"{number}.ome.tif") for number in range(4)]
+    runs.run(runs.order(files[2]))
+    asked: list[str] = []
+
+    def held(session: Session, target: Target, plans: Sequence[FilesetPlan]) -> dict[str, ImportedFileset]:
+        asked.extend(plan.key for plan in plans)
+        return existing.held(session, target, plans)
+
+    monkeypatch.setattr(skipping, "held", held)
+    claim = runs.order(*files, "/nonsense/" + "long" * 10000, f"{runs.samples.folder}/none.tif")
+    with pytest.raises(EntriesFailed, match="2 of 6"):
+        runs.run(claim, skip_existing=True)
+    assert asked == [files[2]]
+    assert len(runs.lab.images()) == 4
+
+
+def test_what_was_skipped_and_is_not_there_any_more_is_imported_at_a_retry(runs: Runs) -> None:
+    file = runs.samples.image()
+    first = runs.order(file)
+    runs.run(first)
+    claim = runs.order(file)
+    for _ in range(2):
+        runs.run(claim, skip_existing=True)
+        assert runs.steps(claim) == {"image.ome.tif": FileStep.SKIPPED}
+    [line] = Ledger(runs.database, first.lease).files()
+    assert line.fileset is not None
+    delete(runs.lab.session, "Fileset", [line.fileset])
+    runs.run(claim, skip_existing=True)
+    assert runs.steps(claim) == {"image.ome.tif": FileStep.ANNOTATED}
+    assert len(runs.lab.images()) == 1
