@@ -95,6 +95,16 @@ def test_an_old_file_that_has_changed_since_is_noticed_without_waiting(base: Pat
         at.settle([admitted], check=never)
 
 
+def test_a_link_that_has_taken_the_place_of_a_file_is_noticed_however_alike_it_is(base: Path) -> None:
+    at = gate(base, 3600)
+    admitted = at.admit(file(base, age_seconds=4000))
+    other = base.parent / "of-others.dat"
+    Path(admitted.path).rename(other)
+    Path(admitted.path).symlink_to(other)
+    with pytest.raises(FileGrowing):
+        at.settle([admitted], check=never)
+
+
 def test_whoever_asks_may_end_the_waiting(base: Path) -> None:
     def end() -> None:
         raise Asked
