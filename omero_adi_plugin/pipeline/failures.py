@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Failures: what is said of an order of which some entries could not be imported."""
+"""Failures: what is said of an order of which some entries, or all that were left, could not be imported."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import OrderFailed
+from omero_adi_plugin.errors import AdiError, OrderFailed, TargetMissing, TargetVanished
+from omero_adi_plugin.importers.markers import in_no_container
+from omero_adi_plugin.orders import TargetKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omero_adi_plugin.errors import AdiError
+    from omero_adi_plugin.importers.protocol import MarkedFileset
+    from omero_adi_plugin.orders import Order
+    from omero_adi_plugin.sessions import OmeroSession
 
 _QUOTED = 3
 """How many failed entries an order's last sentence quotes at most, if there is room; all are in the ledger."""
@@ -31,9 +36,31 @@ class EntriesUnfit(OrderFailed):
     """Of an order that was only looked at, something of `bad` of its `entries` could not be imported."""
 
     def __init__(self, *, failures: Sequence[AdiError], bad: int, entries: int) -> None:
-        first = f"Of {bad} of {entries} files not all could be imported. " if entries > 1 else "Not all of it could be imported. "
+        amount = f"{bad} of {entries} files and folders could not" if entries > 1 else "It could not"
+        first = f"{amount} be imported completely. "
         super().__init__(first + _why(failures, "they are listed above"))
         self.failures, self.bad, self.entries = tuple(failures), bad, entries
+
+
+def given_up(order: Order, error: OrderFailed, complete: Sequence[MarkedFileset], *, session: OmeroSession) -> OrderFailed:
+    """Return what to say of an order of which filesets are in OMERO, for good, when nothing more of it will be imported.
+
+    Parameters
+    ----------
+    error : OrderFailed
+        What ended it.
+    complete : sequence of MarkedFileset
+        What OMERO holds of it.
+    """
+    if not (complete and isinstance(error, TargetMissing)):
+        return error
+    kind = order.target.kind
+    ids = [each for found in complete for each in (found.plates if kind is TargetKind.SCREEN else found.images)]
+    with suppress(AdiError):
+        loose = in_no_container(session, kind, ids)
+        if loose:
+            return TargetVanished(target=str(order.target), kind=kind, ids=loose)
+    return error
 
 
 def _how_many(bad: int, entries: int, partly: int) -> str:

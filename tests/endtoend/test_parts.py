@@ -93,7 +93,7 @@ def test_a_dry_run_does_not_say_that_anything_is_in_omero(lab: Lab, services: Se
     place = ["--into", f"Dataset:{lab.dataset}", "--for", lab.user, "--in-group", lab.group]
     told = services.run("import", *files, *place, "--dry-run")
     assert told.returncode == os.EX_DATAERR
-    assert "Of 1 of 2 files not all could be imported." in told.stderr
+    assert "1 of 2 files and folders could not be imported completely." in told.stderr
     assert "in OMERO" not in told.stderr
     assert "orders show" not in told.stderr
 

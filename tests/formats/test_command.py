@@ -49,4 +49,4 @@ def test_a_dry_run_names_all_that_cannot_be_imported(bench: Bench, folder: Path)
     for each in refused.values():
         assert any(str(folder / each.path) in sentence and each.words in sentence for sentence in said), (each, said)
     assert rows[-1][0].startswith("1 filesets, 1 images, 0 plates")
-    assert f"{len(refused)} of {len(paths)} files could not be imported" in done.stderr
+    assert f"{len(refused)} of {len(paths)} files and folders could not be imported completely" in done.stderr

@@ -55,7 +55,7 @@ def test_a_folder_of_which_a_part_is_imported_is_not_said_to_be_left_out() -> No
 def test_of_an_order_that_was_only_looked_at_nothing_is_said_to_be_in_omero() -> None:
     failures = [FileMissing(path=f"/data/{number}.tif") for number in range(9)]
     text = str(EntriesUnfit(failures=failures, bad=9, entries=12))
-    assert text.startswith("Of 9 of 12 files not all could be imported. '/data/0.tif' does not exist")
+    assert text.startswith("9 of 12 files and folders could not be imported completely. '/data/0.tif' does not exist")
     assert text.endswith("more: they are listed above.")
     assert "OMERO." not in text
 
