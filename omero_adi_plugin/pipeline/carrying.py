@@ -6,22 +6,21 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, TargetMissing, TargetVanished
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
-from omero_adi_plugin.importers.markers import in_no_container, restore_link
+from omero_adi_plugin.importers.markers import restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.orders import FileStep, TargetKind
+from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.finishing import Finishing, Landed
 from omero_adi_plugin.pipeline.gate import FileGate
 from omero_adi_plugin.pipeline.keyvalues import Provenance
 from omero_adi_plugin.pipeline.metadata import MetadataFiles
-from omero_adi_plugin.pipeline.progress import Progress
+from omero_adi_plugin.pipeline.progress import WORDS, Progress
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 from omero_adi_plugin.pipeline.record import Piece, Record
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, decide
@@ -31,7 +30,6 @@ from omero_adi_plugin.pipeline.tally import Streak, Tally
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from omero_adi_plugin.errors import OrderFailed
     from omero_adi_plugin.importers.plans import EntryPlan, FileReader, FilesetPlan
     from omero_adi_plugin.importers.protocol import MarkedFileset
     from omero_adi_plugin.orders import Entry, LedgerFile, Order, Route
@@ -42,16 +40,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.ledger import Ledger
 
 _log = logging.getLogger(__name__)
-
-WORDS = {
-    FileStep.PLANNED: "reading",
-    FileStep.CREATED: "linking",
-    FileStep.VERIFYING: "importing",
-    FileStep.IMPORTED: "annotating",
-    FileStep.ANNOTATED: "done",
-    FileStep.FAILED: "failed",
-}
-"""What a person who waits is told at each step."""
 
 
 class Carrying(ABC):
@@ -270,20 +258,6 @@ class Carrying(ABC):
         self._record.write_imported(FileStep.SKIPPED, [(piece, there)])
         self._tally.skip()
         self._end(piece)
-
-    # --- an order that has failed
-
-    def _given_up(self, error: OrderFailed, complete: Sequence[MarkedFileset]) -> OrderFailed:
-        """Return what to say of an order of which filesets are in OMERO, for good, when nothing more of it will be imported."""
-        if not (complete and isinstance(error, TargetMissing)):
-            return error
-        kind = self._order.target.kind
-        ids = [each for found in complete for each in (found.plates if kind is TargetKind.SCREEN else found.images)]
-        with suppress(AdiError):
-            loose = in_no_container(self._session, kind, ids)
-            if loose:
-                return TargetVanished(target=str(self._order.target), kind=kind, ids=loose)
-        return error
 
     # --- what has come to its end
 

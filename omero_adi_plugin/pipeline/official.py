@@ -26,6 +26,7 @@ from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.carrying import Carrying
+from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 
@@ -66,7 +67,7 @@ class OfficialRun(Carrying):
         except OrderFailed as error:  # no further attempt will clear up
             with contextlib.suppress(AdiError):
                 self._clear_up()
-            raise self._given_up(error, self._stock.complete()) from error
+            raise given_up(self._order, error, self._stock.complete(), session=self._session) from error
         if self._interrupted is not None:
             raise self._interrupted
         return self._tally.outcome()

@@ -4,10 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from omero_adi_plugin.orders import FileStep
+from omero_adi_plugin.orders import FileStep
+
+WORDS = {
+    FileStep.PLANNED: "reading",
+    FileStep.CREATED: "linking",
+    FileStep.VERIFYING: "importing",
+    FileStep.IMPORTED: "annotating",
+    FileStep.ANNOTATED: "done",
+    FileStep.FAILED: "failed",
+}
+"""What a person who waits is told at each step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,11 @@ from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, Import
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.carrying import WORDS, Carrying
+from omero_adi_plugin.pipeline.carrying import Carrying
+from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
+from omero_adi_plugin.pipeline.progress import WORDS
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 from omero_adi_plugin.pipeline.tally import Streak
 
@@ -79,7 +81,7 @@ class OrderRun(Carrying):
                 self._take_stock()
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
-            raise self._given_up(error, complete) from error
+            raise given_up(self._order, error, complete, session=self._session) from error
         return self._tally.outcome()
 
     def _take_stock(self) -> None:
