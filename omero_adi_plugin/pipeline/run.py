@@ -78,6 +78,8 @@ class OrderRun(Carrying):
         except OrderFailed as error:  # no further attempt will clear up
             complete: list[MarkedFileset] = []
             with suppress(AdiError):
+                self._finish_rest()
+            with suppress(AdiError):
                 self._take_stock()
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
@@ -204,6 +206,13 @@ class OrderRun(Carrying):
                 self._interrupted.ends()
                 self._finishing.add(there)
                 self._show(there.piece.entry, FileStep.IMPORTED)
+
+    def _finish_rest(self) -> None:
+        """Give what came in while others met trouble its key-values: nobody will come back for it."""
+        for future in self._flight.landed(timeout_seconds=0):
+            if not future.cancelled() and future.exception() is None:
+                self._finishing.add(future.result())
+        self._finish()
 
     def _take_up_fallen(self, fallen: _Fallen) -> None:
         if isinstance(fallen.error, EntryFailed):

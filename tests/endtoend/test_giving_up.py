@@ -51,6 +51,7 @@ def test_images_that_a_vanished_dataset_leaves_alone_are_named(
     [[image]] = lab.session.query("select i.id from Image i where i.details.owner.id = :user", user=lab.session.user_id)
     assert isinstance(error, TargetVanished)
     assert error.ids == (image,)
+    assert len(lab.key_values(image)) == 1, "nobody finds it by its order"
     assert tracking.description(order) == str(error)
     assert f"Dataset:{lab.dataset} went away during the import" in str(error)
     assert lab.markers() == Counter({(order, first): 1}), "the second file's fileset was left"
