@@ -18,6 +18,10 @@ LONGEST_NAP_SECONDS = 0.5
 """So often whoever waits is asked whether it may go on."""
 
 
+CLOCK_SECONDS = 60
+"""So far the clock of a file server may go ahead of ours; a time that lies further in the future says nothing."""
+
+
 class Settling:
     """Remembers which files of an order had changed lately when they were admitted, and when to look at them again.
 
@@ -36,7 +40,7 @@ class Settling:
 
     def is_new(self, mtime_ns: int) -> bool:
         """Say whether a file with this time of modification has changed lately."""
-        return time.time() - mtime_ns / 1e9 < self._seconds
+        return self._seconds > 0 and -CLOCK_SECONDS < time.time() - mtime_ns / 1e9 < self._seconds
 
     def note(self, source: str, mtime_ns: int) -> None:
         """Take note of a file at the first look."""

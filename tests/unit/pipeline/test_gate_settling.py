@@ -152,6 +152,20 @@ def test_a_time_in_the_future_counts_as_new_and_not_for_ever(base: Path) -> None
     assert 1 <= len(asked) <= 2 * SECONDS + 2
 
 
+@pytest.mark.parametrize(("age_seconds", "changing"), [(0, True), (-10, True), (4000, False), (-86400, False)])
+def test_what_may_still_be_on_its_way_has_changed_lately(base: Path, age_seconds: float, *, changing: bool) -> None:
+    assert gate(base, 3600).changing(file(base, age_seconds=age_seconds)) is changing
+    assert not gate(base, 0).changing(file(base, age_seconds=age_seconds))
+
+
+def test_nothing_else_is_on_its_way(base: Path) -> None:
+    at = gate(base, 3600)
+    file(base.parent, "outside.dat")
+    os.mkfifo(base / "pipe")
+    for path in (base.parent / "outside.dat", base / "none", base / "pipe", base):
+        assert not at.changing(str(path))
+
+
 def test_zero_takes_files_as_they_are(base: Path) -> None:
     at = gate(base, 0)
     admitted = at.admit(file(base))
