@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 BATCH = 25
 """Filesets that are finished together: two requests for all of them, so that more would gain next to nothing."""
 
+ADOPTED = 500
+"""The same for those that were there already, of which hardly one lacks anything: they may be 100,000 after a restart."""
+
 BATCH_SECONDS = 2.0
 """How long the first of them waits for others at most: whoever looks into OMERO is to see key-values soon."""
 
@@ -78,19 +81,21 @@ class Finishing:
         self._order, self._session, self._record, self._guard = order, session, record, guard
         self._namespace, self._metadata, self._provenance = namespace, metadata, provenance
         self._landed: list[Landed] = []
-        self._since = 0.0
+        self._fresh, self._since = 0, 0.0
 
     def add(self, landed: Landed) -> None:
         """Take a fileset up."""
         if not self._landed:
             self._since = time.monotonic()
         self._landed.append(landed)
+        self._fresh += landed.fresh
 
     @property
     def due(self) -> bool:
         """Whether those that were taken up should not wait for more."""
         waited = time.monotonic() - self._since
-        return len(self._landed) >= BATCH or (bool(self._landed) and waited >= BATCH_SECONDS)
+        full = self._fresh >= BATCH or len(self._landed) >= ADOPTED
+        return full or (bool(self._landed) and waited >= BATCH_SECONDS)
 
     def finish(self) -> list[tuple[Piece, ImportedFileset]]:
         """Put key-values on all that were taken up, and write them down; return them.
@@ -102,7 +107,7 @@ class Finishing:
         ConnectionBroken, ServerTrouble, OmeroDown, LeaseLost, DatabaseDown
             And whatever else the guard, OMERO and the ledger raise. What is in OMERO is found again by its marker.
         """
-        landed, self._landed = self._landed, []
+        landed, self._landed, self._fresh = self._landed, [], 0
         if not landed:
             return []
         self._guard.check()

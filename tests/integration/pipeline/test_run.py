@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from omero_adi_plugin.errors import ImportInterrupted
-from omero_adi_plugin.importers import existing
+from omero_adi_plugin.importers import annotating, existing
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan, Reading
-from omero_adi_plugin.importers.protocol import ImportedFileset, Session, Skip
+from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, Session, Skip
 from omero_adi_plugin.importers.reading.tiff import TiffReader
 from omero_adi_plugin.orders import Claim, FileStep, Target, TargetKind
 from omero_adi_plugin.pipeline import finishing, skipping
@@ -196,3 +196,18 @@ def test_what_was_skipped_and_is_not_there_any_more_is_imported_at_a_retry(runs:
     runs.run(claim, skip_existing=True)
     assert runs.steps(claim) == {"image.ome.tif": FileStep.ANNOTATED}
     assert len(runs.lab.images()) == 1
+
+
+def test_what_is_there_already_is_looked_through_in_large_parts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(30)))
+    runs.run(claim)
+    parts: list[int] = []
+
+    def annotate(session: Session, items: Sequence[KeyValues], **given: Any) -> None:
+        parts.append(len(items))
+        annotating.annotate(session, items, **given)
+
+    monkeypatch.setattr(finishing, "annotate", annotate)
+    monkeypatch.setattr(finishing, "BATCH_SECONDS", 60)
+    runs.run(claim)
+    assert parts == [30]
