@@ -51,7 +51,8 @@ LINKING = "linking files"
 """What we do before that."""
 
 WATCHED_BYTES = 100 * 2**20
-"""From this size on it is told, and may be called off, that a single file is read for its sum."""
+"""From this size on it is told that a single file is read for its sum. Called off, the import is not begun, but what is
+just being read is read to its end."""
 
 _IMPORTED = "::omero::grid::ImportResponse"
 """Ice's name of the answer to a success; everything in it can be asked for later (`contents`)."""
