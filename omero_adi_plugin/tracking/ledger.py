@@ -65,9 +65,8 @@ class Ledger:
         newest = {storable(file.key): file for file in files}
         lines = [{"number": number, **_columns(file)} for number, file in enumerate(newest.values())]
         values = {"uuid": self._lease.order, "token": self._lease.token, "lines": json.dumps(lines)}
-        with self._database.begin() as connection:
-            if connection.execute(_SQL["record"], values).one_or_none() is None:
-                raise LeaseLost(uuid=self._lease.order)
+        if not self._database.at_once(_SQL["record"], values):
+            raise LeaseLost(uuid=self._lease.order)
 
     def forget(self, keys: Collection[str]) -> None:
         """Take out lines of what was planned, or could not be imported, in earlier attempts; without the lease nothing happens.

@@ -55,6 +55,21 @@ def test_a_connection_that_breaks_in_the_middle_and_the_next_one(database: Datab
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
+def test_one_statement_is_a_transaction_and_is_run_again_when_its_connection_was_dead(
+    database: Database, producer: Producer
+) -> None:
+    producer.sql("CREATE TABLE lines (number integer)")
+    insert = text("INSERT INTO lines VALUES (:number) RETURNING number")
+    for number in (1, 2):
+        assert [tuple(row) for row in database.at_once(insert, {"number": number})] == [(number,)]
+        producer.sql(BREAK)
+    assert producer.sql("SELECT number FROM lines ORDER BY number") == [(1,), (2,)]
+    with pytest.raises(DatabaseDown, match="trouble"):
+        database.at_once(text(raises("57P03")), {})
+    with pytest.raises(DBAPIError):
+        database.at_once(text("SELECT 1 / 0"), {})
+
+
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with closing(Database(f"postgresql://ann:secret@/adi?host={tmp_path}", name="tests")) as database:
         with pytest.raises(DatabaseDown) as caught, database.begin():
