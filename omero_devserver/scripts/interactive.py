@@ -8,6 +8,7 @@ the script, unless that one has let it go (`setDetach`). Recorded: facts 11; Int
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 PARSE_SECONDS = 120  # for running a script only to learn its parameters
 OUTPUTS = ("stdout", "stderr")
+OUTPUT_SECONDS = 2.0
+"""How long the outputs of a script that has ended may take: omero-py's ProcessI keeps an eye on its processes in a thread of its
+own, which may have begun to upload them, and whoever waits for the process then does not wait for that."""
 RULER = "-" * 33
 
 
@@ -204,14 +208,20 @@ class InteractiveProcessor:
 
     def _no_parameters(self) -> str:
         lines = [f"Can't find params for {self._script.id.val}!"]
+        until = time.monotonic() + OUTPUT_SECONDS
+        while not any(self._output(name) for name in OUTPUTS) and time.monotonic() < until:
+            time.sleep(0.05)
         for name in OUTPUTS:
-            file = jobs.output_of(self._server.store, self.job.id.val, name)
+            file = self._output(name)
             if file is None:
                 lines.append(f"No {name}.")
             else:
                 text = self._server.disk.attachment(file.id.val).read_text(encoding="utf-8", errors="replace")
                 lines += [f"{name} is in file {file.id.val}:", RULER, text, RULER]
         return "\n".join(lines) + "\n"
+
+    def _output(self, name: str) -> Any:
+        return jobs.output_of(self._server.store, self.job.id.val, name)
 
     def _context(self, call: Call) -> dict[str, str]:
         kind = of_mimetype(self._script.mimetype.val)
