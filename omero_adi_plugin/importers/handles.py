@@ -101,7 +101,7 @@ def finished(
                         raise NoProgress
         finally:
             with contextlib.suppress(*TROUBLE):
-                handle.begin_close()  # nobody has to wait for that
+                handle.close()
 
 
 def refusal(response: Any) -> str:  # noqa: ANN401 (omero.cmd.ERR is untyped)
@@ -117,7 +117,7 @@ def _bell_at(session: Session, handle: Any) -> Iterator[Bell]:  # noqa: ANN401 (
     bell, identity = Bell(), Ice.Identity(uuid.uuid4().hex, session.client.getCategory())
     proxy = adapter.add(bell, identity)
     try:
-        handle.begin_addCallback(omero.cmd.CmdCallbackPrx.uncheckedCast(proxy))  # should it fail, it is looked each second
+        handle.addCallback(omero.cmd.CmdCallbackPrx.uncheckedCast(proxy))
         yield bell
     finally:
         with contextlib.suppress(*TROUBLE):

@@ -160,7 +160,7 @@ class InPlace:
         finally:
             if process is not None:
                 with contextlib.suppress(*TROUBLE):
-                    process.begin_close()  # nobody has to wait for that
+                    process.close()
 
     def _link(
         self,
