@@ -101,13 +101,13 @@ class OnStep(Protocol):
 
 
 class OnProgress(Protocol):
-    """Told how far the server is with one fileset, about once a second; an exception from it ends the waiting.
+    """Told how far one fileset is, about once a second; an exception from it ends the waiting.
 
-    The server goes on then: the marker will say what came of it.
+    While files are still being linked, that takes the fileset back. Later the server goes on: the marker says what came of it.
     """
 
     def __call__(self, words: str, done: int, total: int, /) -> None:
-        """`done` of `total` steps of the server are finished; `words` says what it is doing."""
+        """`words` says what is being done: `done` of `total` files are linked or, after that, steps of the server finished."""
 
 
 class Importer(Protocol):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 AHEAD = 32
-"""So many pieces of work are got ready at a go: reading files in bursts takes the reader a third less CPU than one by one."""
+"""So many pieces of work are got ready at a go: a reader that is asked now and then needs more CPU a file than a busy one."""
 
 MOST_FILES = 20_000
 """So many files the work that waits may have at most: each takes some 400 bytes, and a plate has 100,000."""
