@@ -260,9 +260,10 @@ def carried_out(attempts: Attempts, database: Database, settings: Settings, give
         files=given.files,
         owner=owner(),
     )
-    started, cpu = time.monotonic(), cpu_seconds()
+    child = children_seconds()
+    started, cpu = time.monotonic(), time.process_time()
     error = attempts.carry_out(claim)
-    seconds, own = time.monotonic() - started, cpu_seconds() - cpu
+    seconds, own = time.monotonic() - started, time.process_time() - cpu + children_seconds() - child
     if error is not None:
         raise error
     with database.begin() as connection:
@@ -271,26 +272,25 @@ def carried_out(attempts: Attempts, database: Database, settings: Settings, give
     return {"seconds": seconds, "own": own, "peak": peak(), "filesets": int(filesets), "images": int(images)}
 
 
-def processes() -> list[int]:
-    """Return this process and its children."""
-    own = os.getpid()
-    found = [own]
+def children() -> list[int]:
+    """Return the processes that this one has started: the reader."""
+    found = []
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            if int(entry.read_text().rpartition(")")[2].split()[1]) == own:
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == os.getpid():
                 found.append(int(entry.parent.name))
     return found
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and its children so far, in s (proc(5): fields 14 and 15 of stat, in ticks)."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in processes()]
+def children_seconds() -> float:
+    """Return the CPU time of the children so far, in s (proc(5): fields 14 and 15 of stat, in ticks)."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in children()]
     return sum(int(each[11]) + int(each[12]) for each in fields) / TICKS
 
 
 def peak() -> float:
     """Return the largest memory of this process and its children, added up, in MB (proc(5): VmHWM of status, in kB)."""
-    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in processes()]
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in (os.getpid(), *children())]
     return sum(int(text.partition("VmHWM:")[2].split()[0]) for text in statuses) * 1024 / MEGABYTE
 
 

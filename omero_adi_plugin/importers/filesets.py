@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import locale
 import platform
 from typing import TYPE_CHECKING, Any
@@ -29,17 +30,20 @@ TRANSFER_NAMESPACE, TRANSFER = (
 SIZE_ALGORITHM, SUM_ALGORITHM = "File-Size-64", "SHA1-160"
 """OMERO's names for comparing files by size, and by SHA1 sum."""
 
-_CLIENT = (
-    ("client.name", "omero-adi-plugin"),
-    ("client.version", __version__),
-    ("client.language.name", "Python"),
-    ("client.language.vendor", platform.python_implementation()),
-    ("client.language.version", platform.python_version()),
-    ("os.name", platform.system()),
-    ("os.version", platform.release()),
-    ("os.architecture", {"x86_64": "amd64"}.get(platform.machine(), platform.machine())),  # in Java's words
-    ("locale", locale.getlocale()[0] or "en"),
-)
+_CLIENT = [
+    NamedValue(name, value)
+    for name, value in (
+        ("client.name", "omero-adi-plugin"),
+        ("client.version", __version__),
+        ("client.language.name", "Python"),
+        ("client.language.vendor", platform.python_implementation()),
+        ("client.language.version", platform.python_version()),
+        ("os.name", platform.system()),
+        ("os.version", platform.release()),
+        ("os.architecture", {"x86_64": "amd64"}.get(platform.machine(), platform.machine())),  # in Java's words
+        ("locale", locale.getlocale()[0] or "en"),
+    )
+]
 """What OMERO's own client tells of itself (real server, recorded: facts 13), and who we are."""
 
 
@@ -63,7 +67,7 @@ def new_fileset(plan: FilesetPlan, marker: Marker, *, bioformats: str | None) ->
         fileset.addFilesetEntry(entry)
     job = UploadJobI()
     # without the reader, the server keeps the source's folders below its own
-    versions = [NamedValue("bioformats.reader", plan.reader), *(NamedValue(name, value) for name, value in _CLIENT)]
+    versions = [NamedValue("bioformats.reader", plan.reader), *_CLIENT]
     if bioformats is not None:
         versions.append(NamedValue("bioformats.version", bioformats))
     job.setVersionInfo(versions)
@@ -76,12 +80,19 @@ def new_fileset(plan: FilesetPlan, marker: Marker, *, bioformats: str | None) ->
     return fileset
 
 
-def new_settings(plan: FilesetPlan, target: Target, skip: Skip) -> Any:  # noqa: ANN401 (omero.grid.ImportSettings is untyped)
-    """Return what the server is to do with the fileset."""
+@functools.lru_cache(maxsize=16)
+def settings_for(target: Target, name: str | None, skip: Skip) -> Any:  # noqa: ANN401 (omero.grid.ImportSettings is untyped)
+    """Return what the server is to do with a fileset; not to be changed, as it is shared by filesets.
+
+    Parameters
+    ----------
+    name : str or None
+        For its images; None: as their file says.
+    """
     settings = omero.grid.ImportSettings()
     settings.userSpecifiedTarget = reference(target.kind, target.id)
-    if plan.name is not None:
-        settings.userSpecifiedName = rstring(plan.name)
+    if name is not None:
+        settings.userSpecifiedName = rstring(name)
     settings.doThumbnails = rbool(not skip.thumbnails)
     settings.noStatsInfo = rbool(skip.minmax)
     settings.checksumAlgorithm = ChecksumAlgorithmI()

@@ -114,7 +114,7 @@ def refusal(response: Any) -> str:  # noqa: ANN401 (omero.cmd.ERR is untyped)
 def _bell_at(session: Session, handle: Any) -> Iterator[Bell]:  # noqa: ANN401 (omero.cmd.HandlePrx is untyped)
     """Have a bell that rings when the request of a handle is over; if it is over already, it may stay silent."""
     adapter = session.client.getAdapter()
-    bell, identity = Bell(), Ice.Identity(uuid.uuid4().hex, session.client.getCategory())
+    bell, identity = Bell(), Ice.Identity(uuid.uuid4().hex, session.callback_category)
     proxy = adapter.add(bell, identity)
     try:
         handle.addCallback(omero.cmd.CmdCallbackPrx.uncheckedCast(proxy))

@@ -85,6 +85,10 @@ class Session(Protocol):
     group: str
     group_id: int
 
+    @property
+    def callback_category(self) -> str:
+        """What Ice's identities of objects must have as category for the server to reach them."""
+
     def query(self, hql: str, *, all_groups: bool = False, **parameters: object) -> list[list[Any]]:
         """Return the rows of a projection as Python values."""
 

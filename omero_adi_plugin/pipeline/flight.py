@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from types import TracebackType
 
 _Result = TypeVar("_Result")
@@ -32,6 +35,7 @@ class Flight(Generic[_Result]):
         self._width = width
         self._threads = ThreadPoolExecutor(width, thread_name_prefix="fileset")
         self._pending: dict[Future[_Result], int] = {}
+        self._ended: SimpleQueue[Future[_Result]] = SimpleQueue()
         self._filling = True
 
     def __enter__(self) -> Self:
@@ -57,13 +61,18 @@ class Flight(Generic[_Result]):
 
     def start(self, work: Callable[[], _Result], *, files: int) -> None:
         """Have a piece of work done that concerns so many files; what it raises is raised where it lands."""
-        self._pending[self._threads.submit(work)] = files
+        future = self._threads.submit(work)
+        self._pending[future] = files
+        future.add_done_callback(self._ended.put)  # to ask each whether it is done costs more than all else here
 
     def landed(self, *, timeout_seconds: float) -> list[Future[_Result]]:
         """Return what has come to its end, after waiting for the first one if there is none yet."""
-        done = [future for future in self._pending if future.done()]
-        if not done and timeout_seconds:
-            done = list(wait(self._pending, timeout=timeout_seconds, return_when=FIRST_COMPLETED).done)
+        done: list[Future[_Result]] = []
+        with suppress(Empty):
+            if timeout_seconds and self._pending:
+                done.append(self._ended.get(timeout=timeout_seconds))
+            while True:
+                done.append(self._ended.get_nowait())
         for future in done:
             del self._pending[future]
         return done

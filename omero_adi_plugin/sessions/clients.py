@@ -39,8 +39,14 @@ class Account:
 
 def new_client(account: Account, *, call_milliseconds: int) -> Any:  # noqa: ANN401 (omero.client is untyped)
     """Make an omero.client that is not logged in yet; `close` it in the end, whether it was or not."""
-    times = {"Ice.Default.InvocationTimeout": call_milliseconds, "Ice.Override.CloseTimeout": CLOSE_MILLISECONDS}
-    client = omero.client([f"--{name}={value}" for name, value in times.items()], host=account.host, port=account.port)
+    properties = {
+        "Ice.Default.InvocationTimeout": call_milliseconds,
+        "Ice.Override.CloseTimeout": CLOSE_MILLISECONDS,
+        # One thread takes all answers and wakes whoever waits; with more, as omero.client has it, each answer also wakes the next
+        # of them. Those are for callbacks that ask the server something themselves; ours only ring a bell.
+        "Ice.ThreadPool.Client.SizeMax": 1,
+    }
+    client = omero.client([f"--{name}={value}" for name, value in properties.items()], host=account.host, port=account.port)
     client.setAgent("omero-adi-plugin")
     return client
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Self
 
 import omero.all
@@ -92,6 +93,11 @@ class OmeroSession:
             service = self.factory.getQueryService()
             rows = service.projection(hql, values, context) if context else service.projection(hql, values)
         return [[unwrap(value) for value in row] for row in rows]
+
+    @functools.cached_property
+    def callback_category(self) -> str:
+        """What Ice's identities of objects must have as category for the server to reach them (Glacier2); asked for once."""
+        return str(self.client.getCategory())
 
     def alive(self) -> bool:
         """Tell whether the session still answers. "Busy" is an answer: a server short of connections needs no further log-in."""
