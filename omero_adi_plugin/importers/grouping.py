@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import suppress
+from itertools import islice
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from omero_adi_plugin.errors import (
     EntryFailed,
     FileBroken,
     FileGrowing,
     FormatUnknown,
+    ImportInterrupted,
     NameImpossible,
     NothingToImport,
     PathOutsideRoots,
@@ -35,12 +38,22 @@ from omero_adi_plugin.importers.walking import ZARR_METADATA, Walk
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Gate, Reading
     from omero_adi_plugin.orders import Entry
 
+_Coming = TypeVar("_Coming")
+
 _LOG = logging.getLogger(__name__)
+
+
+AHEAD = 32
+"""So many files are looked at in one go, whose costs for each that is gone through again and again are lower."""
+
+
+SEEN_SECONDS = 5.0
+"""So long it counts what was seen of them: until the next one is planned, large imports may take hours."""
 
 
 class Grouping:
@@ -57,6 +70,48 @@ class Grouping:
     def __init__(self, *, gate: Gate, reader: FileReader) -> None:
         self._gate, self._reader = gate, reader
         self._claims = Claims()
+        self._seen: dict[str, AdmittedFile | EntryFailed] = {}
+        self._seen_until = 0.0
+
+    def ahead(self, coming: Iterable[_Coming], path_of: Callable[[_Coming], str | None]) -> Iterator[_Coming]:
+        """Give what is planned next one after the other, after a look at several files at once, which costs less for each.
+
+        Parameters
+        ----------
+        coming : iterable
+            What is planned next.
+        path_of : callable
+            Returns the path of each, None if it will not be planned. What is wrong with one is raised when it is planned.
+        """
+        left = iter(coming)
+        while some := list(islice(left, AHEAD)):
+            self._look([path for path in map(path_of, some) if path is not None])
+            yield from some
+
+    def _look(self, paths: Sequence[str]) -> None:
+        """Have the gate and the reader look at files that are not taken yet."""
+        self._seen, self._seen_until = {}, time.monotonic() + SEEN_SECONDS
+        for path in paths:
+            if self._claims.of(path) is None:
+                try:
+                    self._seen[path] = self._gate.admit(path)
+                except EntryFailed as failure:
+                    self._seen[path] = failure
+                except ImportInterrupted:
+                    return  # a file system has gone away: the rest is for later
+        files = [seen for seen in self._seen.values() if not (isinstance(seen, EntryFailed) or self._claims.of(seen.source))]
+        if len(files) > 1:
+            self._reader.read_ahead(files)
+
+    def _admitted(self, path: str) -> AdmittedFile:
+        """Return what the gate knows of a file, and forget it."""
+        if self._seen and time.monotonic() > self._seen_until:
+            self._seen = {}
+            self._reader.read_ahead(())
+        seen = self._seen.pop(path, None)
+        if isinstance(seen, EntryFailed):
+            raise seen
+        return self._gate.admit(path) if seen is None else seen
 
     def take(self, entry: str, paths: Sequence[str]) -> None:
         """Note that an entry was seen to in an earlier attempt, and that these files are its; they need not be there any more."""
@@ -118,7 +173,7 @@ class Grouping:
     def _admit(self, path: str) -> AdmittedFile | None:
         """Return what the gate knows of a file, None for a folder that may be looked into."""
         try:
-            return self._gate.admit(path)
+            return self._admitted(path)
         except (PathOutsideRoots, NameImpossible):
             raise  # and nobody looks what it is
         except EntryFailed:
@@ -136,7 +191,7 @@ class Grouping:
 
     def _folder(self, draft: Draft) -> EntryPlan:
         walk = Walk(draft.entry.path, gate=self._gate)
-        for path in walk:
+        for path in self.ahead(walk, path_of=str):
             draft.files += 1
             try:
                 self._candidate(draft, path)
@@ -159,7 +214,7 @@ class Grouping:
             draft.met(claim, path)
             return
         try:
-            file = self._gate.admit(path)
+            file = self._admitted(path)
         except FormatUnknown as odd:  # a pipe, say
             draft.leave_out(path, odd.why)
             return

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omero_adi_plugin.errors import EntryFailed, FileGrowing
     from omero_adi_plugin.orders import Entry
 
@@ -98,6 +100,9 @@ class FileReader(Protocol):
         ReaderFailed
             The reader hung, crashed, or ran out of memory over it.
         """
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        """Take note that these, and no others, will be read next; `read` may take less time then, and says what is wrong."""
 
     def close(self) -> None:
         """End what was started for reading; never raises."""

@@ -146,13 +146,17 @@ class Carrying(ABC):
         for fileset, paths in client_paths(self._session, sorted(settled)).items():
             self._grouping.take(settled[fileset], paths)
         entries = in_opening_order(self._order.entries)
-        for entry in self._skipping.ahead(entries, of_interest=lambda entry: not self._record.is_settled(entry.path)):
+        coming = self._skipping.ahead(entries, of_interest=self._is_open)
+        for entry in self._grouping.ahead(coming, lambda entry: entry.path if self._is_open(entry) else None):
             self._guard.check()
             yield entry
 
+    def _is_open(self, entry: Entry) -> bool:
+        return not self._record.is_settled(entry.path)
+
     def _begin(self, entry: Entry) -> None:
         """Adopt what is there of an entry, and have the rest imported."""
-        if self._record.is_settled(entry.path):  # its files need not be there any more
+        if not self._is_open(entry):  # its files need not be there any more
             known = self._record.of_entry(entry.path)
             self._tally.expect(entry.path, len(known))
             for line in known:

@@ -39,6 +39,11 @@ class WatchedReader:
         self._guard.check()
         return self._reader.read(file)
 
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        """See `FileReader`."""
+        self._guard.check()
+        self._reader.read_ahead(files)
+
     def close(self) -> None:
         """Leave the reader to whoever opened it."""
 

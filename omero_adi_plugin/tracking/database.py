@@ -8,12 +8,10 @@ A lost connection, a server that starts or stops, a lock that another program ho
 from __future__ import annotations
 
 import contextlib
-import functools
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from sqlalchemy import create_engine
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import TextClause
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
 CONNECT_SECONDS = 10
 """How long a connection may take to come about."""
@@ -141,12 +139,6 @@ def is_transient(error: DBAPIError) -> bool:
     return isinstance(error.orig, psycopg2.Error) and isinstance(translated(error.orig, where=""), SurroundingsDown)
 
 
-@functools.lru_cache
-def _driver_text(statement: TextClause) -> str:
-    """Return a statement as psycopg2 takes it, with `%(name)s` for `:name`."""
-    return str(statement.compile(dialect=PGDialect_psycopg2()))  # type: ignore[no-untyped-call]
-
-
 class Database:
     """The tracking database, with a few connections kept open.
 
@@ -172,7 +164,7 @@ class Database:
         self.where = place(self._url)
         given: dict[str, Any] = {"pool_use_lifo": True, "hide_parameters": True, "connect_args": connect_options(name)}
         self._engine = create_engine(self._url, pool_pre_ping=True, **given)
-        self._at_once = create_engine(self._url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given)
+        self._at_once = create_engine(self._url, isolation_level="AUTOCOMMIT", **given)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -186,42 +178,25 @@ class Database:
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
-    def at_once(self, statement: TextClause, values: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
-        """Run one statement, which is a transaction of its own, and return its rows.
+    def at_once(self, statement: TextClause, values: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """Run one statement, which is a transaction of its own, and return its rows: one round trip where `begin` takes three.
 
-        It takes one round trip where `begin` takes three, and no detour through SQLAlchemy. It is not asked before whether the
-        connection still works: if not, the statement is run again on a new one. So it must do no harm twice.
+        It is not asked before whether the connection still works: if not, the statement is run again on a new one. So it must do
+        no harm twice.
 
         Raises
         ------
         DatabaseDown, DiskFull, ConfigurationError, NotPermitted
             As `begin`.
-        psycopg2.Error
-            A bug.
         """
-        text = _driver_text(statement)
         try:
-            return self._run_at_once(text, values)
-        except DatabaseDown:  # it may have been restarted since the last one; then all connections that are kept are dead
-            self._at_once.dispose()
-            return self._run_at_once(text, values)
+            return self._run_at_once(statement, values)
+        except DatabaseDown:  # it may have been restarted since the last one
+            return self._run_at_once(statement, values)
 
-    def _run_at_once(self, text: str, values: Mapping[str, object]) -> Sequence[tuple[object, ...]]:
-        with self._translated():
-            connection = self._at_once.raw_connection()
-        try:
-            with contextlib.closing(connection.cursor()) as cursor:
-                cursor.execute(text, values)
-                rows: Sequence[tuple[object, ...]] = cursor.fetchall()
-                return rows
-        except psycopg2.Error as error:
-            connection.invalidate()
-            ours = translated(error, where=self.where)
-            if ours is None:
-                raise
-            raise ours from error
-        finally:
-            connection.close()  # which gives it back
+    def _run_at_once(self, statement: TextClause, values: Mapping[str, object]) -> Sequence[Row[Any]]:
+        with self._translated(), self._at_once.connect() as connection:
+            return connection.execute(statement, values).all()
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import (
@@ -24,6 +25,8 @@ from omero_adi_plugin.importers.unreadable import unreadable
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import AdmittedFile
     from omero_adi_plugin.importers.reading.jars import Bioformats, Jars
@@ -57,6 +60,7 @@ class BioformatsReader:
         self._child: ReaderProcess | None = None
         self._started_from: Bioformats | None = None
         self._version: str | None = None
+        self._ahead: dict[str, tuple[AdmittedFile, dict[str, Any]]] = {}
         self._closed = False
 
     @property
@@ -83,12 +87,12 @@ class BioformatsReader:
         ImportInterrupted
             This reader has been closed meanwhile, or the file system has gone away.
         """
-        try:
-            file.path.encode()
-        except UnicodeEncodeError as error:
-            raise NameImpossible(path=file.path, why="it is no UTF-8, and OMERO opens no other names") from error
+        if not _is_utf8(file.path):
+            raise NameImpossible(path=file.path, why="it is no UTF-8, and OMERO opens no other names")
         with self._lock:
-            answer = self._answer(file.path)
+            known, answer = self._ahead.pop(file.path, (None, {}))
+            if known != file:
+                answer = self._answer(file.path)
             try:
                 return Reading(
                     used=tuple(answer["used"]),
@@ -99,6 +103,20 @@ class BioformatsReader:
                 )
             except KeyError:
                 raise self._failure(file.path, answer) from None
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        """Open several files, as many as take a moment, so that `read` knows the answers.
+
+        When the child is lost over one of them, nobody knows over which: nothing is concluded from that.
+        """
+        paths = [file.path for file in files if _is_utf8(file.path)]
+        with self._lock, suppress(ChildHangs, ChildEnded, ConfigurationError, ImportInterrupted):  # `read` meets the same
+            self._ahead = {}
+            if not paths:
+                return
+            answers = self._living_child("").ask_ahead(paths, patience_seconds=self._patience_seconds)
+            told = dict(zip(paths, answers, strict=False))
+            self._ahead = {file.path: (file, told[file.path]) for file in files if told.get(file.path)}
 
     def close(self) -> None:
         """End the child; a file that is being opened is given up."""
@@ -177,6 +195,14 @@ class BioformatsReader:
         self._drop_child()
         event(_log, logging.WARNING, "reader.failed", path=path, why=why, output=output)
         return ReaderFailed(path=path, why=why)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _away(path: str) -> AdiError | None:

@@ -3,8 +3,9 @@
 
 Started as `child.py PARENT LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one
 JSON object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
-`{"failure": kind, "words": …}`, of a broken file with the `members` of its set, if that is not whole. It ends with its input, and
-dies with its parent. It needs the standard library and JPype only.
+`{"failure": kind, "words": …}`, of a broken file with the `members` of its set, if that is not whole. `{"ahead": [path, …]}` it
+answers with `{"answers": [answer, …]}`, where those of files that it has not opened are empty. It ends with its input, and dies
+with its parent. It needs the standard library and JPype only.
 """
 
 from __future__ import annotations
@@ -59,6 +60,9 @@ its own: with the buffer that it would take, small TIFFs take a third more time,
 LAST_WORDS = frozenset({"memory", "error"})
 """Kinds of failure after which the machine is not to be trusted."""
 
+AHEAD_SECONDS = 0.25
+"""So long it opens one file after the other without being asked about each: nobody is to wait for the first of them."""
+
 LISTED_SECONDS = 1.0
 """So long the listing of a folder is good for, if the folder has not changed."""
 
@@ -87,9 +91,14 @@ def main(parent: str, library: str, heap_mb: str, *class_path: str) -> None:
         return
     _say(answers, {"version": str(formats.FormatTools.VERSION)})
     for line in sys.stdin.buffer:
-        answer = files.answer(json.loads(line)["read"])
-        _say(answers, answer)
-        if answer.get("failure") in LAST_WORDS:
+        asked = json.loads(line)
+        if "ahead" in asked:
+            told = files.ahead(asked["ahead"])
+            _say(answers, {"answers": told})
+        else:
+            told = [files.answer(asked["read"])]
+            _say(answers, told[0])
+        if told[-1].get("failure") in LAST_WORDS:
             return  # the next file gets a machine that is whole
 
 
@@ -122,6 +131,22 @@ class Files:
             return failure | {"members": self._members(path)} if failure["failure"] == "broken" else failure
         self._renew()
         return self.answer(path)
+
+    def ahead(self, paths: list[str]) -> list[dict[str, Any]]:
+        """Say the same of several files, nothing of those that one before them has in its set, and of what comes too late."""
+        answers: list[dict[str, Any]] = []
+        used: set[str] = set()
+        until = time.monotonic() + AHEAD_SECONDS
+        for path in paths:
+            if path in used or (answers and time.monotonic() > until):
+                answers.append({})
+                continue
+            answer = self.answer(path)
+            answers.append(answer)
+            used.update(answer.get("used", ()))
+            if answer.get("failure") in LAST_WORDS:
+                break
+        return answers
 
     def _answer(self, path: str) -> dict[str, Any]:
         reader = self._reader

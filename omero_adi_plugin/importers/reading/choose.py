@@ -13,6 +13,7 @@ from omero_adi_plugin.importers.reading.tiff import TiffReader
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Reading
@@ -58,6 +59,10 @@ class ChosenReader:
     def read(self, file: AdmittedFile) -> Reading:
         """Open a file; raises as `plans.FileReader.read`, and what `BioformatsReader.read` adds."""
         return self._best().read(file)
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        """See `plans.FileReader`."""
+        self._best().read_ahead(files)
 
     def close(self) -> None:
         """End what was started; a file that is being opened is given up."""

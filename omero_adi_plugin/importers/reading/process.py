@@ -22,6 +22,7 @@ from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import ThreadPoolExecutor
 
     from omero_adi_plugin.importers.reading.jars import Bioformats
@@ -35,6 +36,9 @@ START_SECONDS = 120
 
 ENDED_SECONDS = 5
 """How long the end of a child may take that was killed; one that waits for a dead file system ends when that answers."""
+
+LONGEST_QUESTION = 2**15
+"""So many bytes of paths a question may have: half of what a pipe takes (pipe(7))."""
 
 LARGEST_ANSWER = 2**28
 """So many bytes an answer may have: twice what a plate of a million files needs."""
@@ -129,19 +133,19 @@ class ReaderProcess:
         ChildEnded
             It has crashed, was killed, ran out of memory, or gave an answer that makes no sense.
         """
-        try:
-            with suppress(BrokenPipeError):  # it has ended: what comes instead of an answer says how
-                os.write(self._input, json.dumps({"read": path}).encode("ascii") + b"\n")
-            answer = self._received(patience_seconds)
-        except BaseException:  # an answer that nobody waits for any more must not be taken for that to the next question
-            self.close()
-            raise
-        if answer.get("failure") == "memory":
-            self.close()
-            raise ChildEnded("it ran out of memory", out_of_memory=True)
-        self.answered += 1
-        self.failures += "failure" in answer
+        answer = self._asked({"read": path}, patience_seconds)
+        self._count(answer)
         return answer
+
+    def ask_ahead(self, paths: Sequence[str], *, patience_seconds: float) -> list[dict[str, Any]]:
+        """Have it open several files, and return its answers, empty ones for those that it has not opened; raises as `ask`.
+
+        There may be fewer answers than files.
+        """
+        answers: list[dict[str, Any]] = self._asked({"ahead": _fitting(paths)}, patience_seconds)["answers"]
+        for answer in filter(None, answers):
+            self._count(answer)
+        return answers
 
     def kill(self) -> None:
         """End it at once, with whatever it has started; any thread may do so."""
@@ -162,6 +166,22 @@ class ReaderProcess:
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
+
+    def _asked(self, question: dict[str, Any], patience_seconds: float) -> dict[str, Any]:
+        try:
+            with suppress(BrokenPipeError):  # it has ended: what comes instead of an answer says how
+                os.write(self._input, json.dumps(question).encode("ascii") + b"\n")
+            return self._received(patience_seconds)
+        except BaseException:  # an answer that nobody waits for any more must not be taken for that to the next question
+            self.close()
+            raise
+
+    def _count(self, answer: dict[str, Any]) -> None:
+        if answer.get("failure") == "memory":
+            self.close()
+            raise ChildEnded("it ran out of memory", out_of_memory=True)
+        self.answered += 1
+        self.failures += "failure" in answer
 
     def _hello(self) -> str:
         try:
@@ -230,6 +250,16 @@ class ReaderProcess:
         if not chunk and self._errors in self._selector.get_map():
             self._selector.unregister(self._errors)
         return bool(chunk)
+
+
+def _fitting(paths: Sequence[str]) -> Sequence[str]:
+    """Return as many of the first of some paths as a question may have, so that to write it never waits for the child."""
+    room = LONGEST_QUESTION
+    for number, path in enumerate(paths):
+        room -= len(json.dumps(path)) + len(", ")
+        if room < 0:
+            return paths[:number]
+    return paths
 
 
 def _spawned(bioformats: Bioformats, heap_mb: int) -> subprocess.Popen[bytes]:

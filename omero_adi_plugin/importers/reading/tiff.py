@@ -21,6 +21,8 @@ from omero_adi_plugin.importers.truncation import TIFF_MAGIC, check_tiff
 from omero_adi_plugin.importers.unreadable import unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omero_adi_plugin.importers.plans import AdmittedFile
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said by our own errors
@@ -80,6 +82,9 @@ class TiffReader:
             raise unreadable(file.path, error) from error
         finally:
             os.close(handle)
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        """Do nothing: to open many at a time would not be faster."""
 
     def close(self) -> None:
         """Do nothing: no file stays open."""

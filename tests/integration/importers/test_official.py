@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,9 @@ class Reader:
         self.plates: dict[str, int] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         self._tiff = TiffReader("this is a test")
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        pass
 
     def read(self, file: AdmittedFile) -> Reading:
         self.meanwhile()

@@ -422,3 +422,11 @@ def test_a_query_gives_plain_values(lab: Lab) -> None:
         name=session.user,
     )
     assert rows == [[session.user_id, session.user]]
+
+
+def test_the_category_of_callbacks_is_asked_for_once(lab: Lab, logins: Logins) -> None:
+    session = logins.act_for(lab.session.user, lab.session.group)
+    category = session.callback_category
+    assert category == session.client.getCategory()
+    session.close()
+    assert session.callback_category == category

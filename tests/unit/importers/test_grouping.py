@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,12 @@ from omero_adi_plugin.errors import (
     ReaderFailed,
     ZarrUnsupported,
 )
-from omero_adi_plugin.importers.grouping import Grouping
+from omero_adi_plugin.importers import grouping as module
+from omero_adi_plugin.importers.grouping import AHEAD, Grouping
 from omero_adi_plugin.importers.plans import AdmittedFile, EntryPlan, FilesetPlan, Reading
 from omero_adi_plugin.importers.reading.tiff import TIFF, TiffReader
 from omero_adi_plugin.orders import Entry
+from omero_adi_plugin.pipeline.gate import FileGate
 from tests.fixtures.gates import gate_of
 
 STACK = np.arange(5 * 16 * 16, dtype="u2").reshape(5, 16, 16)
@@ -47,6 +50,10 @@ class ListReader:
 
     def __init__(self) -> None:
         self.opened: list[str] = []
+        self.announced: list[list[str]] = []
+
+    def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
+        self.announced.append([Path(file.path).name for file in files])
 
     def read(self, file: AdmittedFile) -> Reading:
         self.opened.append(Path(file.path).name)
@@ -473,3 +480,111 @@ def test_nothing_but_our_own_errors_comes_out_of_a_folder_of_nonsense(tmp_path: 
     assert len(found.filesets) + len(found.failures) == 200
     assert all(isinstance(failure, EntryFailed) for failure in found.failures)
     assert found.failures
+
+
+# --- several files that are looked at in one go
+
+
+@pytest.fixture
+def admitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which files the gate was asked about."""
+    asked: list[str] = []
+    admit = FileGate.admit
+
+    def watched(self: FileGate, path: str) -> AdmittedFile:
+        asked.append(Path(path).name)
+        return admit(self, path)
+
+    monkeypatch.setattr(FileGate, "admit", watched)
+    return asked
+
+
+def coming(grouping: Grouping, *paths: Path) -> Iterator[Path]:
+    return grouping.ahead(paths, str)
+
+
+def test_entries_are_looked_at_in_one_go_and_once(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, admitted: list[str]
+) -> None:
+    paths = [put(tmp_path / f"{number:02}.tif") for number in range(AHEAD + 2)]
+    for path in coming(grouping, *paths):
+        assert sets(plan(grouping, path)) == [{path.name}]
+    names = [path.name for path in paths]
+    assert lists.announced == [names[:AHEAD], names[AHEAD:]]
+    assert lists.opened == admitted == names
+
+
+def test_the_files_of_a_folder_are_looked_at_in_one_go_and_once(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, admitted: list[str]
+) -> None:
+    names = [put(tmp_path / "d" / f"{number}.tif").name for number in range(4)]
+    assert len(plan(grouping, tmp_path / "d").filesets) == 4
+    assert lists.announced == [names]
+    assert admitted == ["d", *names]
+
+
+def test_what_a_set_has_is_not_looked_at(tmp_path: Path, grouping: Grouping, lists: ListReader, admitted: list[str]) -> None:
+    index = put(tmp_path / "index.xml", "a.tif", "b.tif")
+    for name in ("a.tif", "b.tif"):
+        put(tmp_path / name)
+    more = [put(tmp_path / "c.tif"), put(tmp_path / "d.tif")]
+    (link := tmp_path / "link.tif").symlink_to(tmp_path / "b.tif")
+    plan(grouping, index)
+    admitted.clear()
+    list(coming(grouping, tmp_path / "a.tif", *more, link))
+    assert admitted == ["c.tif", "d.tif", "link.tif"]
+    assert lists.announced == [["c.tif", "d.tif"]]
+
+
+def test_what_is_refused_is_refused_when_it_is_planned_and_reported_once(
+    tmp_path: Path, lists: ListReader, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside, outside = put(tmp_path / "in" / "a.tif"), put(tmp_path / "out" / "b.tif")
+    grouping = Grouping(gate=gate_of(tmp_path / "in"), reader=lists)
+    first, second, third = coming(grouping, outside, tmp_path / "in" / "none.tif", inside)
+    with pytest.raises(PathOutsideRoots):
+        plan(grouping, first)
+    with pytest.raises(FileMissing):
+        plan(grouping, second)
+    assert len(plan(grouping, third).filesets) == 1
+    assert [record.getMessage() for record in caplog.records].count("security.path_outside_roots") == 1
+    assert lists.opened == ["a.tif"]
+
+
+def test_a_folder_among_the_entries_is_planned_as_one(tmp_path: Path, grouping: Grouping) -> None:
+    put(tmp_path / "d" / "b.tif")
+    entries = [put(tmp_path / "a.tif"), tmp_path / "d", put(tmp_path / "c.tif")]
+    assert [sets(plan(grouping, entry)) for entry in coming(grouping, *entries)] == [[{"a.tif"}], [{"b.tif"}], [{"c.tif"}]]
+
+
+def test_what_was_seen_long_ago_is_looked_at_again(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEEN_SECONDS", -1.0)
+    paths = [put(tmp_path / name) for name in ("a.tif", "b.tif")]
+    first, second = coming(grouping, *paths)
+    put(second, "a.tif", "?")
+    first.unlink()
+    with pytest.raises(FileMissing):
+        plan(grouping, first)
+    assert lists.announced == [["a.tif", "b.tif"], []]  # and the reader forgets what it knows
+
+
+def test_a_file_system_that_goes_away_under_the_look_is_met_by_whoever_needs_it(
+    tmp_path: Path, lists: ListReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [put(tmp_path / name) for name in ("a.tif", "b.tif", "c.tif")]
+    gate = gate_of(tmp_path)
+    admit = gate.admit
+
+    def away(path: str) -> AdmittedFile:
+        if path.endswith("b.tif"):
+            raise ImportInterrupted(path=path, words="its file system does not answer")
+        return admit(path)
+
+    monkeypatch.setattr(gate, "admit", away)  # no such mount can be made in a test
+    grouping = Grouping(gate=gate, reader=lists)
+    first, second, third = coming(grouping, *paths)
+    assert len(plan(grouping, first).filesets) == len(plan(grouping, third).filesets) == 1
+    with pytest.raises(ImportInterrupted):
+        plan(grouping, second)
