@@ -143,7 +143,7 @@ class Files:
                 continue
             answer = self.answer(path)
             answers.append(answer)
-            used.update(answer.get("used", ()))
+            used.update(answer.get("used") or answer.get("members", ()))
             if answer.get("failure") in LAST_WORDS:
                 break
         return answers

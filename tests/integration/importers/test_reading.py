@@ -110,6 +110,18 @@ def test_a_file_of_a_set_that_is_missing_is_named(reader: BioformatsReader, tmp_
     assert broken.value.path == str(files[0])
 
 
+def test_of_a_set_that_is_not_whole_one_file_is_opened_ahead(reader: BioformatsReader, tmp_path: Path) -> None:
+    _, first, second, third = companion_set(tmp_path)
+    second.unlink()
+    files = [admitted(first), admitted(third)]
+    reader.read_ahead(files)
+    third.unlink()
+    with pytest.raises(FileBroken, match="Missing file"):
+        reader.read(files[0])
+    with pytest.raises(FileMissing):  # would be broken too, had it been opened before it was gone
+        reader.read(files[1])
+
+
 def test_a_file_whose_file_system_went_away_while_it_was_read_is_not_broken(
     reader: BioformatsReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
