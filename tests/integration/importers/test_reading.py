@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,8 @@ import tifffile
 from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, ImportInterrupted, NameImpossible
 from omero_adi_plugin.importers.plans import Reading
 from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
+from tests.fixtures.companions import companion_set
 from tests.fixtures.reading import admitted, bioformats_reader
-
-OME = 'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +28,6 @@ def reader() -> Iterator[BioformatsReader]:
 def made(path: Path, content: bytes = b"") -> Path:
     path.write_bytes(content)
     return path
-
-
-def companion_set(folder: Path, *, planes: int = 3) -> list[Path]:
-    """One image whose planes lie in files of their own, described in another file."""
-    names = [f"z{number}.ome.tif" for number in range(planes)]
-    ids = {name: f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, name)}" for name in names}
-    data = "".join(
-        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">{ids[name]}</UUID></TiffData>'
-        for z, name in enumerate(names)
-    )
-    xml = (
-        f'<?xml version="1.0" encoding="UTF-8"?><OME {OME} UUID="urn:uuid:{uuid.UUID(int=1)}"><Image ID="Image:0"><Pixels '
-        f'ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="16" SizeY="16" SizeZ="{planes}" SizeC="1" SizeT="1">'
-        f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{data}</Pixels></Image></OME>'
-    )
-    companion = made(folder / "set.companion.ome", xml.encode())
-    for name in names:
-        only = f'<BinaryOnly MetadataFile="{companion.name}" UUID="urn:uuid:{uuid.UUID(int=1)}"/>'
-        document = f'<OME {OME} UUID="{ids[name]}">{only}</OME>'
-        tifffile.imwrite(folder / name, np.zeros((16, 16), "u1"), description=document, metadata=None)
-    return [companion, *(folder / name for name in names)]
 
 
 def test_a_file_of_several_images_is_counted_by_images(reader: BioformatsReader, tmp_path: Path) -> None:
@@ -108,18 +85,6 @@ def test_a_file_of_a_set_that_is_missing_is_named(reader: BioformatsReader, tmp_
     with pytest.raises(FileBroken, match=r"Missing file z1\.ome\.tif associated with UUID urn:uuid:") as broken:
         reader.read(admitted(files[0]))
     assert broken.value.path == str(files[0])
-
-
-def test_of_a_set_that_is_not_whole_one_file_is_opened_ahead(reader: BioformatsReader, tmp_path: Path) -> None:
-    _, first, second, third = companion_set(tmp_path)
-    second.unlink()
-    files = [admitted(first), admitted(third)]
-    reader.read_ahead(files)
-    third.unlink()
-    with pytest.raises(FileBroken, match="Missing file"):
-        reader.read(files[0])
-    with pytest.raises(FileMissing):  # would be broken too, had it been opened before it was gone
-        reader.read(files[1])
 
 
 def test_a_file_whose_file_system_went_away_while_it_was_read_is_not_broken(

@@ -15,6 +15,7 @@ from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, Impo
 from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
 from omero_adi_plugin.importers.reading.jars import NoBioformats, find
 from omero_adi_plugin.importers.reading.process import LONGEST_QUESTION, ReaderProcess
+from tests.fixtures.companions import companion_set
 from tests.fixtures.reading import Trap, admitted, bioformats_reader, children, trap
 
 __all__ = ["trap"]
@@ -118,6 +119,14 @@ def test_the_files_of_a_set_are_not_opened_one_by_one(child: ReaderProcess, tmp_
         path.touch()
     (other,) = fakes(tmp_path, 1)
     assert ask_ahead(child, index, *members, other) == [1, None, None, None, 1]
+
+
+def test_of_a_set_that_is_not_whole_one_file_is_opened(child: ReaderProcess, tmp_path: Path) -> None:
+    _, first, second, third = companion_set(tmp_path)
+    second.unlink()
+    told, nothing = child.ask_ahead([str(first), str(third)], patience_seconds=60)
+    assert told["failure"] == "broken"
+    assert nothing == {}
 
 
 def test_nobody_waits_for_files_that_take_long(child: ReaderProcess, tmp_path: Path) -> None:
