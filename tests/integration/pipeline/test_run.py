@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from omero_adi_plugin.errors import ImportInterrupted
+from omero_adi_plugin.errors import ConnectionBroken, ImportInterrupted
 from omero_adi_plugin.importers import annotating, existing
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan, Reading
-from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, Session, Skip
+from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, OnProgress, Session, Skip
 from omero_adi_plugin.importers.reading.tiff import TiffReader
 from omero_adi_plugin.orders import Claim, FileStep, Target, TargetKind
 from omero_adi_plugin.pipeline import finishing, skipping
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.pipeline.run import OrderRun
+from omero_adi_plugin.pipeline.run import Halted, OrderRun
 from omero_adi_plugin.pipeline.tally import MOST_INTERRUPTED
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
@@ -33,13 +33,15 @@ from tests.fixtures.samples import Samples
 
 
 class Troubled(InPlace):
-    """The real one, for which the server breaks off at files with certain names."""
+    """The real one, for which the server breaks off at files with certain names; the test is told of each file first."""
 
     odd: Callable[[str], bool]
+    on_import: Callable[[str, OnProgress], None]
     imported: threading.Event
 
     def run(self, *, plan: FilesetPlan, **given: Any) -> int:
         path = plan.files[0].path
+        self.on_import(Path(path).name, given["on_progress"])
         if self.odd(Path(path).name):
             raise ImportInterrupted(path=path, words="this is a test")
         fileset = super().run(plan=plan, **given)
@@ -90,6 +92,7 @@ class Runs:
         *,
         odd: Callable[[str], bool] = lambda _: False,
         on_read: Callable[[str], None] = lambda _: None,
+        on_import: Callable[[str, OnProgress], None] = lambda *_: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
         skip_existing: bool = False,
     ) -> None:
@@ -100,8 +103,8 @@ class Runs:
             parallel_files=1,
             bioformats=None,
         )
-        importer.odd, importer.imported = odd, self.imported
-        OrderRun(
+        importer.odd, importer.on_import, importer.imported = odd, on_import, self.imported
+        self.current = OrderRun(
             claim.text.read(),
             importer=importer,
             attempt=claim.lease.attempt,
@@ -112,7 +115,8 @@ class Runs:
             settings=self.settings,
             skip_existing=skip_existing,
             on_progress=on_progress,
-        ).run()
+        )
+        self.current.run()
 
     def steps(self, claim: Claim) -> dict[str, FileStep]:
         return {Path(line.key).name: line.step for line in Ledger(self.database, claim.lease).files()}
@@ -147,6 +151,45 @@ def test_a_server_that_breaks_off_at_everything_is_left_alone(runs: Runs) -> Non
     with pytest.raises(ImportInterrupted):
         runs.run(claim, odd=lambda _: True, on_progress=seen.append)
     assert max(progress.done for progress in seen) == MOST_INTERRUPTED
+
+
+def test_when_one_fileset_meets_trouble_of_all_the_others_are_not_begun(runs: Runs) -> None:
+    def importing(name: str, _: OnProgress) -> None:
+        if name == "0.ome.tif":
+            raise ConnectionBroken(doing="importing")
+        assert name == "1.ome.tif"  # the third one has no thread yet
+        runs.current._halted.wait(10)
+
+    claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(3)))
+    with pytest.raises(ConnectionBroken):
+        runs.run(claim, on_import=importing)
+    assert runs.lab.images() == []
+    assert set(runs.steps(claim).values()) <= {FileStep.PLANNED}
+    runs.run(claim)
+    assert len(runs.lab.images()) == 3
+
+
+def test_at_ctrl_c_not_even_what_omero_is_doing_is_waited_for(runs: Runs) -> None:
+    given_up = threading.Event()
+
+    def importing(name: str, on_progress: OnProgress) -> None:
+        if name == "1.ome.tif":
+            for _ in range(100):
+                try:
+                    on_progress("reading metadata", 0, 5)
+                except Halted:
+                    given_up.set()
+                    raise
+                given_up.wait(0.1)
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step is FileStep.IMPORTED:
+            raise KeyboardInterrupt
+
+    claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(2)))
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(claim, on_import=importing, on_progress=interrupt)
+    assert given_up.is_set()
 
 
 def test_what_is_imported_gets_its_key_values_while_others_are_still_read(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
