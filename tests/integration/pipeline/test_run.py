@@ -154,10 +154,14 @@ def test_a_server_that_breaks_off_at_everything_is_left_alone(runs: Runs) -> Non
 
 
 def test_when_one_fileset_meets_trouble_of_all_the_others_are_not_begun(runs: Runs) -> None:
+    begun = threading.Event()
+
     def importing(name: str, _: OnProgress) -> None:
         if name == "0.ome.tif":
+            assert begun.wait(10)
             raise ConnectionBroken(doing="importing")
         assert name == "1.ome.tif"  # the third one has no thread yet
+        begun.set()
         runs.current._halted.wait(10)
 
     claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(3)))
