@@ -19,7 +19,7 @@ from tests.fixtures.waiting import WAIT_SECONDS
 def test_whether_the_commit_was_lost_or_only_its_answer_each_file_is_imported_once(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
 
     def order(file: str, at: Break) -> OrderStatus:
         uuid = str(uuid4())

@@ -65,7 +65,7 @@ def test_the_half_of_a_file_that_is_gone_is_deleted_when_its_order_fails(
     carried_out_until_killed(services, tracking, step="created")
     assert lab.markers() == Counter({(order, file): 1})
     Path(file).unlink()
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(order)
     assert "does not exist" in tracking.description(order)
     assert not lab.markers()
@@ -77,7 +77,7 @@ def test_a_file_of_a_set_that_was_imported_is_no_file_of_its_own_at_a_retry(
     one, other = multi_file_ome_tiff(samples.folder)
     broken = samples.broken()
     order = tracking.order(lab, one, broken, other)
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(order)
     assert lab.markers() == Counter({(order, one): 1})
     Path(one).unlink()  # so that the other one could not be read any more

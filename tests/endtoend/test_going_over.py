@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking
+from tests.fixtures.services import ONCE, Services, Tracking
 from tests.fixtures.waiting import wait_until
 
 DONE = ["Import Pending", "Import Started", "Import Completed"]
@@ -78,7 +78,7 @@ def test_tables_that_somebody_has_changed_are_taken_over_when_the_administrator_
     refused = services.run("serve", "--once")
     assert refused.returncode == os.EX_CONFIG
     assert "ADI_ALLOW_AUTO_STAMP" in refused.stderr
-    assert services.run("serve", "--once", "--set", "allow_auto_stamp=true").returncode == os.EX_OK
+    assert services.run(*ONCE, "--set", "allow_auto_stamp=true").returncode == os.EX_OK
     assert tracking.stages(order) == DONE
     # keys of the former importer's file were named, each once a start
     log = services.log.read_text()
@@ -88,7 +88,7 @@ def test_tables_that_somebody_has_changed_are_taken_over_when_the_administrator_
 def test_another_importer_on_the_database_is_named_by_log_and_check(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start(reconcile_seconds=5)
+    services.start(max_workers=1, reconcile_seconds=5)
     ours = tracking.order(lab, samples.image("ours.ome.tif"))
     tracking.wait(ours)
     assert findings(services)["another importer"]["level"] == "ok"
@@ -114,7 +114,7 @@ def test_a_site_without_triggers_has_its_orders_carried_out(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     before = tracking.order(lab, samples.image("before.ome.tif"))
-    services.start(intake="scan", poll_seconds=1, reconcile_seconds=3600)
+    services.start(max_workers=1, intake="scan", poll_seconds=1, reconcile_seconds=3600)
     tracking.wait(before)
     assert tracking.sql("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'imports'::regclass AND tgname ~ '^adi'") == [(0,)]
     after = tracking.order(lab, samples.image("after.ome.tif"))

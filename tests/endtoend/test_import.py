@@ -47,13 +47,13 @@ def test_queued_it_returns_at_once_and_a_service_carries_it_out(
     assert services.run("orders", "wait", uuid, "--timeout", "0.1").returncode == os.EX_TEMPFAIL
     assert tracking.stages(uuid) == ["Import Pending"]
     assert tracking.sql("SELECT action, who FROM adi_action WHERE uuid = %s", uuid) == [("ordered", who())]
-    services.start()
+    services.start(max_workers=1)
     assert services.run("orders", "wait", uuid, "--timeout", "60").returncode == os.EX_OK
     assert len(lab.images_with(uuid)) == 1
 
 
 def test_it_can_wait_for_a_service(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
-    services.start()
+    services.start(max_workers=1)
     good = services.run(*order(lab, samples.image()), "--wait")
     assert good.returncode == os.EX_OK, good.stderr
     assert "Import Completed" in good.stdout

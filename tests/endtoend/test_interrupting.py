@@ -34,7 +34,7 @@ def test_a_service_goes_on_where_a_person_stopped(lab: Lab, tracking: Tracking, 
     assert "Traceback" not in rest
     assert tracking.sql("SELECT state, failures FROM adi_order WHERE uuid = %s", uuid) == [("waiting", 0)]
     assert len(lab.images()) < len(files)
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(uuid)
     assert tracking.stages(uuid)[-1] == "Import Completed"
     assert lab.markers() == Counter({(uuid, file): 1 for file in files})

@@ -60,7 +60,7 @@ def test_a_site_goes_over_and_back_by_the_commands_of_the_page(
         if example.heading == "With Alembic by hand":
             assert tracking.sql(SHAPE) == before, "detached, the database is not as it was"
         if example.text == SERVE:
-            service = services.start()
+            service = services.start(max_workers=1)
             tracking.wait(waiting)
             continue
         saw[example.text] = site.type(example.text)

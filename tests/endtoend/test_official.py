@@ -87,7 +87,7 @@ def test_killed_with_its_importer_the_next_service_brings_each_file_in_once(
     wait_until(lambda: not alive(call["pid"]), what="the death of the importer")
     stand_in.does()
     change(official, importer="inplace")  # an order goes on as it was begun
-    official.start()
+    official.start(max_workers=1)
     tracking.wait(uuid)
     assert tracking.stages(uuid)[-1] == "Import Completed", tracking.description(uuid)
     assert filesets(lab) == ["a.ome.tif", "b.ome.tif", "c.ome.tif"]

@@ -25,7 +25,7 @@ from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from tests.fixtures.command import Adi
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking
+from tests.fixtures.services import ONCE, Services, Tracking
 
 TARGET = Target(kind=TargetKind.DATASET, id=151)
 NOWHERE = {"omero_host": "127.0.0.1", "omero_port": 9}
@@ -162,18 +162,18 @@ def test_what_was_deleted_in_omero_comes_back_only_if_a_person_says_so(
 ) -> None:
     gone, stays = samples.image("gone.ome.tif"), samples.image("stays.ome.tif")
     order = tracking.order(lab, gone, stays)
-    assert services.run("serve", "--once").returncode == 0
+    assert services.run(*ONCE).returncode == 0
     [[fileset]] = tracking.sql("SELECT fileset FROM adi_file WHERE uuid = %s AND entry = %s", order, gone)
     before = lab.images()
     delete_fileset(lab.session, fileset)
     once = Counter({(order, stays): 1})
     services.run("orders", "retry", order)
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert tracking.stages(order)[-1] == "Import Failed"
     assert "omero adi orders retry" in tracking.description(order)
     assert lab.markers() == once
     services.run("orders", "retry", order, "--again")
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert tracking.stages(order)[-1] == "Import Completed"
     assert lab.markers() == once + Counter({(order, gone): 1})
     assert len(set(lab.images()) & set(before)) == 1

@@ -13,7 +13,7 @@ import psycopg2
 from omero_adi_plugin.sessions import Logins
 from tests.fixtures.laboratory import Lab, make_group
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking, alive, children, insert
+from tests.fixtures.services import ONCE, Services, Tracking, alive, children, insert
 from tests.fixtures.waiting import wait_until
 
 DONE = ["Import Pending", "Import Started", "Import Completed"]
@@ -23,7 +23,7 @@ FAILED = ["Import Pending", "Import Started", "Import Failed"]
 def test_a_row_becomes_an_image_owned_by_the_user_in_the_dataset_with_its_key_values(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
     file = samples.image("day 1, ünï.ome.tif")
     order = tracking.order(lab, file)
     tracking.wait(order)
@@ -63,7 +63,7 @@ def test_all_images_of_a_file_carry_the_key_values_and_no_other_image_does(
 def test_the_managed_repository_holds_links_to_the_sources_and_no_copies(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples, managed_repository: Path
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
     file = samples.image()
     order = tracking.order(lab, file)
     tracking.wait(order)
@@ -109,7 +109,7 @@ def test_an_order_written_while_no_service_ran_is_imported_at_the_next_start(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     order = tracking.order(lab, samples.image())
-    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert services.run(*ONCE).returncode == os.EX_OK
     assert tracking.stages(order) == DONE
     assert len(lab.images()) == 1
 
@@ -119,7 +119,7 @@ def test_an_order_that_no_trigger_told_of_is_found_and_imported(
 ) -> None:
     tracking.sql("ALTER TABLE imports DISABLE TRIGGER adi_note_pending")  # as a restore, or a site without triggers
     order = tracking.order(lab, samples.image())
-    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert services.run(*ONCE).returncode == os.EX_OK
     assert tracking.stages(order) == DONE
 
 
@@ -147,7 +147,7 @@ def test_killed_in_the_middle_of_thirty_orders_and_started_again_every_file_is_t
 
 
 def test_the_same_order_again_imports_nothing_twice(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
-    services.start()
+    services.start(max_workers=1)
     file = samples.three_images()
     order = tracking.order(lab, file)
     tracking.wait(order)
@@ -199,7 +199,7 @@ def test_a_group_that_the_user_is_not_in_is_refused_and_nothing_is_imported_else
 ) -> None:
     group = make_group(logins.service().factory.getAdminService())
     order = tracking.order(lab, samples.image(), group_name=group)
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert tracking.stages(order) == FAILED
     assert f"'{lab.user}' is not a member of the group '{group}'" in tracking.description(order)
     assert lab.markers() == Counter()
@@ -210,7 +210,7 @@ def test_a_bad_file_fails_the_order_after_the_others_went_in(
 ) -> None:
     good, broken = samples.image(), samples.broken()
     order = tracking.order(lab, broken, good)
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert tracking.stages(order) == FAILED
     assert "1 of 2 files could not be imported" in tracking.description(order)
     assert "broken.tif" in tracking.description(order)
@@ -218,14 +218,14 @@ def test_a_bad_file_fails_the_order_after_the_others_went_in(
     samples.image("whole.ome.tif")
     (samples.folder / "whole.ome.tif").replace(broken)  # the person copies the file again and orders again
     tracking.order(lab, broken, good, uuid=order)
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert tracking.stages(order)[-1] == "Import Completed"
     assert lab.markers() == Counter({(order, good): 1, (order, broken): 1})
 
 
 def test_an_image_is_not_put_into_a_screen(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
     order = tracking.order(lab, samples.image(), destination_type="Screen", destination_id=str(lab.screen))
-    services.run("serve", "--once")
+    services.run(*ONCE)
     assert "cannot be put into Screen" in tracking.description(order)
     assert lab.markers() == Counter()
 
@@ -248,7 +248,7 @@ def test_asked_to_end_a_service_ends_well_and_leaves_no_process_and_no_lease(
 def test_an_order_of_thousands_of_missing_files_ends_with_a_line_for_each_and_the_good_one_in_omero(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples, data_folder: Path
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
     missing = [f"{data_folder}/{number}.tif" for number in range(1300)]
     order = tracking.order(lab, *missing[:700], samples.image(), *missing[700:])
     tracking.wait(order)

@@ -56,7 +56,7 @@ def test_killed_right_after_a_step_the_file_is_there_once_whole_and_annotated(
         assert tracking.sql("SELECT step, images FROM adi_file") == [("verifying", [])]
     assert there == (Counter() if step == "planned" else Counter({(order, file): 1}))
     before = lab.images()
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(order)
     assert lab.markers() == Counter({(order, file): 1})
     assert len(lab.images()) == 3
@@ -69,7 +69,7 @@ def test_killed_right_after_a_step_the_file_is_there_once_whole_and_annotated(
 def test_what_somebody_has_deleted_is_not_imported_again_by_itself_and_the_other_files_go_on(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
     order = tracking.order(lab, deleted := samples.image("deleted.ome.tif"))
     tracking.wait(order)
     lab.gateway().deleteObjects("Image", lab.images(), wait=True)

@@ -124,7 +124,7 @@ def test_a_file_that_is_still_written_is_imported_when_it_is_whole(facility: Fac
 
     writer = threading.Thread(target=write)
     writer.start()
-    process = facility.services.start(settle_seconds=1)
+    process = facility.services.start(max_workers=1, settle_seconds=1)
     try:
         wait_until(lambda: "still being written" in facility.log(), what="the file to be noticed")
         assert facility.lab.images() == []
@@ -149,7 +149,7 @@ def test_a_file_of_which_only_half_has_arrived_is_not_called_broken(facility: Fa
     os.utime(good, (long_ago, long_ago))
     os.truncate(arriving, 5000)
     order = facility.order(str(folder))
-    process = facility.services.start(settle_seconds=3600)
+    process = facility.services.start(max_workers=1, settle_seconds=3600)
     wait_until(lambda: "order.retried_later" in facility.log(), what="the file to be noticed")
     assert "still being written" in facility.log()
     assert len(facility.lab.images()) == 1
