@@ -14,16 +14,17 @@ import logging
 import os
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 from omero_adi_plugin.errors import (
+    AdiError,
     EntryFailed,
     FileBroken,
     FileGrowing,
     FormatUnknown,
-    ImportInterrupted,
     NameImpossible,
     NothingToImport,
     PathOutsideRoots,
@@ -51,8 +52,16 @@ _LOG = logging.getLogger(__name__)
 AHEAD = 32
 """So many files are looked at in one go: one by one, with other work in between, each costs a fifth more (decision 0013)."""
 
-SEEN_SECONDS = 5.0
-"""So long it counts what was seen of them: until the next one is planned, large imports may take hours."""
+SEEN_SECONDS = 30.0
+"""So long it counts what was seen of one: until it is planned, imports of others may take hours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What the gate has said of a file, and until when that counts (`time.monotonic`)."""
+
+    outcome: AdmittedFile | PathOutsideRoots
+    until: float
 
 
 class Grouping:
@@ -69,8 +78,7 @@ class Grouping:
     def __init__(self, *, gate: Gate, reader: FileReader) -> None:
         self._gate, self._reader = gate, reader
         self._claims = Claims()
-        self._seen: dict[str, AdmittedFile | EntryFailed] = {}
-        self._seen_until = 0.0
+        self._seen: dict[str, _Seen] = {}
 
     def ahead(self, coming: Iterable[_Coming], path_of: Callable[[_Coming], str | None]) -> Iterator[_Coming]:
         """Give what is planned next one after the other, after a look at several files at once, which costs less for each.
@@ -88,29 +96,36 @@ class Grouping:
             yield from some
 
     def _look(self, paths: Sequence[str]) -> None:
-        """Have the gate and the reader look at files that are not taken yet."""
-        self._seen, self._seen_until = {}, time.monotonic() + SEEN_SECONDS
+        """Have the gate and the reader look at files that are not taken yet; of refusals only the ones that stay are kept."""
+        now = time.monotonic()
+        self._seen = {path: seen for path, seen in self._seen.items() if now < seen.until}
+        files = []
         for path in paths:
-            if self._claims.of(path) is None:
-                try:
-                    self._seen[path] = self._gate.admit(path)
-                except EntryFailed as failure:
-                    self._seen[path] = failure
-                except ImportInterrupted:
-                    return  # a file system has gone away: the rest is for later
-        files = [seen for seen in self._seen.values() if not (isinstance(seen, EntryFailed) or self._claims.of(seen.source))]
+            if path in self._seen or self._claims.of(path) is not None:
+                continue
+            try:
+                file = self._gate.admit(path)
+            except PathOutsideRoots as refusal:
+                self._seen[path] = _Seen(outcome=refusal, until=now + SEEN_SECONDS)
+            except EntryFailed:
+                continue  # a folder, or what may be there by then
+            except AdiError:
+                break  # a file system has gone away
+            else:
+                self._seen[path] = _Seen(outcome=file, until=now + SEEN_SECONDS)
+                if self._claims.of(file.source) is None:
+                    files.append(file)
         if len(files) > 1:
             self._reader.read_ahead(files)
 
     def _admitted(self, path: str) -> AdmittedFile:
-        """Return what the gate knows of a file, and forget it."""
-        if self._seen and time.monotonic() > self._seen_until:
-            self._seen = {}
-            self._reader.read_ahead(())
+        """Return what the gate knows of a file, and forget it; raises as `Gate.admit`."""
         seen = self._seen.pop(path, None)
-        if isinstance(seen, EntryFailed):
-            raise seen
-        return self._gate.admit(path) if seen is None else seen
+        if seen is None or time.monotonic() > seen.until:
+            return self._gate.admit(path)
+        if isinstance(seen.outcome, PathOutsideRoots):
+            raise seen.outcome  # which is in the log already
+        return seen.outcome
 
     def take(self, entry: str, paths: Sequence[str]) -> None:
         """Note that an entry was seen to in an earlier attempt, and that these files are its; they need not be there any more."""
@@ -284,7 +299,7 @@ class Grouping:
         """Return all files of a set; if one is refused, so is the set, and its others are not opened again."""
         used = tuple(dict.fromkeys(reading.used))
         try:
-            return tuple(file if path == file.path else self._gate.admit(path) for path in used)
+            return tuple(file if path == file.path else self._admitted(path) for path in used)
         except EntryFailed as refused:
             failed = refused
             if isinstance(refused, FormatUnknown):

@@ -102,7 +102,7 @@ class FileReader(Protocol):
         """
 
     def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
-        """Take note that these, and no others, will be read next; `read` may take less time then, and says what is wrong."""
+        """Take note that these will be read soon; `read` may take less time then, and says what is wrong with them."""
 
     def close(self) -> None:
         """End what was started for reading; never raises."""

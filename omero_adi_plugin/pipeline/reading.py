@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class WatchedReader:
-    """A reader that asks the guard before each file: a folder of 100,000 takes minutes. Implements `importers.plans.FileReader`.
+    """A reader that asks the guard each time: a folder of 100,000 files takes minutes. Implements `importers.plans.FileReader`.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import NameImpossible
 from omero_adi_plugin.importers.existing import held, paths_held, still_held
+from omero_adi_plugin.importers.grouping import AHEAD as LOOKED_AHEAD
 from omero_adi_plugin.pipeline.names import check_name
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from omero_adi_plugin.orders import Entry, Target
     from omero_adi_plugin.sessions import OmeroSession
 
-AHEAD = 1000
-"""Entries that are asked about at once: for each question OMERO looks through all that the target holds."""
+AHEAD = 32 * LOOKED_AHEAD
+"""Entries that are asked about at once: for each question OMERO looks through all that the target holds. A multiple of what is
+looked at in one go, so that the next ones are not asked about before the last of these are planned."""
 
 
 class Skipping:

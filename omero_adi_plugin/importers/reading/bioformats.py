@@ -6,8 +6,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import (
@@ -37,6 +39,23 @@ MOST_FAILURES = 2000
 """After so many files that could not be read a child is replaced: JPype 1.7.1 loses some 3 kB with each exception of Java."""
 
 
+ANSWER_SECONDS = 30.0
+"""So long an answer counts that was given before it was asked for; who plans 32 files that take a second each is done with most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the child has told of a file ahead, and until when that counts (`time.monotonic`)."""
+
+    file: AdmittedFile
+    told: dict[str, Any]
+    until: float
+
+    def counts_for(self, file: AdmittedFile) -> bool:
+        """Whether it is about the same file, unchanged, and not too old."""
+        return file == self.file and time.monotonic() < self.until
+
+
 class BioformatsReader:
     """Opens files with Bio-Formats; implements `plans.FileReader`. Several threads may ask, and get their turn.
 
@@ -60,7 +79,7 @@ class BioformatsReader:
         self._child: ReaderProcess | None = None
         self._started_from: Bioformats | None = None
         self._version: str | None = None
-        self._ahead: dict[str, tuple[AdmittedFile, dict[str, Any]]] = {}
+        self._ahead: dict[str, _Answer] = {}
         self._closed = False
 
     @property
@@ -90,9 +109,9 @@ class BioformatsReader:
         if not _is_utf8(file.path):
             raise NameImpossible(path=file.path, why="it is no UTF-8, and OMERO opens no other names")
         with self._lock:
-            known, answer = self._ahead.pop(file.path, (None, {}))
-            if known != file:
-                answer = self._answer(file.path)
+            self._stop_if_closed(file.path)
+            known = self._ahead.pop(file.path, None)
+            answer = known.told if known is not None and known.counts_for(file) else self._answer(file.path)
             try:
                 return Reading(
                     used=tuple(answer["used"]),
@@ -107,16 +126,26 @@ class BioformatsReader:
     def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
         """Open several files, as many as take a moment, so that `read` knows the answers.
 
-        When the child is lost over one of them, nobody knows over which: nothing is concluded from that.
+        When the child is lost over one of them, nobody knows over which: nothing is concluded from that. What is broken is opened
+        again when it is asked for: a file of its set may have come by then.
         """
-        paths = [file.path for file in files if _is_utf8(file.path)]
-        with self._lock, suppress(ChildHangs, ChildEnded, ConfigurationError, ImportInterrupted):  # `read` meets the same
-            self._ahead = {}
-            if not paths:
+        known = [file for file in files if _is_utf8(file.path)]
+        if not known:
+            return
+        with self._lock, suppress(ConfigurationError, ImportInterrupted):  # `read` meets the same
+            child = self._living_child("")
+            try:
+                answers = child.ask_ahead([file.path for file in known], patience_seconds=self._patience_seconds)
+            except (ChildHangs, ChildEnded) as error:
+                if not self._closed:
+                    why, more = str(error) or "it has hung", len(known) - 1
+                    event(_log, logging.WARNING, "reader.ended", path=known[0].path, more=more, why=why, output=child.written)
                 return
-            answers = self._living_child("").ask_ahead(paths, patience_seconds=self._patience_seconds)
-            told = dict(zip(paths, answers, strict=False))
-            self._ahead = {file.path: (file, told[file.path]) for file in files if told.get(file.path)}
+            until = time.monotonic() + ANSWER_SECONDS
+            self._ahead = {path: answer for path, answer in self._ahead.items() if time.monotonic() < answer.until}
+            for file, told in zip(known, answers, strict=False):
+                if "used" in told or told.get("failure") == "unknown":
+                    self._ahead[file.path] = _Answer(file=file, told=told, until=until)
 
     def close(self) -> None:
         """End the child; a file that is being opened is given up."""
@@ -179,6 +208,7 @@ class BioformatsReader:
         if self._child is not None:
             self._child.close()
         self._child = None
+        self._ahead.clear()
 
     def _failure(self, path: str, answer: dict[str, Any]) -> AdiError:
         words = str(answer.get("words"))

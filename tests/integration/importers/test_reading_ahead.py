@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 
 from omero_adi_plugin.errors import FileBroken, FileMissing, FormatUnknown, ImportInterrupted, NameImpossible, ReaderFailed
+from omero_adi_plugin.importers.reading import bioformats
 from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
 from omero_adi_plugin.importers.reading.jars import NoBioformats, find
 from omero_adi_plugin.importers.reading.process import LONGEST_QUESTION, ReaderProcess
@@ -88,13 +90,22 @@ def test_a_file_that_has_changed_is_opened_again(reader: BioformatsReader, tmp_p
         reader.read(admitted(second))
 
 
-def test_what_was_announced_before_is_forgotten(reader: BioformatsReader, tmp_path: Path) -> None:
+def test_an_old_answer_is_forgotten(reader: BioformatsReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bioformats, "ANSWER_SECONDS", 0.0)
     first, second = (admitted(path) for path in tiffs(tmp_path, 2))
     reader.read_ahead([first, second])
-    reader.read_ahead([])
     Path(second.path).unlink()
     with pytest.raises(FileMissing):
         reader.read(second)
+
+
+def test_what_is_broken_is_opened_again_as_its_set_may_have_come(reader: BioformatsReader, tmp_path: Path) -> None:
+    _, first, second, _ = companion_set(tmp_path)
+    second.rename(tmp_path / "away")
+    files = [admitted(first), admitted(*fakes(tmp_path, 1))]
+    reader.read_ahead(files)
+    (tmp_path / "away").rename(second)
+    assert len(reader.read(files[0]).used) == 4
 
 
 def test_failures_are_told_when_the_file_is_read(reader: BioformatsReader, tmp_path: Path) -> None:
@@ -148,11 +159,13 @@ def test_a_question_fits_into_the_pipe(child: ReaderProcess, tmp_path: Path) -> 
     )
 
 
-def test_a_file_that_hangs_is_found_out_by_itself(tmp_path: Path, trap: Trap) -> None:
+def test_a_file_that_hangs_is_found_out_by_itself(tmp_path: Path, trap: Trap, caplog: pytest.LogCaptureFixture) -> None:
     before, after = fakes(tmp_path, 2)
+    caplog.set_level(logging.WARNING)
     with bioformats_reader(patience_seconds=1) as reader:
         reader.read_ahead([admitted(path) for path in (before, trap.path, after)])
         assert children() == []
+        assert [record.getMessage() for record in caplog.records] == ["reader.ended"]
         assert [reader.read(admitted(path)).images for path in (before, after)] == [1, 2]
         with pytest.raises(ReaderFailed, match="took longer than 1 s"):
             reader.read(admitted(trap.path))
@@ -170,10 +183,20 @@ def test_a_file_that_takes_all_memory_is_found_out_by_itself(tmp_path: Path) -> 
 
 
 def test_a_reader_that_is_closed_reads_nothing_ahead(tmp_path: Path) -> None:
-    (path,) = fakes(tmp_path, 1)
+    known, other = (admitted(path) for path in fakes(tmp_path, 2))
     with bioformats_reader() as reader:
+        reader.read_ahead([known])
         reader.close()
-        reader.read_ahead([admitted(path)])
+        reader.read_ahead([other])
         assert children() == []
-        with pytest.raises(ImportInterrupted):
-            reader.read(admitted(path))
+        for file in (known, other):
+            with pytest.raises(ImportInterrupted):
+                reader.read(file)
+
+
+def test_names_that_nobody_can_open_are_no_question(tmp_path: Path) -> None:
+    odd = tmp_path / "c\udcff.tif"
+    odd.touch()
+    with bioformats_reader() as reader:
+        reader.read_ahead([admitted(odd)])
+        assert children() == []

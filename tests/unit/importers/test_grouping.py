@@ -567,7 +567,8 @@ def test_what_was_seen_long_ago_is_looked_at_again(
     first.unlink()
     with pytest.raises(FileMissing):
         plan(grouping, first)
-    assert lists.announced == [["a.tif", "b.tif"], []]  # and the reader forgets what it knows
+    with pytest.raises(FormatUnknown):
+        plan(grouping, second)
 
 
 def test_a_file_system_that_goes_away_under_the_look_is_met_by_whoever_needs_it(
@@ -588,3 +589,31 @@ def test_a_file_system_that_goes_away_under_the_look_is_met_by_whoever_needs_it(
     assert len(plan(grouping, first).filesets) == len(plan(grouping, third).filesets) == 1
     with pytest.raises(ImportInterrupted):
         plan(grouping, second)
+
+
+def test_one_file_is_not_announced(tmp_path: Path, grouping: Grouping, lists: ListReader) -> None:
+    (path,) = coming(grouping, put(tmp_path / "a.tif"))
+    assert len(plan(grouping, path).filesets) == 1
+    assert lists.announced == []  # should it hang, it would cost its patience twice
+
+
+def test_a_folder_does_not_make_the_entries_behind_it_be_looked_at_again(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, admitted: list[str]
+) -> None:
+    for name in ("b.tif", "c.tif"):
+        put(tmp_path / "d" / name)
+    for path in coming(grouping, tmp_path / "d", put(tmp_path / "x.tif"), put(tmp_path / "y.tif")):
+        plan(grouping, path)
+    assert lists.announced == [["x.tif", "y.tif"], ["b.tif", "c.tif"]]
+    assert sorted(admitted) == ["b.tif", "c.tif", "d", "d", "x.tif", "y.tif"]
+
+
+def test_a_refused_file_of_a_set_is_reported_once(tmp_path: Path, lists: ListReader, caplog: pytest.LogCaptureFixture) -> None:
+    outside = put(tmp_path / "out" / "b.tif")
+    (link := tmp_path / "in" / "b.tif").parent.mkdir()
+    link.symlink_to(outside)
+    grouping = Grouping(gate=gate_of(tmp_path / "in"), reader=lists)
+    for path in coming(grouping, put(tmp_path / "in" / "a.tif", "b.tif"), link):
+        with pytest.raises(EntryFailed):
+            plan(grouping, path)
+    assert [record.getMessage() for record in caplog.records].count("security.path_outside_roots") == 1
