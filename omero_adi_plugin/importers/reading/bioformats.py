@@ -40,7 +40,7 @@ MOST_FAILURES = 2000
 
 
 ANSWER_SECONDS = 30.0
-"""So long an answer counts that was given before it was asked for; who plans 32 files that take a second each is done with most."""
+"""So long an answer counts that was given before it was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,6 @@ class BioformatsReader:
         if not _is_utf8(file.path):
             raise NameImpossible(path=file.path, why="it is no UTF-8, and OMERO opens no other names")
         with self._lock:
-            self._stop_if_closed(file.path)
             known = self._ahead.pop(file.path, None)
             answer = known.told if known is not None and known.counts_for(file) else self._answer(file.path)
             try:

@@ -617,3 +617,11 @@ def test_a_refused_file_of_a_set_is_reported_once(tmp_path: Path, lists: ListRea
         with pytest.raises(EntryFailed):
             plan(grouping, path)
     assert [record.getMessage() for record in caplog.records].count("security.path_outside_roots") == 1
+
+
+def test_an_entry_that_is_named_twice_is_looked_at_once(
+    tmp_path: Path, grouping: Grouping, lists: ListReader, admitted: list[str]
+) -> None:
+    path = put(tmp_path / "a.tif")
+    assert [len(plan(grouping, each).filesets) for each in coming(grouping, path, path)] == [1, 0]
+    assert lists.opened == admitted == ["a.tif"]
