@@ -50,7 +50,7 @@ _LOG = logging.getLogger(__name__)
 
 
 AHEAD = 32
-"""So many files are looked at in one go: one by one, with other work in between, each costs a fifth more (decision 0013)."""
+"""So many files are looked at in one go: one by one, with other work in between, each costs a fifth more (decision 13)."""
 
 SEEN_SECONDS = 30.0
 """So long it counts what was seen of one: until it is planned, imports of others may take hours."""
