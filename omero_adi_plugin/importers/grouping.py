@@ -12,15 +12,11 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import (
-    AdiError,
     EntryFailed,
     FileBroken,
     FileGrowing,
@@ -31,6 +27,7 @@ from omero_adi_plugin.errors import (
     ZarrUnsupported,
     quoted,
 )
+from omero_adi_plugin.importers.ahead import Ahead
 from omero_adi_plugin.importers.claims import Claim, Claims
 from omero_adi_plugin.importers.drafts import OF_CONTENT, Draft
 from omero_adi_plugin.importers.endings import NO_IMAGES, SURE_IMAGES, ending_of
@@ -44,24 +41,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Gate, Reading
     from omero_adi_plugin.orders import Entry
 
-_Coming = TypeVar("_Coming")
-
 _LOG = logging.getLogger(__name__)
-
-
-AHEAD = 32
-"""So many files are looked at in one go: one by one, with other work in between, each costs a fifth more (decision 13)."""
-
-SEEN_SECONDS = 30.0
-"""So long it counts what was seen of one: until it is planned, imports of others may take hours."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What the gate has said of a file, and until when that counts (`time.monotonic`)."""
-
-    outcome: AdmittedFile | PathOutsideRoots
-    until: float
 
 
 class Grouping:
@@ -78,54 +58,11 @@ class Grouping:
     def __init__(self, *, gate: Gate, reader: FileReader) -> None:
         self._gate, self._reader = gate, reader
         self._claims = Claims()
-        self._seen: dict[str, _Seen] = {}
+        self._ahead = Ahead(gate=gate, reader=reader, claims=self._claims)
 
-    def ahead(self, coming: Iterable[_Coming], path_of: Callable[[_Coming], str | None]) -> Iterator[_Coming]:
-        """Give what is planned next one after the other, after a look at several files at once, which costs less for each.
-
-        Parameters
-        ----------
-        coming : iterable
-            What is planned next.
-        path_of : callable
-            Returns the path of each, None if it will not be planned. What is wrong with one is raised when it is planned.
-        """
-        left = iter(coming)
-        while some := list(islice(left, AHEAD)):
-            self._look([path for path in map(path_of, some) if path is not None])
-            yield from some
-
-    def _look(self, paths: Sequence[str]) -> None:
-        """Have the gate and the reader look at files that are not taken yet; of refusals only the ones that stay are kept."""
-        now = time.monotonic()
-        self._seen = {path: seen for path, seen in self._seen.items() if now < seen.until}
-        files = []
-        for path in paths:
-            if path in self._seen or self._claims.of(path) is not None:
-                continue
-            try:
-                file = self._gate.admit(path)
-            except PathOutsideRoots as refusal:
-                self._seen[path] = _Seen(outcome=refusal, until=now + SEEN_SECONDS)
-            except EntryFailed:
-                continue  # a folder, or what may be there by then
-            except AdiError:
-                break  # a file system has gone away
-            else:
-                self._seen[path] = _Seen(outcome=file, until=now + SEEN_SECONDS)
-                if self._claims.of(file.source) is None:
-                    files.append(file)
-        if len(files) > 1:
-            self._reader.read_ahead(files)
-
-    def _admitted(self, path: str) -> AdmittedFile:
-        """Return what the gate knows of a file, and forget it; raises as `Gate.admit`."""
-        seen = self._seen.pop(path, None)
-        if seen is None or time.monotonic() > seen.until:
-            return self._gate.admit(path)
-        if isinstance(seen.outcome, PathOutsideRoots):
-            raise seen.outcome  # which is in the log already
-        return seen.outcome
+    def ahead(self, entries: Iterable[Entry], *, is_open: Callable[[Entry], bool] = lambda _: True) -> Iterator[Entry]:
+        """Give entries one after the other, after a look at those that are open, at several in one go; see `Ahead`."""
+        return self._ahead.over(entries, path_of=lambda entry: entry.path if is_open(entry) else None)
 
     def take(self, entry: str, paths: Sequence[str]) -> None:
         """Note that an entry was seen to in an earlier attempt, and that these files are its; they need not be there any more."""
@@ -187,7 +124,7 @@ class Grouping:
     def _admit(self, path: str) -> AdmittedFile | None:
         """Return what the gate knows of a file, None for a folder that may be looked into."""
         try:
-            return self._admitted(path)
+            return self._ahead.admit(path)
         except (PathOutsideRoots, NameImpossible):
             raise  # and nobody looks what it is
         except EntryFailed:
@@ -205,7 +142,7 @@ class Grouping:
 
     def _folder(self, draft: Draft) -> EntryPlan:
         walk = Walk(draft.entry.path, gate=self._gate)
-        for path in self.ahead(walk, path_of=str):
+        for path in self._ahead.over(walk, path_of=str):
             draft.files += 1
             try:
                 self._candidate(draft, path)
@@ -228,7 +165,7 @@ class Grouping:
             draft.met(claim, path)
             return
         try:
-            file = self._admitted(path)
+            file = self._ahead.admit(path)
         except FormatUnknown as odd:  # a pipe, say
             draft.leave_out(path, odd.why)
             return
@@ -299,7 +236,7 @@ class Grouping:
         """Return all files of a set; if one is refused, so is the set, and its others are not opened again."""
         used = tuple(dict.fromkeys(reading.used))
         try:
-            return tuple(file if path == file.path else self._admitted(path) for path in used)
+            return tuple(file if path == file.path else self._ahead.admit(path) for path in used)
         except EntryFailed as refused:
             failed = refused
             if isinstance(refused, FormatUnknown):

@@ -147,7 +147,7 @@ class Carrying(ABC):
             self._grouping.take(settled[fileset], paths)
         entries = in_opening_order(self._order.entries)
         coming = self._skipping.ahead(entries, of_interest=self._is_open)
-        for entry in self._grouping.ahead(coming, lambda entry: entry.path if self._is_open(entry) else None):
+        for entry in self._grouping.ahead(coming, is_open=self._is_open):
             self._guard.check()
             yield entry
 

@@ -64,7 +64,7 @@ def foresee(
     preflight.check_order(order, session=session)
     grouping = Grouping(gate=FileGate.of(order, session=session, settings=settings), reader=reader)
     skipping = Skipping(session, order.target, wanted=skip_existing)
-    for entry in grouping.ahead(skipping.ahead(in_opening_order(order.entries)), lambda entry: entry.path):
+    for entry in grouping.ahead(skipping.ahead(in_opening_order(order.entries))):
         plan, failures = _plan(grouping, entry)
         fitting: list[FilesetPlan] = []
         for fileset in plan.filesets:

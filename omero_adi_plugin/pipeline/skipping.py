@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import NameImpossible
+from omero_adi_plugin.importers.ahead import AHEAD as LOOKED_AHEAD
 from omero_adi_plugin.importers.existing import held, paths_held, still_held
-from omero_adi_plugin.importers.grouping import AHEAD as LOOKED_AHEAD
 from omero_adi_plugin.pipeline.names import check_name
 
 if TYPE_CHECKING:

@@ -28,8 +28,9 @@ from omero_adi_plugin.errors import (
     ReaderFailed,
     ZarrUnsupported,
 )
-from omero_adi_plugin.importers import grouping as module
-from omero_adi_plugin.importers.grouping import AHEAD, Grouping
+from omero_adi_plugin.importers import ahead
+from omero_adi_plugin.importers.ahead import AHEAD
+from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.plans import AdmittedFile, EntryPlan, FilesetPlan, Reading
 from omero_adi_plugin.importers.reading.tiff import TIFF, TiffReader
 from omero_adi_plugin.orders import Entry
@@ -500,7 +501,7 @@ def admitted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def coming(grouping: Grouping, *paths: Path) -> Iterator[Path]:
-    return grouping.ahead(paths, str)
+    return (Path(entry.path) for entry in grouping.ahead([Entry(path=str(path), name=None) for path in paths]))
 
 
 def test_entries_are_looked_at_in_one_go_and_once(
@@ -560,7 +561,7 @@ def test_a_folder_among_the_entries_is_planned_as_one(tmp_path: Path, grouping: 
 def test_what_was_seen_long_ago_is_looked_at_again(
     tmp_path: Path, grouping: Grouping, lists: ListReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SEEN_SECONDS", -1.0)
+    monkeypatch.setattr(ahead, "SEEN_SECONDS", -1.0)
     paths = [put(tmp_path / name) for name in ("a.tif", "b.tif")]
     first, second = coming(grouping, *paths)
     put(second, "a.tif", "?")
