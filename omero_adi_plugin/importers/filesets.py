@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import locale
 import platform
 from typing import TYPE_CHECKING, Any
@@ -80,19 +79,12 @@ def new_fileset(plan: FilesetPlan, marker: Marker, *, bioformats: str | None) ->
     return fileset
 
 
-@functools.lru_cache(maxsize=16)
-def settings_for(target: Target, name: str | None, skip: Skip) -> Any:  # noqa: ANN401 (omero.grid.ImportSettings is untyped)
-    """Return what the server is to do with a fileset; not to be changed, as it is shared by filesets.
-
-    Parameters
-    ----------
-    name : str or None
-        For its images; None: as their file says.
-    """
+def new_settings(plan: FilesetPlan, target: Target, skip: Skip) -> Any:  # noqa: ANN401 (omero.grid.ImportSettings is untyped)
+    """Return what the server is to do with the fileset."""
     settings = omero.grid.ImportSettings()
     settings.userSpecifiedTarget = reference(target.kind, target.id)
-    if name is not None:
-        settings.userSpecifiedName = rstring(name)
+    if plan.name is not None:
+        settings.userSpecifiedName = rstring(plan.name)
     settings.doThumbnails = rbool(not skip.thumbnails)
     settings.noStatsInfo = rbool(skip.minmax)
     settings.checksumAlgorithm = ChecksumAlgorithmI()

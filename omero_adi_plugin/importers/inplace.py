@@ -22,7 +22,7 @@ import omero.all
 from omero_adi_plugin.errors import AdiError, ConnectionBroken, DiskFull, ImportInterrupted, OmeroDown, ServerTrouble
 from omero_adi_plugin.ice import TROUBLE, translated
 from omero_adi_plugin.importers import crews
-from omero_adi_plugin.importers.filesets import client_path, new_fileset, settings_for
+from omero_adi_plugin.importers.filesets import client_path, new_fileset, new_settings
 from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
 from omero_adi_plugin.importers.links import look_again, place_link
 from omero_adi_plugin.importers.made import Finder
@@ -141,7 +141,7 @@ class InPlace:
     @contextlib.contextmanager
     def _registered(self, plan: FilesetPlan, target: Target, marker: Marker) -> Iterator[tuple[Any, MadeFileset]]:
         """Make the rows of the fileset; give the process that imports it, and what was made. At the end the process is closed."""
-        settings = settings_for(target, plan.name, self._skip)
+        settings = new_settings(plan, target, self._skip)
         fileset = new_fileset(plan, marker, bioformats=self._bioformats)
         process = None
         try:
