@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PARSE_SECONDS = 120  # for running a script only to learn its parameters
 OUTPUTS = ("stdout", "stderr")
-OUTPUT_SECONDS = 2.0
+OUTPUT_SECONDS = 10.0
 """How long the outputs of a script that has ended may take: omero-py's ProcessI keeps an eye on its processes in a thread of its
 own, which may have begun to upload them, and whoever waits for the process then does not wait for that."""
 RULER = "-" * 33
