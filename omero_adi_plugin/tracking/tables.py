@@ -7,6 +7,8 @@ adi_attempt one row a claim: who took the order, and which row of `imports` said
            written by another importer.
 adi_file   the ledger: one row a fileset of an order, and how far it has come.
 adi_action what people and services did, and when: for whoever asks afterwards.
+adi_turn   one row a user: when an order of theirs was last begun, so that claims go round.
+adi_service one row a service that is at work, with its worker processes.
 adi_control one row: what holds for all services on all hosts.
 
 There is no foreign key to `imports`: its rows belong to others, who may delete them.
@@ -28,11 +30,10 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    desc,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from omero_adi_plugin.orders import FileStep, Route
 from omero_adi_plugin.stages import OrderState
@@ -54,7 +55,19 @@ class Action(StrEnum):
     ANOTHER_IMPORTER = "another importer"  # an `Import Started` that we did not write, after that
 
 
-def _one_of(column: str, words: type[OrderState | FileStep | Route | Action]) -> CheckConstraint:
+class AttemptOutcome(StrEnum):
+    """How an attempt ended, as far as somebody was there to note it."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TO_BE_RETRIED = "to be retried"  # transient trouble of the order, which counts
+    GIVEN_BACK = "given back"  # the service ended, gave way to others, or something that all orders need is away: counts nothing
+    WORKER_DIED = "worker died"  # its service saw it
+    LEASE_LAPSED = "lease lapsed"  # nobody has heard of it any more
+
+
+def _one_of(column: str, words: type[OrderState | FileStep | Route | Action | AttemptOutcome]) -> CheckConstraint:
     listed = ", ".join(f"'{word.value}'" for word in words)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -80,27 +93,36 @@ order = Table(
     Column("state", Text, nullable=False, server_default=OrderState.WAITING.value),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    # workers that died over it, and leases on it that lapsed, one after the other while nothing of it got done
+    Column("deaths", Integer, nullable=False, server_default=text("0")),
+    Column("lapses", Integer, nullable=False, server_default=text("0")),
     Column("priority", Integer, nullable=False, server_default=text("0")),
     Column("run_after", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("note", Text),
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
+    Column("cancelled_by", Text),
     Column("skip_existing", Boolean, nullable=False, server_default=text("false")),  # ordered so; else as the settings say
     Column("lease_owner", Text),
     Column("lease_token", Uuid),
     Column("lease_until", DateTime(timezone=True)),
+    Column("places", Integer, nullable=False, server_default=text("0")),  # filesets that it may have in flight while it runs
+    Column("doing", Text),  # what its worker said last
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("finished_at", DateTime(timezone=True)),
     _one_of("state", OrderState),
     CheckConstraint("(state = 'running') = (num_nonnulls(lease_owner, lease_token, lease_until) = 3)", name="lease"),
     Index(
         "adi_order_ix_waiting",
-        desc("priority"),
+        text("(-priority)"),
+        "user_name",
+        "group_name",
         "run_after",
-        "uuid",
+        "imports_id",
         postgresql_where=text("state = 'waiting'"),
     ),
     Index("adi_order_ix_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
     Index("adi_order_ix_run_after", "run_after", postgresql_where=text("state = 'waiting'")),
+    Index("adi_order_ix_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
 )
 
 attempt = Table(
@@ -111,7 +133,11 @@ attempt = Table(
     Column("imports_id", BigInteger),  # of the `Import Started`; none when somebody had deleted the order's rows
     Column("owner", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("outcome", Text),
+    Column("why", Text),
     Index(None, "imports_id"),
+    _one_of("outcome", AttemptOutcome),
 )
 
 file = Table(
@@ -148,6 +174,29 @@ action = Table(
     Index("adi_action_ix_action_at", "action", "at"),
 )
 
+turn = Table(
+    "adi_turn",
+    metadata,
+    Column("user_name", Text, primary_key=True),
+    Column("claimed_at", DateTime(timezone=True), nullable=False),
+)
+
+service = Table(
+    "adi_service",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ending", Boolean, nullable=False, server_default=text("false")),
+    Column("workers", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("trouble", Text),  # why it begins nothing at the moment
+    Column("trouble_since", DateTime(timezone=True)),
+    CheckConstraint("(trouble IS NULL) = (trouble_since IS NULL)", name="trouble"),
+)
+
 control = Table(
     "adi_control",
     metadata,
@@ -158,6 +207,8 @@ control = Table(
     Column("scanned_at", DateTime(timezone=True)),  # when all pending rows since were last looked for
     Column("paused_at", DateTime(timezone=True)),
     Column("paused_by", Text),
+    Column("draining", Boolean, nullable=False, server_default=text("false")),  # orders that run are to be given back, too
+    Column("pruned_at", DateTime(timezone=True)),  # when orders that ended long ago were last forgotten
     CheckConstraint("id = 1", name="id"),
     CheckConstraint("(paused_at IS NULL) = (paused_by IS NULL)", name="paused"),
 )
