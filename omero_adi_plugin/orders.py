@@ -191,12 +191,42 @@ class Claim:
 
     failures: attempts that failed so far; giving an order back at shutdown is no failure.
     skip_existing: whether it was ordered that files which the target already holds are left alone.
+    places: how many filesets it may have in flight for now.
+    cancelled_by: who has called it off while somebody carried it out, `name@host`; what is half done is to be tidied up.
     """
 
     lease: Lease
     text: OrderText
     failures: int
     skip_existing: bool = False
+    places: int = 1
+    cancelled_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """A lease with a later end, and what is wanted of the order by now.
+
+    cancelled_by: who has called it off, `name@host`; None: nobody.
+    draining: whether all imports are paused, and those that run are to be given back, too.
+    """
+
+    lease: Lease
+    cancelled_by: str | None = None
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may be done at the same time, by all services on all hosts together.
+
+    per_user, per_group: orders that are carried out for one user, in one group; None: as many as there are workers.
+    in_flight: filesets that are being imported.
+    """
+
+    per_user: int | None = None
+    per_group: int | None = None
+    in_flight: int = 1_000_000
 
 
 class FileStep(StrEnum):

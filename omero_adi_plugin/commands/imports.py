@@ -131,7 +131,7 @@ def _carry_out_here(settings: Settings, database: Database, claim: Claim, *, ent
     except KeyboardInterrupt:
         with suppress(AdiError):  # it had just ended, or the database is gone: then the lease lapses
             queue = Queue(database, lease_seconds=settings.lease_seconds)
-            queue.give_back(claim.lease, note="interrupted on the command line", failed=False, after_seconds=0)
+            queue.give_back(claim.lease, note="interrupted on the command line", after_seconds=0)
             printing.note(f"order {uuid} is not finished: a service goes on with it.")
         raise
     report = order_status(database, uuid)

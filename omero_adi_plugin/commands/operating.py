@@ -47,5 +47,7 @@ def _retry(database: Database, args: Namespace) -> str:
 
 
 def _cancel(database: Database, args: Namespace) -> str:
-    operating.cancel(database, args.uuid, who=who())
+    owner = operating.cancel(database, args.uuid, who=who())
+    if owner:
+        return f"order {args.uuid} is being carried out by {owner}, which ends it at the next safe point"
     return f"order {args.uuid} is cancelled"

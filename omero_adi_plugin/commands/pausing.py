@@ -35,7 +35,7 @@ def run(args: Namespace) -> None:
 
 
 def _pause(database: Database, args: Namespace) -> None:
-    pause, new = pausing.pause(database, who=who())
+    pause, new = pausing.pause(database, who=who(), drain=args.drain)
     if not new:
         printing.note("Imports were paused already; that pause stays as it is.")
     running = pausing.count_running(database)
@@ -54,13 +54,13 @@ def _drain(database: Database) -> None:
     """Wait until nothing is being imported any more, and tell how much still is whenever that changes."""
     said = 0
     try:
-        while (running := pausing.count_running(database)) or not pausing.drained(database):
-            if running and running != said:
+        while running := pausing.count_running(database):
+            if running != said:
                 printing.note(f"{_still(running)}.")
                 said = running
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
-        printing.note("Imports stay paused, and what is being imported goes on. `omero adi resume` ends the pause.")
+        printing.note("Imports stay paused, and what is being imported ends by itself. `omero adi resume` ends the pause.")
         raise
 
 

@@ -29,6 +29,33 @@ class ShuttingDown(AdiError):
         super().__init__("The service was stopped; the order goes on where it was.")
 
 
+class GaveWay(AdiError):
+    """The order is left for now, at a point where nothing of it is half done; that is no failure of it."""
+
+
+class Cancelled(AdiError):
+    """A person has called the order off while it was carried out.
+
+    by: ``name@host on 2026-11-28 09:30 UTC``.
+    """
+
+    def __init__(self, *, by: str) -> None:
+        super().__init__(
+            f"Cancelled by {by or 'somebody'}, while it was being carried out. What had been imported by then stays in OMERO. "
+            "Order again if the rest is wanted."
+        )
+        self.by = by
+
+
+class NoProgress(TryAgain):
+    """Nothing of the order has got on for too long."""
+
+    def __init__(self, *, seconds: float, doing: str | None) -> None:
+        last = f" The last that was heard of it: {doing}." if doing else ""
+        super().__init__(f"The order has made no progress for {seconds / 60:.0f} minutes.{last} It is tried again by itself.")
+        self.seconds, self.doing = seconds, doing
+
+
 def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Settings, report: str | None = None) -> None:
     """Write the outcome of an attempt into the queue and, with it, the order's stage row.
 
@@ -60,11 +87,14 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         case OrderFailed():
             queue.fail(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.failed", order=order, attempt=claim.lease.attempt, why=str(error))
-        case ShuttingDown():
-            queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=0)
+        case ShuttingDown() | GaveWay():
+            queue.give_back(claim.lease, note=str(error), after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))
+        case Cancelled():
+            queue.cancel(claim.lease, reason=str(error))
+            event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
         case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
-            queue.give_back(claim.lease, note=str(error), failed=False, after_seconds=settings.surroundings_seconds)
+            queue.give_back(claim.lease, note=str(error), after_seconds=settings.surroundings_seconds)
             event(_log, logging.ERROR, "surroundings.down", order=order, why=str(error))
         case _:
             _try_again(queue, claim, error, settings=settings)
@@ -76,12 +106,12 @@ def _try_again(queue: Queue, claim: Claim, error: Exception, *, settings: Settin
     else:  # a bug, or a fault of the server that nobody has met yet: often gone at the next attempt
         event(_log, logging.ERROR, "attempt.broke", order=claim.lease.order, attempt=claim.lease.attempt, error=error)
         why = f"An unexpected fault ended the attempt ({type(error).__name__}). The administrator finds the details in the log."
-    failures = claim.failures + 1
+    failures = 1 if queue.got_on(claim.lease) else claim.failures + 1
     if failures >= settings.failures_allowed:
         reason = f"{why} It was tried {failures} times: order again when the cause is gone."
         queue.fail(claim.lease, reason=reason)
         event(_log, logging.ERROR, "order.failed", order=claim.lease.order, attempt=claim.lease.attempt, why=reason)
         return
-    seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**claim.failures) * random.uniform(0.75, 1.25)  # noqa: S311 (a pause is no secret)
-    queue.give_back(claim.lease, note=why, failed=True, after_seconds=seconds)
+    seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failures - 1)) * random.uniform(0.75, 1.25)  # noqa: S311 (a pause is no secret)
+    queue.give_back(claim.lease, note=why, after_seconds=seconds, failures=failures)
     event(_log, logging.WARNING, "order.retried_later", order=claim.lease.order, failures=failures, seconds=seconds, why=why)

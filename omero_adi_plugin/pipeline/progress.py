@@ -44,10 +44,10 @@ class OnProgress(Protocol):
 
 
 class Guard(Protocol):
-    """Says whether this worker may still go on with the order; asked before everything that somebody else can see."""
+    """Says whether this worker may still go on with the order, and how much of it at the same time."""
 
     def check(self) -> None:
-        """Return if the work may go on.
+        """Return if the work may go on; asked before everything that somebody else can see.
 
         Raises
         ------
@@ -55,4 +55,35 @@ class Guard(Protocol):
             The lease is gone, or could not be extended in time.
         ShuttingDown
             The service is ending and the time for finishing is over.
+        NoProgress
+            Nothing has got on for too long.
+        """
+
+    def safe_point(self, *, settled: int) -> None:
+        """Return if something new may be begun; asked where the order can be left without leaving anything half done.
+
+        Parameters
+        ----------
+        settled : int
+            How many filesets this attempt has brought in so far.
+
+        Raises
+        ------
+        Cancelled
+            A person has called the order off.
+        GaveWay
+            Others are to have their turn, or all imports are paused and what runs is to be given back.
+        LeaseLost, ShuttingDown, NoProgress
+            As `check`; but `ShuttingDown` early enough for what is under way to be finished.
+        """
+
+    def places(self, *, wanted: int) -> int:
+        """Return how many filesets may be in flight by now, of so many that could be.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone.
+        DatabaseDown
+            PostgreSQL is not there.
         """

@@ -14,7 +14,7 @@ from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
-from omero_adi_plugin.orders import SAFE_UUID, Route
+from omero_adi_plugin.orders import SAFE_UUID, Limits, Route
 from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import settle
 from omero_adi_plugin.pipeline.resume import SETTLED
@@ -71,13 +71,22 @@ class Attempts:
         All of them.
     deadline : Deadline
         When an order that is being carried out must be given back.
+    on_stuck : callable, optional
+        See `LeaseKeeper`.
     """
 
-    def __init__(self, settings: Settings, *, deadline: Deadline | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, *, deadline: Deadline | None = None, on_stuck: Callable[[], None] | None = None
+    ) -> None:
+        self._settings, self._on_stuck = settings, on_stuck
         self._deadline = deadline or Deadline()
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
-        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds)
+        limits = Limits(
+            per_user=settings.max_orders_per_user,
+            per_group=settings.max_orders_per_group,
+            in_flight=settings.max_filesets_in_flight,
+        )
+        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits)
         self._logins = Logins(account(settings))
         self._reader = reader_of(settings)
 
@@ -124,12 +133,20 @@ class Attempts:
     def _carried_out(self, claim: Claim, on_progress: OnProgress) -> tuple[Exception | None, str | None]:
         """Return what ended the attempt, if anything did, and what there is to say if nothing did."""
         try:
-            with LeaseKeeper(claim.lease, settings=self._settings, deadline=self._deadline) as guard:
+            keeper = LeaseKeeper(
+                claim, queue=self.queue, settings=self._settings, deadline=self._deadline, on_stuck=self._on_stuck
+            )
+
+            def tell(progress: Progress) -> None:
+                keeper.note(progress)
+                on_progress(progress)
+
+            with keeper as guard:
                 order, ledger = claim.text.read(), Ledger(self.database, claim.lease)
                 report = in_sessions(
                     self._logins,
                     order,
-                    lambda session: self._run(claim, order, session, ledger, guard, on_progress).run(),
+                    lambda session: self._run(claim, order, session, ledger, guard, tell).run(),
                     guard=guard,
                     settled=lambda: sum(line.step in SETTLED for line in ledger.files()),
                 )

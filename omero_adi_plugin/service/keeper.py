@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keeper: extends the lease on one order while it is carried out, and says when the worker must stop.
+"""Keeper: extends the lease on one order while it is carried out, and says when the worker must stop, or leave it to others.
 
 It has a connection of its own, so that a long statement of the worker does not starve it. When the lease could not be
 extended in time it says so by this host's monotonic clock, without having to reach the database.
@@ -14,39 +14,64 @@ from typing import TYPE_CHECKING, Self
 
 from omero_adi_plugin.errors import LeaseLost, SurroundingsDown
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.pipeline.outcome import ShuttingDown
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-    from omero_adi_plugin.orders import Lease
+    from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.pipeline.progress import Progress
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+STUCK_SECONDS = 60.0
+"""How long an order that has made no progress for too long may take to notice that: then its process is stuck."""
+
+SOON = 0.5
+"""The part of `shutdown_timeout` after which nothing new is begun, so that what is under way can be finished in the rest."""
+
 
 class LeaseKeeper:
-    """Keeps `lease` while the context is open; the pipeline's guard.
+    """Keeps the lease on an order while the context is open; the pipeline's guard.
 
     Parameters
     ----------
-    lease : Lease
-        A lease that was taken or extended just now.
+    claim : Claim
+        An order that was claimed just now.
+    queue : Queue
+        The worker's own.
     settings : Settings
-        Of these: the database's URL, `lease_seconds` and `heartbeat_seconds`.
+        Of these: the database's URL, and how long things may take.
     deadline : Deadline, optional
         When the order is to be given back because the service ends; None: never.
+    on_stuck : callable, optional
+        Called, in another thread, when the worker does not get away from an order that makes no progress any more: nobody can
+        stop a thread that hangs. The order has been given back by then. None: the lease is only left to lapse.
     """
 
-    def __init__(self, lease: Lease, *, settings: Settings, deadline: Deadline | None = None) -> None:
-        self._lease, self._settings = lease, settings
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        queue: Queue,
+        settings: Settings,
+        deadline: Deadline | None = None,
+        on_stuck: Callable[[], None] | None = None,
+    ) -> None:
+        self._claim, self._lease, self._queue, self._settings = claim, claim.lease, queue, settings
         self._deadline = deadline or Deadline()
+        self._on_stuck = on_stuck
         self._good_until = time.monotonic() + settings.lease_seconds
         self._lost = False
+        self._cancelled_by, self._draining = claim.cancelled_by, False
+        self._places, self._widened = claim.places, float("-inf")
+        self._yielded_to, self._doing, self._progress = 0, "", time.monotonic()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"lease {lease.order}", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name=f"lease {claim.lease.order}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -56,57 +81,111 @@ class LeaseKeeper:
         self._done.set()
         self._thread.join()
 
-    def check(self) -> None:
-        """Return if the work may go on.
+    def note(self, progress: Progress) -> None:
+        """Take note of a step forward."""
+        self._doing, self._progress = f"{progress.done}/{progress.total} {progress.entry}: {progress.words}", time.monotonic()
 
-        Raises
-        ------
-        LeaseLost
-            Somebody else has the order, or may have it by now.
-        ShuttingDown
-            The service is ending and the time for finishing is over.
-        """
+    # --- the guard, see `pipeline.progress.Guard`
+
+    def check(self) -> None:
+        """Return if the work may go on."""
         if self._lost or time.monotonic() > self._good_until:
             raise LeaseLost(uuid=self._lease.order)
         if self._deadline.passed():
             raise ShuttingDown
+        if self._without_progress() > self._settings.no_progress_seconds:
+            raise self._no_progress()
+
+    def safe_point(self, *, settled: int) -> None:
+        """Return if something new may be begun."""
+        self.check()
+        if self._cancelled_by is not None:
+            raise Cancelled(by=self._cancelled_by)
+        if self._draining:
+            raise GaveWay("All imports were paused, and what was running was given back; the order goes on where it was.")
+        if self._deadline.passed(part=SOON):
+            raise ShuttingDown
+        if settled - self._yielded_to >= self._settings.yield_after_filesets:
+            self._yielded_to = settled
+            if self._queue.others_wait(self._lease):
+                raise GaveWay(f"gave way to orders of others after {settled} filesets")
+
+    def places(self, *, wanted: int) -> int:
+        """Return how many filesets may be in flight."""
+        if self._places < wanted and time.monotonic() - self._widened >= self._pause_before_asking_again():
+            self._widened = time.monotonic()
+            self._places = self._queue.widen(self._lease, wanted=wanted)
+        return self._places
+
+    def _pause_before_asking_again(self) -> float:
+        return 1.0 if self._places == 0 else float(self._settings.heartbeat_seconds)
+
+    def _without_progress(self) -> float:
+        return time.monotonic() - self._progress
+
+    def _no_progress(self) -> NoProgress:
+        return NoProgress(seconds=self._without_progress(), doing=self._doing or None)
+
+    # --- in a thread of its own
 
     def _keep(self) -> None:
         database = Database(self._settings.ingest_tracking_db.get_secret_value(), name="adi lease")
         queue = Queue(database, lease_seconds=self._settings.lease_seconds)
         try:
-            while not self._done.wait(self._settings.heartbeat_seconds):
-                asked = time.monotonic()  # the lease counts from before the question, not from when its answer arrived
-                try:
-                    queue.extend(self._lease)
-                except LeaseLost:
-                    self._lost = True
-                    event(_log, logging.WARNING, "lease.lost", order=self._lease.order, attempt=self._lease.attempt)
+            while not self._lost and not self._done.wait(self._settings.heartbeat_seconds):
+                if self._without_progress() > self._settings.no_progress_seconds + STUCK_SECONDS:
+                    self._let_go(queue)
                     return
-                except SurroundingsDown as error:
-                    event(_log, logging.WARNING, "lease.not_extended", order=self._lease.order, why=str(error))
-                else:
-                    self._good_until = asked + self._settings.lease_seconds
+                self._extend(queue)
         finally:
             database.close()
+
+    def _extend(self, queue: Queue) -> None:
+        asked = time.monotonic()  # the lease counts from before the question, not from when its answer arrived
+        try:
+            extension = queue.extend(self._lease, doing=self._doing or None)
+        except LeaseLost:
+            self._lost = True
+            event(_log, logging.WARNING, "lease.lost", order=self._lease.order, attempt=self._lease.attempt)
+        except SurroundingsDown as error:
+            event(_log, logging.WARNING, "lease.not_extended", order=self._lease.order, why=str(error))
+        else:
+            self._good_until = asked + self._settings.lease_seconds
+            self._cancelled_by, self._draining = extension.cancelled_by, extension.draining
+
+    def _let_go(self, queue: Queue) -> None:
+        """Take the order from the worker's own hands: it hangs somewhere where it asks nobody any more."""
+        self._lost = True
+        why = self._no_progress()
+        event(_log, logging.ERROR, "worker.stuck", order=self._lease.order, attempt=self._lease.attempt, why=str(why))
+        try:
+            settle(queue, self._claim, why, settings=self._settings)
+        except (LeaseLost, SurroundingsDown) as error:
+            event(_log, logging.WARNING, "lease.not_given_back", order=self._lease.order, why=str(error))
+        if self._on_stuck is not None:
+            self._on_stuck()
 
 
 class Deadline:
     """The time by which a worker that was asked to end gives its order back; there is none until it is asked."""
 
     def __init__(self) -> None:
-        self._at: float | None = None
+        self._asked: float | None = None
+        self._seconds = 0.0
 
     def in_seconds(self, seconds: float) -> None:
-        """Set the deadline; the first one stays."""
-        if self._at is None:
-            self._at = time.monotonic() + seconds
+        """Set the deadline; the first one stays, but for one that comes at once."""
+        if self._asked is None:
+            self._seconds = seconds  # first: other threads look at it as soon as the time is set
+            self._asked = time.monotonic()
+        elif seconds == 0:
+            self._seconds = 0.0
 
     @property
     def is_set(self) -> bool:
         """Whether the worker was asked to end."""
-        return self._at is not None
+        return self._asked is not None
 
-    def passed(self) -> bool:
-        """Whether the time is over."""
-        return self._at is not None and time.monotonic() >= self._at
+    def passed(self, *, part: float = 1.0) -> bool:
+        """Whether so much of the time is over."""
+        return self._asked is not None and time.monotonic() >= self._asked + part * self._seconds

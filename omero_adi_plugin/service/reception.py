@@ -8,14 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.tracking import takeover
+from omero_adi_plugin.tracking import losses, takeover
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.pausing import raise_if_paused
 
 if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.database import Database
-    from omero_adi_plugin.tracking.queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -27,16 +26,14 @@ class Reception:
     ----------
     database : Database
         With all tables.
-    queue : Queue
-        On the same database.
     settings : Settings
         Of these: how orders are noticed, and how often.
     who : str
         ``host:pid`` of the service.
     """
 
-    def __init__(self, database: Database, queue: Queue, *, settings: Settings, who: str) -> None:
-        self._database, self._queue, self._settings, self._who = database, queue, settings, who
+    def __init__(self, database: Database, *, settings: Settings, who: str) -> None:
+        self._database, self._settings, self._who = database, settings, who
         self._intake = Intake(database, pending_days=settings.pending_days)
         self._reconciled = float("-inf")
         self._first = False
@@ -76,8 +73,8 @@ class Reception:
         taken = self._intake.take_in()
         if taken:
             event(_log, logging.INFO, "intake.taken_in", orders=taken)
-        for uuid in self._queue.free_lapsed():
-            event(_log, logging.WARNING, "lease.lapsed", order=uuid)
+        for lost in losses.free_lapsed(self._database):
+            event(_log, logging.WARNING, "lease.lapsed", order=lost.uuid, owner=lost.owner, failed=lost.failed)
 
     def check_not_paused(self) -> None:
         """Return if imports may begin.

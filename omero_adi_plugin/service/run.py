@@ -109,7 +109,7 @@ class Service:
         database = Database(self._url, name="adi service")
         bell = Bell(self._url, channels=("adi_inbox",))
         queue = Queue(database, lease_seconds=self._settings.lease_seconds)
-        reception = Reception(database, queue, settings=self._settings, who=owner())
+        reception = Reception(database, settings=self._settings, who=owner())
         try:
             if self._prepare(reception):
                 self._loop(reception, queue, bell)

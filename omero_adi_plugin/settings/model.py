@@ -127,6 +127,27 @@ class Settings(BaseSettings):
         le=64,
         description="How many orders this service carries out at the same time, each in a process of its own.",
     )
+    max_orders_per_user: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many orders of one user are carried out at the same time, by all services together. Without it: as many "
+        "as there are workers; users take turns in any case.",
+    )
+    max_orders_per_group: int | None = Field(
+        default=None, ge=1, description="How many orders are carried out at the same time in one group, by all services together."
+    )
+    max_filesets_in_flight: int = Field(
+        default=6,
+        ge=1,
+        le=1000,
+        description="How many filesets OMERO.server imports at the same time, for all services and commands on this database "
+        "together. 24 were seen to stop a server for minutes.",
+    )
+    yield_after_filesets: int = Field(
+        default=100,
+        ge=1,
+        description="After so many filesets an order gives way, if orders of other users wait for a worker.",
+    )
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = Field(
         default="INFO", description="The least important kind of log line that is still written."
     )
@@ -163,6 +184,18 @@ class Settings(BaseSettings):
         ge=1,
         description="How often it is tried again whether OMERO, the database or a full disk can be used again. "
         "No order is claimed meanwhile.",
+    )
+    no_progress_seconds: int = Field(
+        default=7200,
+        ge=60,
+        description="How long an order may show no progress at all before it is taken from its worker, and tried again.",
+    )
+    keep_days: int = Field(
+        default=90,
+        ge=1,
+        le=36500,
+        description="How long it is remembered, in our own tables, who did what to an order that has ended, and what became of "
+        "each file; the shared tables keep their rows. At least `pending_days` and a day.",
     )
     shutdown_timeout: int = Field(
         default=30, ge=0, description="Seconds that running orders get to finish at shutdown before they are given back."
@@ -217,6 +250,14 @@ class Settings(BaseSettings):
             least = HEARTBEATS_PER_LEASE * heartbeat
             raise ValueError(f"must be {least} or more, {HEARTBEATS_PER_LEASE} times `heartbeat_seconds`, which is {heartbeat}")
         return seconds
+
+    @field_validator("keep_days")
+    @classmethod
+    def _longer_than_rows_are_looked_for(cls, days: int, info: ValidationInfo) -> int:
+        pending = info.data.get("pending_days", 0)
+        if days <= pending:
+            raise ValueError(f"must be {pending + 1} or more, a day more than `pending_days`, which is {pending}")
+        return days
 
     @field_validator("group_roots")
     @classmethod

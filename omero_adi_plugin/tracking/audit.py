@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from omero_adi_plugin.orders import Lease
-    from omero_adi_plugin.tracking.tables import Action
+    from omero_adi_plugin.tracking.tables import Action, AttemptOutcome
 
 DESCRIPTION_LENGTH = 500
 """The longest description, in characters (contract of the shared tables)."""
@@ -52,6 +52,12 @@ def begin_attempt(connection: Connection, lease: Lease, *, imports_id: int, desc
     started = append(connection, imports_id=imports_id, stage=STAGE_INGEST_STARTED, description=description)
     values = {"uuid": lease.order, "attempt": lease.attempt, "imports_id": started, "owner": lease.owner}
     connection.execute(_SQL["attempt"], values)
+
+
+def end_attempt(connection: Connection, *, uuid: str, attempt: int, outcome: AttemptOutcome, why: str | None) -> None:
+    """Note how an attempt ended, and why so, in the caller's transaction."""
+    values = {"uuid": uuid, "attempt": attempt, "outcome": outcome.value, "why": None if why is None else shortened(why)}
+    connection.execute(_SQL["end_attempt"], values)
 
 
 def act(

@@ -14,6 +14,10 @@ RETURNING id
 -- Note who began an attempt, and with which row of the trail: an `Import Started` without such a note is another importer's.
 INSERT INTO adi_attempt (uuid, attempt, imports_id, owner) VALUES (:uuid, :attempt, :imports_id, :owner)
 
+-- end_attempt
+-- Note how an attempt ended.
+UPDATE adi_attempt SET ended_at = clock_timestamp(), outcome = :outcome, why = :why WHERE uuid = :uuid AND attempt = :attempt
+
 -- act
 -- Note what somebody did.
 INSERT INTO adi_action (who, action, uuid, imports_id, detail) VALUES (:who, :action, :uuid, :imports_id, :detail)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.event import listen
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull, NotPermitted, SurroundingsDown
@@ -29,6 +30,9 @@ CONNECT_SECONDS = 10
 SILENCE_SECONDS = 30
 """After this long without an answer on the network a connection counts as lost: well before a lease of a minute lapses."""
 
+STANDSTILL_SECONDS = 15
+"""After so long in a transaction without a statement a process counts as frozen: its locks would keep others from taking over."""
+
 _DRIVERS = {"postgresql", "postgresql+psycopg2"}
 
 # Conditions in which the same statement works later, by the first two characters (PostgreSQL, appendix A, "Error Codes").
@@ -40,6 +44,7 @@ _CLASSES = {
     "58",  # errors of the system below
 }
 _LOCKED = "55P03"  # lock_not_available
+_IDLE = "25P03"  # idle_in_transaction_session_timeout: this process stood still in the middle of a transaction
 _READ_ONLY = "25006"  # read_only_sql_transaction: the standby after a fail-over, or a database set read-only
 _DISK_FULL = "53100"
 _OUTDATED = {"42P01", "42703"}  # undefined_table, undefined_column
@@ -104,7 +109,7 @@ def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull 
     if code == _DISK_FULL:
         return DiskFull(path=f"the tracking database at {where}")
     lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY})):
+    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY, _IDLE})):
         return DatabaseDown(where=where, why=_first_line(error) or "the connection was lost")
     return _set_up_wrongly(error, where)
 
@@ -139,6 +144,15 @@ def is_transient(error: DBAPIError) -> bool:
     return isinstance(error.orig, psycopg2.Error) and isinstance(translated(error.orig, where=""), SurroundingsDown)
 
 
+def _set_limit(connection: Any, record: object) -> None:  # noqa: ANN401 (of psycopg2)
+    """Limit how long a transaction may stand still; not by a connection parameter: the URL may set other options with that."""
+    del record
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{STANDSTILL_SECONDS}s",))
+    connection.autocommit = False
+
+
 class Database:
     """The tracking database, with a few connections kept open.
 
@@ -165,6 +179,7 @@ class Database:
         given: dict[str, Any] = {"pool_use_lifo": True, "hide_parameters": True, "connect_args": connect_options(name)}
         self._engine = create_engine(self._url, pool_pre_ping=True, **given)
         self._at_once = create_engine(self._url, isolation_level="AUTOCOMMIT", **given)
+        listen(self._engine, "connect", _set_limit)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:

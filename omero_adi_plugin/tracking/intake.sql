@@ -30,8 +30,10 @@ SELECT DISTINCT ON (p.uuid) p.uuid, p.id, p.user_name, p.group_name
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
        failures = CASE o.state WHEN 'waiting' THEN o.failures ELSE 0 END,
+       deaths = CASE o.state WHEN 'waiting' THEN o.deaths ELSE 0 END,
+       lapses = CASE o.state WHEN 'waiting' THEN o.lapses ELSE 0 END,
        note = CASE o.state WHEN 'waiting' THEN o.note ELSE 'ordered again' END,
-       state = 'waiting', run_after = now(), cancel_requested = false, finished_at = NULL
+       state = 'waiting', run_after = now(), cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running' AND (o.uuid = ANY(:asked) OR excluded.imports_id > o.imports_id)
 RETURNING o.uuid
 

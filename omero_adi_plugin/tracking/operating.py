@@ -23,6 +23,8 @@ from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.tables import Action
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy.engine import Connection, Row
 
     from omero_adi_plugin.tracking.database import Database
@@ -90,11 +92,13 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
     return Retry(waited=waited, forgotten=forgotten)
 
 
-def cancel(database: Database, uuid: str, *, who: str) -> None:
-    """Call an order off that waits, or is pending and not yet taken in; its trail ends with who did it and when.
+def cancel(database: Database, uuid: str, *, who: str) -> str | None:
+    """Call an order off.
 
-    What earlier attempts have imported stays in OMERO. An order whose worker died is called off like one that waits: should the
-    worker live after all, it finds its lease gone and stops.
+    One that waits, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it and when. One that is
+    being carried out is left to its worker, which stops at the next safe point, tidies up and writes the same. What was imported
+    by then stays in OMERO. An order whose worker died is called off like one that waits: should the worker live after all, it
+    finds its lease gone and stops.
 
     Parameters
     ----------
@@ -105,12 +109,17 @@ def cancel(database: Database, uuid: str, *, who: str) -> None:
     who : str
         ``name@host`` of the person.
 
+    Returns
+    -------
+    str or None
+        Whose worker will call it off, as `host:pid`; None: it is cancelled.
+
     Raises
     ------
     OrderNotFound
         There is no row of it.
     OrderBusy
-        It is just now being carried out.
+        Another importer carries it out.
     OrderEnded
         Nothing of it is to be done any more.
     DatabaseDown
@@ -122,21 +131,29 @@ def cancel(database: Database, uuid: str, *, who: str) -> None:
         connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
         if connection.execute(_SQL["know"], {"imports_id": called_off.pending_id}).one_or_none():
             _check_pending(connection, uuid)
-        else:
-            _check_waits(connection, uuid, events=called_off.events, pending_id=called_off.pending_id)
+        elif owner := _check_open(connection, uuid, events=called_off.events, pending_id=called_off.pending_id):
+            by = f"{who} on {_words(connection.execute(_SQL['time']).scalar_one())}"
+            connection.execute(_SQL["ask_to_stop"], {"uuid": uuid, "by": audit.storable(by), "pending_id": called_off.pending_id})
+            audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, detail=f"while {owner} carried it out")
+            return owner
         row = connection.execute(_SQL["cancel"], {"uuid": uuid, "pending_id": called_off.pending_id}).one_or_none()
         if row is None:  # it was ordered while we looked
             raise OrderNotFound(uuid=uuid)
         done = "What earlier attempts imported stays in OMERO" if row.attempt else "Nothing of it was imported"
-        words = f"Cancelled by {who} on {row.finished_at.astimezone():%Y-%m-%d %H:%M %Z}. {done}. Order again if it is wanted."
+        words = f"Cancelled by {who} on {_words(row.finished_at)}. {done}. Order again if it is wanted."
         imports_id = audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_FAILED, description=words)
         audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, imports_id=imports_id)
+    return None
+
+
+def _words(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _locked(connection: Connection, uuid: str) -> Row[Any] | None:
     """Return and lock the queue's row of an order, None if it has none; refuse one that is being carried out."""
     order = connection.execute(_SQL["lock"], {"uuid": uuid}).one_or_none()
-    if order is not None and order.state == OrderState.RUNNING and not order.lapsed:
+    if order is not None and _is_carried_out(order):
         raise OrderBusy(uuid=uuid, owner=order.lease_owner)
     return order
 
@@ -171,19 +188,26 @@ def _check_pending(connection: Connection, uuid: str) -> None:
         raise OrderEnded(uuid=uuid, state=stage)
 
 
-def _check_waits(connection: Connection, uuid: str, *, events: int, pending_id: int | None) -> None:
-    """Lock the queue's row of an order; refuse to call it off if nothing of it is to be done any more.
+def _check_open(connection: Connection, uuid: str, *, events: int, pending_id: int | None) -> str | None:
+    """Lock the queue's row of an order; refuse to call it off if nothing of it is to be done any more. Return who carries it out.
 
     After its end it may have been ordered again: then there are events, or a pending row that is newer than what was taken in.
     """
-    order = _locked(connection, uuid)
+    order = connection.execute(_SQL["lock"], {"uuid": uuid}).one_or_none()
     if order is None:
         _check_pending(connection, uuid)
-        return
+        return None
+    if _is_carried_out(order):
+        return str(order.lease_owner)
     state = OrderState(order.state)
     ordered_again = pending_id is not None and (events > 0 or pending_id > order.imports_id)
     if state.ended and not ordered_again:
         raise OrderEnded(uuid=uuid, state=state.value)
+    return None
+
+
+def _is_carried_out(order: Row[Any]) -> bool:
+    return bool(order.state == OrderState.RUNNING and not order.lapsed)
 
 
 def _check_storable(uuid: str) -> None:

@@ -18,7 +18,8 @@ INSERT INTO adi_inbox (uuid) VALUES (:uuid)
 -- hurry
 -- Give an order that waits for another attempt its turn at once, with a new count of failures.
 UPDATE adi_order
-   SET state = 'waiting', run_after = least(run_after, now()), failures = 0, note = :note,
+   SET state = 'waiting', run_after = least(run_after, now()), failures = 0, deaths = 0, lapses = 0, note = :note,
+       cancel_requested = false, cancelled_by = NULL, places = 0, doing = NULL,
        lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 
@@ -47,9 +48,17 @@ RETURNING uuid
 -- Call an order off. What was pending of it is settled thereby, so the reconciling scan does not find it again.
 UPDATE adi_order
    SET state = 'cancelled', imports_id = coalesce(:pending_id, imports_id), note = NULL, finished_at = now(), cancel_requested = false,
-       lease_owner = NULL, lease_token = NULL, lease_until = NULL
+       cancelled_by = NULL, places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 RETURNING imports_id, attempt, finished_at
+
+-- time
+-- The time by the clock of the database.
+SELECT clock_timestamp()
+
+-- ask_to_stop
+-- Have an order called off by the worker that carries it out, at its next safe point. What is pending of it is settled thereby, too.
+UPDATE adi_order SET cancel_requested = true, cancelled_by = :by, imports_id = coalesce(:pending_id, imports_id) WHERE uuid = :uuid
 
 -- wake
 -- Tell all services that there is something to do.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
 
 _SQL = statements("pausing.sql")
+_QUEUE = statements("queue.sql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +45,8 @@ class Pause:
         return f"since {self.since.astimezone():%Y-%m-%d %H:%M %Z} by {self.by}"
 
 
-def pause(database: Database, *, who: str) -> tuple[Pause, bool]:
-    """Pause all imports: no order is begun any more. Those that are being carried out go on.
+def pause(database: Database, *, who: str, drain: bool = False) -> tuple[Pause, bool]:
+    """Pause all imports: no order is begun any more once this has returned. Those that are being carried out go on.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def pause(database: Database, *, who: str) -> tuple[Pause, bool]:
         With our tables.
     who : str
         ``name@host`` of the person.
+    drain : bool
+        Have those that are being carried out given back as well, when the filesets that are just being imported are in.
 
     Returns
     -------
@@ -67,7 +70,10 @@ def pause(database: Database, *, who: str) -> tuple[Pause, bool]:
         PostgreSQL is not there.
     """
     with database.begin() as connection:
+        connection.execute(_QUEUE["one_by_one"])  # a claim that was just being made has been made by then
         row = connection.execute(_SQL["pause"], {"who": audit.storable(who)}).one_or_none()
+        if drain:
+            connection.execute(_SQL["drain"])
         if row is None:
             return _pause(connection.execute(_SQL["standing"]).one()), False
         audit.act(connection, Action.PAUSED, who=who)
@@ -125,26 +131,9 @@ def raise_if_paused(connection: Connection) -> None:
 
 
 def count_running(database: Database) -> int:
-    """Return how many orders are being carried out, at a glance."""
+    """Return how many orders are being carried out; once none is while imports are paused, this stays so."""
     with database.begin() as connection:
         return int(connection.execute(_SQL["running"]).scalar_one())
-
-
-def drained(database: Database) -> bool:
-    """Return whether no order is being carried out; while imports are paused this stays so.
-
-    A claim that was made just before the pause may not be committed yet, and then nobody else sees it. So this waits for all of
-    those, for a moment; it is worth asking only when `count_running` says 0.
-
-    Raises
-    ------
-    DatabaseDown
-        PostgreSQL is not there, or somebody keeps a transaction open on the queue.
-    """
-    with database.begin() as connection:
-        connection.execute(_SQL["wait_briefly"])
-        connection.execute(_SQL["settle_claims"])
-        return bool(connection.execute(_SQL["running"]).scalar_one() == 0)
 
 
 def _pause(row: Row[Any]) -> Pause:

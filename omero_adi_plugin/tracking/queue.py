@@ -7,20 +7,33 @@ worker stops. The state and the row in the trail that tells of it change in one 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import text
 
 from omero_adi_plugin.errors import LeaseLost
-from omero_adi_plugin.orders import Claim, Lease, OrderText
+from omero_adi_plugin.orders import Claim, Extension, Lease, Limits, OrderText
 from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, OrderState
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.tables import AttemptOutcome
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
     from omero_adi_plugin.tracking.database import Database
 
 _SQL = statements("queue.sql")
+_CLAIM = text(f"{_SQL['one_by_one'].text}; {_SQL['claim'].text}")
+_WIDEN = text(f"{_SQL['one_by_one'].text}; {_SQL['widen'].text}")
+
+_OUTCOMES = {
+    OrderState.COMPLETED: (STAGE_IMPORTED, AttemptOutcome.COMPLETED),
+    OrderState.FAILED: (STAGE_INGEST_FAILED, AttemptOutcome.FAILED),
+    OrderState.CANCELLED: (STAGE_INGEST_FAILED, AttemptOutcome.CANCELLED),
+}
+"""What the trail and the attempt say of an order that has ended."""
 
 
 class Queue:
@@ -29,7 +42,7 @@ class Queue:
     Every method is one transaction. All of them raise `DatabaseDown` when PostgreSQL is not there.
     """
 
-    def __init__(self, database: Database, *, lease_seconds: int) -> None:
+    def __init__(self, database: Database, *, lease_seconds: int, limits: Limits | None = None) -> None:
         """Use a database.
 
         Parameters
@@ -38,17 +51,13 @@ class Queue:
             With our tables in it.
         lease_seconds : int
             How long a worker may be silent before its order is taken over.
+        limits : Limits, optional
+            What all services together may do at the same time; None: as much as they can.
         """
         self._database = database
         self.lease_seconds = lease_seconds
-
-    def free_lapsed(self) -> list[str]:
-        """Make orders whose lease has lapsed claimable again; return their uuids."""
-        with self._database.begin() as connection:
-            uuids = [str(uuid) for uuid in connection.execute(_SQL["free_lapsed"]).scalars()]
-            if uuids:
-                connection.execute(_SQL["wake_claimers"])
-        return uuids
+        limits = limits or Limits()
+        self._limits = {"per_user": limits.per_user, "per_group": limits.per_group, "in_flight": limits.in_flight}
 
     def claim(self, *, owner: str) -> Claim | None:
         """Take the next order that is due, and say so in its trail.
@@ -61,45 +70,64 @@ class Queue:
         Returns
         -------
         Claim or None
-            None when nothing is due, or all imports are paused.
+            None when nothing is due, whatever is due is at a limit, or all imports are paused.
         """
-        values = {"owner": owner, "lease_seconds": self.lease_seconds}
-        with self._database.begin() as connection:
-            row = connection.execute(_SQL["claim"], values).one_or_none()
-            if row is None:
-                return None
-            lease = Lease(
-                order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until
-            )
-            again = f"Attempt {row.attempt}: {row.note or 'ordered again'}" if row.attempt > 1 else None
-            audit.begin_attempt(connection, lease, imports_id=row.imports_id, description=again)
-        # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
-        text = OrderText(
-            uuid=row.uuid,
-            user=row.user_name or "",
-            group=row.group_name or "",
-            destination_type=row.destination_type or "",
-            destination_id=row.destination_id or "",
-            files=row.files or "",
-            file_names=row.file_names,
-            container=row.container,
-        )
-        return Claim(lease=lease, text=text, failures=row.failures, skip_existing=row.skip_existing)
+        values = {"owner": owner, "token": str(uuid4()), "lease_seconds": self.lease_seconds, **self._limits}
+        rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
+        return _claim(rows[0]) if rows else None
 
-    def extend(self, lease: Lease) -> Lease:
-        """Return the lease with a later end.
+    def extend(self, lease: Lease, *, doing: str | None = None) -> Extension:
+        """Extend a lease.
+
+        Parameters
+        ----------
+        lease : Lease
+            Of this worker.
+        doing : str, optional
+            What is being done at the moment, for people.
+
+        Returns
+        -------
+        Extension
+            The lease with a later end, and what is wanted of the order.
 
         Raises
         ------
         LeaseLost
             It is gone.
         """
-        values = {"uuid": lease.order, "token": lease.token, "lease_seconds": self.lease_seconds}
-        with self._database.begin() as connection:
-            until = connection.execute(_SQL["extend"], values).scalar_one_or_none()
-        if until is None:
+        doing = None if doing is None else audit.shortened(doing)
+        rows = self._database.at_once(_SQL["extend"], {**_held(lease), "doing": doing, "lease_seconds": self.lease_seconds})
+        if not rows:
             raise LeaseLost(uuid=lease.order)
-        return Lease(order=lease.order, owner=lease.owner, token=lease.token, attempt=lease.attempt, until=until)
+        longer = Lease(order=lease.order, owner=lease.owner, token=lease.token, attempt=lease.attempt, until=rows[0].lease_until)
+        return Extension(lease=longer, cancelled_by=rows[0].cancelled_by, draining=rows[0].draining)
+
+    def widen(self, lease: Lease, *, wanted: int) -> int:
+        """Ask for room for more filesets in flight; return how many there may be now.
+
+        Parameters
+        ----------
+        lease : Lease
+            Of this worker.
+        wanted : int
+            How many it could do at the same time.
+
+        Raises
+        ------
+        LeaseLost
+            It is gone.
+        """
+        values = {**_held(lease), "wanted": wanted, "in_flight": self._limits["in_flight"]}
+        rows = self._database.at_once(_WIDEN, values)
+        if not rows:
+            raise LeaseLost(uuid=lease.order)
+        return int(rows[0].places)
+
+    def others_wait(self, lease: Lease) -> bool:
+        """Return whether an order of another user waits for nothing but a worker, and would come before this one."""
+        [row] = self._database.at_once(_SQL["others_wait"], {"uuid": lease.order, **self._limits})
+        return bool(row[0])
 
     def complete(self, lease: Lease, *, description: str | None = None) -> None:
         """Say that everything of the order is in OMERO.
@@ -109,7 +137,7 @@ class Queue:
         LeaseLost
             The lease is gone; nothing was written.
         """
-        self._finish(lease, state=OrderState.COMPLETED, stage=STAGE_IMPORTED, description=description)
+        self._finish(lease, OrderState.COMPLETED, description)
 
     def fail(self, lease: Lease, *, reason: str) -> None:
         """Say that the order ended without success.
@@ -126,9 +154,13 @@ class Queue:
         LeaseLost
             The lease is gone; nothing was written.
         """
-        self._finish(lease, state=OrderState.FAILED, stage=STAGE_INGEST_FAILED, description=reason)
+        self._finish(lease, OrderState.FAILED, reason)
 
-    def give_back(self, lease: Lease, *, note: str, failed: bool, after_seconds: float) -> None:
+    def cancel(self, lease: Lease, *, reason: str) -> None:
+        """Say that a person has called the order off while it was being carried out; see `fail`."""
+        self._finish(lease, OrderState.CANCELLED, reason)
+
+    def give_back(self, lease: Lease, *, note: str, after_seconds: float, failures: int | None = None) -> None:
         """Let the order wait for another attempt, by whomever.
 
         Parameters
@@ -137,23 +169,30 @@ class Queue:
             Of this worker.
         note : str
             Why there will be another attempt; the trail will say so when it starts.
-        failed : bool
-            Whether this attempt counts among those that failed.
         after_seconds : float
             How long to wait at least.
+        failures : int, optional
+            How many attempts have failed by now; None: this one does not count.
 
         Raises
         ------
         LeaseLost
             The lease is gone; nothing was written.
         """
-        values = {"note": audit.shortened(note), "failed": int(failed), "after_seconds": after_seconds}
+        outcome = AttemptOutcome.GIVEN_BACK if failures is None else AttemptOutcome.TO_BE_RETRIED
+        values = {"note": audit.shortened(note), "failures": failures, "after_seconds": after_seconds}
         with self._database.begin() as connection:
-            self._write(connection, "give_back", lease, **values)
+            _write(connection, "give_back", lease, **values)
+            audit.end_attempt(connection, uuid=lease.order, attempt=lease.attempt, outcome=outcome, why=note)
             connection.execute(_SQL["wake_claimers"])
 
+    def got_on(self, lease: Lease) -> bool:
+        """Return whether anything of the order came to its end in this attempt."""
+        with self._database.begin() as connection:
+            return bool(connection.execute(_SQL["got_on"], {"uuid": lease.order, "attempt": lease.attempt}).scalar_one())
+
     def next_due_seconds(self) -> float | None:
-        """Return in how many s the next waiting order is due or a lease lapses, 0 if that is past; None: there is neither."""
+        """Return in how many s the next waiting order will be due; None: none will, the others wait for something else."""
         with self._database.begin() as connection:
             seconds = connection.execute(_SQL["next_due_seconds"]).scalar()
         return None if seconds is None else max(0.0, float(seconds))
@@ -163,16 +202,46 @@ class Queue:
         with self._database.begin() as connection:
             return int(connection.execute(_SQL["pending"]).scalar_one())
 
-    def _finish(self, lease: Lease, *, state: OrderState, stage: str, description: str | None) -> None:
+    def _finish(self, lease: Lease, state: OrderState, description: str | None) -> None:
+        stage, outcome = _OUTCOMES[state]
         with self._database.begin() as connection:
-            imports_id = self._write(connection, "finish", lease, state=state.value)
+            imports_id = _write(connection, "finish", lease, state=state.value)
             audit.append(connection, imports_id=imports_id, stage=stage, description=description)
+            audit.end_attempt(connection, uuid=lease.order, attempt=lease.attempt, outcome=outcome, why=description)
             connection.execute(_SQL["wake_intake"], {"uuid": lease.order})
+            connection.execute(_SQL["wake_limited"])
 
-    @staticmethod
-    def _write(connection: Connection, statement: str, lease: Lease, **values: object) -> int:
-        """Change the row of a lease; return the row of `imports` whose content holds."""
-        found = connection.execute(_SQL[statement], {"uuid": lease.order, "token": lease.token, **values}).scalar_one_or_none()
-        if found is None:
-            raise LeaseLost(uuid=lease.order)
-        return int(found)
+
+def _held(lease: Lease) -> dict[str, object]:
+    return {"uuid": lease.order, "token": lease.token}
+
+
+def _write(connection: Connection, statement: str, lease: Lease, **values: object) -> int:
+    """Change the row of a lease; return the row of `imports` whose content holds."""
+    found = connection.execute(_SQL[statement], {**_held(lease), **values}).scalar_one_or_none()
+    if found is None:
+        raise LeaseLost(uuid=lease.order)
+    return int(found)
+
+
+def _claim(row: Row[Any]) -> Claim:
+    lease = Lease(order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
+    # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
+    order = OrderText(
+        uuid=row.uuid,
+        user=row.user_name or "",
+        group=row.group_name or "",
+        destination_type=row.destination_type or "",
+        destination_id=row.destination_id or "",
+        files=row.files or "",
+        file_names=row.file_names,
+        container=row.container,
+    )
+    return Claim(
+        lease=lease,
+        text=order,
+        failures=row.failures,
+        skip_existing=row.skip_existing,
+        places=row.places,
+        cancelled_by=row.cancelled_by,
+    )

@@ -1,72 +1,154 @@
--- free_lapsed
--- Make the orders of workers that are silent for too long claimable again. Those whose worker just now writes are passed over.
-WITH lapsed AS (
-    SELECT uuid FROM adi_order WHERE state = 'running' AND lease_until < now()
-     ORDER BY lease_until FOR UPDATE SKIP LOCKED
+-- one_by_one
+-- Claims wait for each other, for the moment that one takes: so whoever counts what runs, for a limit, counts right. The pause takes the
+-- same lock: no claim is under way when it holds.
+SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
+
+-- candidates
+-- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
+-- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
+-- is left or all imports are paused.
+heads AS (
+    (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
+      ORDER BY -priority, user_name, group_name LIMIT 1)
+    UNION ALL
+    SELECT n.rank, n.user_name, n.group_name
+      FROM heads h
+      CROSS JOIN LATERAL (SELECT -priority AS rank, user_name, group_name FROM adi_order
+                           WHERE state = 'waiting' AND (-priority, user_name, group_name) > (h.rank, h.user_name, h.group_name)
+                           ORDER BY -priority, user_name, group_name LIMIT 1) n
+), running AS MATERIALIZED (
+    SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN places ELSE 0 END AS places
+      FROM adi_order WHERE state = 'running'
+), candidates AS (
+    SELECT o.uuid, h.rank, h.user_name, o.run_after, o.imports_id, t.claimed_at
+      FROM heads h
+      CROSS JOIN LATERAL (SELECT uuid, run_after, imports_id FROM adi_order
+                           WHERE state = 'waiting' AND -priority = h.rank
+                             AND user_name = h.user_name AND group_name = h.group_name
+                           ORDER BY run_after, imports_id LIMIT 1) o
+      LEFT JOIN adi_turn t ON t.user_name = h.user_name
+     WHERE o.run_after <= clock_timestamp()
+       AND (SELECT count(*) FROM running r WHERE r.user_name = h.user_name) < coalesce(:per_user, 2147483647)
+       AND (SELECT count(*) FROM running r WHERE r.group_name = h.group_name) < coalesce(:per_group, 2147483647)
+       AND (SELECT coalesce(sum(places), 0) FROM running) < :in_flight
+       AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
 )
-UPDATE adi_order o
-   SET state = 'waiting', run_after = now(), note = 'taken over: the lease of ' || o.lease_owner || ' lapsed',
-       lease_owner = NULL, lease_token = NULL, lease_until = NULL
-  FROM lapsed WHERE o.uuid = lapsed.uuid
-RETURNING o.uuid
 
 -- claim
--- Take the next due order, or none: also none while all imports are paused. Rows locked by others are passed over, so no worker waits
--- for another.
-WITH next AS (
-    SELECT uuid FROM adi_order
-     WHERE state = 'waiting' AND run_after <= now() AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
-     ORDER BY priority DESC, run_after, uuid LIMIT 1 FOR UPDATE SKIP LOCKED
+-- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
+-- is the caller's: whoever asks again with it, because the answer got lost, gets the same order. Rows that others have locked are passed
+-- over. All of it is one statement, so that the lock of all claims is never held by a process that does something else meanwhile.
+WITH RECURSIVE {+candidates}, mine AS (
+    SELECT * FROM adi_order WHERE state = 'running' AND lease_token = CAST(:token AS uuid)
+), next AS (
+    SELECT o.uuid
+      FROM candidates c
+      JOIN adi_order o ON o.uuid = c.uuid
+     WHERE o.state = 'waiting' AND NOT EXISTS (SELECT FROM mine)
+     ORDER BY c.rank, c.claimed_at NULLS FIRST, c.run_after, c.imports_id LIMIT 1
+       FOR UPDATE OF o SKIP LOCKED
 ), taken AS (
     UPDATE adi_order o
-       SET state = 'running', attempt = o.attempt + 1, lease_owner = :owner, lease_token = gen_random_uuid(),
+       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid
-    RETURNING o.uuid, o.imports_id, o.attempt, o.failures, o.note, o.skip_existing, o.lease_owner, o.lease_token, o.lease_until
+    RETURNING o.*
+), turn AS (
+    INSERT INTO adi_turn (user_name, claimed_at) SELECT user_name, clock_timestamp() FROM taken
+    ON CONFLICT (user_name) DO UPDATE SET claimed_at = excluded.claimed_at
+), started AS (
+    INSERT INTO imports (group_name, user_name, destination_id, destination_type, uuid, files, file_names, preprocessing_id,
+                         stage, description, timestamp)
+    SELECT s.group_name, s.user_name, s.destination_id, s.destination_type, s.uuid, s.files, s.file_names, s.preprocessing_id,
+           'Import Started',
+           CASE WHEN t.attempt > 1 THEN left('Attempt ' || t.attempt || ': ' || coalesce(t.note, 'ordered again'), 500) END,
+           greatest(clock_timestamp(), (SELECT max(r.timestamp) + interval '1 microsecond' FROM imports r
+                                         WHERE r.uuid = s.uuid AND r.timestamp < '9999-12-31 UTC'))
+      FROM taken t JOIN imports s ON s.id = t.imports_id
+    RETURNING id
+), noted AS (
+    INSERT INTO adi_attempt (uuid, attempt, imports_id, owner)
+    SELECT uuid, attempt, (SELECT id FROM started), lease_owner FROM taken
 )
-SELECT t.uuid, t.imports_id, t.attempt, t.failures, t.note, t.skip_existing, t.lease_owner, t.lease_token, t.lease_until,
+SELECT c.uuid, c.attempt, c.failures, c.skip_existing, c.places, c.lease_owner, c.lease_token, c.lease_until,
+       CASE WHEN c.cancel_requested THEN coalesce(c.cancelled_by, '') END AS cancelled_by,
        s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.container
-  FROM taken t
-  LEFT JOIN imports s ON s.id = t.imports_id
+  FROM (SELECT * FROM taken UNION ALL SELECT * FROM mine) c
+  LEFT JOIN imports s ON s.id = c.imports_id
   LEFT JOIN imports_preprocessing p ON p.id = s.preprocessing_id
 
+-- others_wait
+-- Whether an order of another user waits for nothing but a worker, and would come before this one.
+WITH RECURSIVE {+candidates}
+SELECT EXISTS (SELECT FROM candidates c, adi_order o
+                WHERE o.uuid = :uuid AND c.user_name <> o.user_name AND c.rank <= -o.priority)
+
+-- widen
+-- Let an order have more filesets in flight, as far as there are places. The last one is left to those that have none. No row back: the
+-- lease is gone.
+UPDATE adi_order o
+   SET places = least(:wanted, o.places + greatest(least(1 - least(o.places, 1), free.places), free.places - 1, 0))
+  FROM (SELECT :in_flight - coalesce(sum(places), 0) AS places
+          FROM adi_order WHERE state = 'running' AND lease_until > clock_timestamp()) free
+ WHERE o.uuid = :uuid AND o.lease_token = :token AND o.state = 'running'
+RETURNING o.places
+
 -- extend
--- Extend a lease. No row back means that it is gone: the worker stops at once and writes nothing more.
-UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+-- Extend a lease, say what is being done, and learn what is wanted of the order. No row back: the lease is gone, and the worker stops at
+-- once and writes nothing more.
+UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), doing = :doing
  WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
-RETURNING lease_until
+RETURNING lease_until, CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by,
+          EXISTS (SELECT FROM adi_control WHERE draining) AS draining
 
 -- finish
 -- Give an order its outcome. No row back: the lease is gone.
 UPDATE adi_order
-   SET state = :state, note = NULL, finished_at = now(), cancel_requested = false,
-       lease_owner = NULL, lease_token = NULL, lease_until = NULL
+   SET state = :state, note = NULL, finished_at = now(), cancel_requested = false, cancelled_by = NULL, deaths = 0, lapses = 0,
+       places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
 RETURNING imports_id
 
 -- give_back
--- Let an order wait for another attempt. No row back: the lease is gone.
-UPDATE adi_order
-   SET state = 'waiting', note = :note, failures = failures + :failed,
-       run_after = clock_timestamp() + make_interval(secs => :after_seconds),
-       lease_owner = NULL, lease_token = NULL, lease_until = NULL
- WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
-RETURNING imports_id
+-- Let an order wait for another attempt; its user has had a turn until now. No row back: the lease is gone.
+WITH given AS (
+    UPDATE adi_order
+       SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0,
+           run_after = clock_timestamp() + make_interval(secs => :after_seconds),
+           places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+     WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
+    RETURNING imports_id, user_name
+), turn AS (
+    INSERT INTO adi_turn (user_name, claimed_at) SELECT user_name, clock_timestamp() FROM given
+    ON CONFLICT (user_name) DO UPDATE SET claimed_at = excluded.claimed_at
+)
+SELECT imports_id FROM given
+
+-- got_on
+-- Whether anything of an order came to its end in an attempt, by the ledger.
+SELECT EXISTS (SELECT FROM adi_attempt a JOIN adi_file f ON f.uuid = a.uuid
+                WHERE a.uuid = :uuid AND a.attempt = :attempt
+                  AND f.step IN ('imported', 'annotated', 'skipped') AND f.changed_at >= a.started_at)
 
 -- wake_claimers
 -- Tell all services that an order may be due.
 SELECT pg_notify('adi_order', '')
+
+-- wake_limited
+-- Tell all services that one order less is running, if others wait: perhaps for that.
+SELECT pg_notify('adi_order', '')
+ WHERE EXISTS (SELECT FROM adi_order WHERE state = 'waiting' AND run_after <= now())
 
 -- wake_intake
 -- Tell all services that something waits in the inbox, if it does: an order was submitted again while it ran.
 SELECT pg_notify('adi_inbox', '') WHERE EXISTS (SELECT FROM adi_inbox WHERE uuid = :uuid)
 
 -- next_due_seconds
--- Seconds until the next waiting order is due or the next lease lapses, by the clock of the database. While all imports are paused no
--- order is due.
-SELECT extract(epoch FROM least((SELECT min(run_after) FROM adi_order
-                                  WHERE state = 'waiting' AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)),
-                                (SELECT min(lease_until) FROM adi_order WHERE state = 'running')) - clock_timestamp())
+-- Seconds until the next order is due, by the clock of the database; those that are due already wait for something else. While all
+-- imports are paused no order is due.
+SELECT extract(epoch FROM min(run_after) - clock_timestamp())
+  FROM adi_order
+ WHERE state = 'waiting' AND run_after > now() AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
 
 -- pending
 -- How many orders have not come to their end.

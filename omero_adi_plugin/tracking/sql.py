@@ -2,6 +2,7 @@
 """SQL: statements with a name, kept in a file of their own so that a person who knows databases can read them in one place.
 
 A statement is a block of lines. It begins with `-- its name`, then comment lines say what it is for; a blank line ends it.
+`{+name}` stands for the text of an earlier statement of the same file.
 """
 
 from __future__ import annotations
@@ -48,5 +49,8 @@ def parsed(content: str, *, file_name: str) -> Mapping[str, TextClause]:
         name = _NAME.fullmatch(first)
         if name is None or name[1] in found:
             raise ValueError(f"{file_name}: a block begins with {first!r}, which is no name of a new statement")
-        found[name[1]] = text("\n".join(line for line in rest.split("\n") if not line.startswith("--")))
+        whole = "\n".join(line for line in rest.split("\n") if not line.startswith("--"))
+        for earlier, part in found.items():
+            whole = whole.replace(f"{{+{earlier}}}", part.text)
+        found[name[1]] = text(whole)
     return MappingProxyType(found)

@@ -36,6 +36,7 @@ _ASKED = ("container", "input_file", "output_folder", "alt_output_folder", "extr
 """What a producer says of preprocessing: all columns but the id."""
 
 _SQL = statements("submit.sql")
+_QUEUE = statements("queue.sql")
 
 
 def submit_order(
@@ -131,7 +132,7 @@ def submit_claimed(
     database, user, group, target, files, file_names, uuid, who, skip_existing
         As for `submit_order`.
     queue : Queue
-        Says how long the lease is; the caller must extend it.
+        Says how long the lease is; the caller must extend it, and ask for room before it imports (`Queue.widen`).
     owner : str
         ``host:pid`` of the caller.
 
@@ -146,19 +147,20 @@ def submit_claimed(
     """
     text = _text(user, group, target, files, file_names, uuid)
     with database.begin() as connection:
+        connection.execute(_QUEUE["one_by_one"])
+        raise_if_paused(connection)
         imports_id = _append(connection, text)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {**_queued(text, imports_id, skip_existing=skip_existing), "owner": owner, "lease_seconds": queue.lease_seconds}
         row = connection.execute(_SQL["claim"], values).one_or_none()
         if row is None:
             raise _running(text)
-        raise_if_paused(connection)  # not before: whoever waits for the last order to end counts the rows of the queue
         lease = Lease(order=text.uuid, owner=owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
         again = f"Attempt {lease.attempt}: ordered again" if lease.attempt > 1 else None
         if who is not None:
             _note(connection, who, text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
-    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing)
+    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0)
 
 
 def _queue(connection: Connection, text: OrderText, imports_id: int) -> None:

@@ -10,13 +10,15 @@ RETURNING id
 
 -- claim
 -- Queue an order with a lease on it already. No row back: it is running.
-INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing, state, attempt, lease_owner, lease_token, lease_until)
+INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing, state, attempt, lease_owner, lease_token,
+                            lease_until)
 VALUES (:uuid, :imports_id, :user, :group, :skip_existing, 'running', 1, :owner, gen_random_uuid(),
         clock_timestamp() + make_interval(secs => :lease_seconds))
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name, state = 'running',
        skip_existing = excluded.skip_existing,
-       attempt = o.attempt + 1, failures = 0, note = NULL, cancel_requested = false, finished_at = NULL,
+       attempt = o.attempt + 1, failures = 0, deaths = 0, lapses = 0, note = NULL, cancel_requested = false, cancelled_by = NULL,
+       finished_at = NULL, places = 0, doing = NULL,
        lease_owner = excluded.lease_owner, lease_token = excluded.lease_token, lease_until = excluded.lease_until
  WHERE o.state <> 'running'
 RETURNING o.attempt, o.lease_token, o.lease_until
@@ -27,8 +29,8 @@ INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existi
 VALUES (:uuid, :imports_id, :user, :group, :skip_existing)
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
-       skip_existing = excluded.skip_existing, state = 'waiting', run_after = now(), failures = 0, note = 'ordered again',
-       cancel_requested = false, finished_at = NULL
+       skip_existing = excluded.skip_existing, state = 'waiting', run_after = now(), failures = 0, deaths = 0, lapses = 0,
+       note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running'
 RETURNING o.uuid
 

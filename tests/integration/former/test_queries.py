@@ -101,7 +101,7 @@ class Story:
     def give_back(self) -> None:
         claim = self.service.next()
         assert claim is not None
-        self.service.queue.give_back(claim.lease, note="the file was busy", failed=True, after_seconds=600)
+        self.service.queue.give_back(claim.lease, note="the file was busy", failures=1, after_seconds=600)
 
     def tell(self) -> None:
         for stage in ("Import Pending", "Import Started", "Import Completed"):

@@ -67,7 +67,7 @@ def test_an_order_that_waits_with_us_is_pending_for_the_former_importer(
     upgrade(producer.url)
     claim = service.next()
     assert claim is not None
-    service.queue.give_back(claim.lease, note="OMERO was away", failed=False, after_seconds=600)
+    service.queue.give_back(claim.lease, note="OMERO was away", after_seconds=600)
     assert producer.sql(NEWEST, uuid) == [("Import Started",)]  # the former importer would take it for lost
     detach(producer.url)
     assert producer.sql(NEWEST, uuid) == [("Import Pending",)]

@@ -114,7 +114,7 @@ class Ordering:
 
     def again(self, claim: Claim) -> Claim:
         """Claim the order anew, as after a failed attempt."""
-        self.queue.give_back(claim.lease, note="again", failed=True, after_seconds=0)
+        self.queue.give_back(claim.lease, note="again", failures=1, after_seconds=0)
         following = self.queue.claim(owner="me:1")
         assert following is not None
         return following

@@ -69,7 +69,7 @@ class Site:
         Ledger(self.database, claim.lease).record(line)
 
     def give_back(self, claim: Claim) -> None:
-        self.queue.give_back(claim.lease, note="later", failed=True, after_seconds=600)
+        self.queue.give_back(claim.lease, note="later", failures=1, after_seconds=600)
 
 
 @pytest.fixture

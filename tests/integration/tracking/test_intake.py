@@ -92,7 +92,7 @@ def test_submitted_again_while_it_waits_it_keeps_its_failures_and_gets_its_turn(
     intake.take_in()
     claim = queue.claim(owner="host:1")
     assert claim is not None
-    queue.give_back(claim.lease, note="busy", failed=True, after_seconds=600)
+    queue.give_back(claim.lease, note="busy", failures=1, after_seconds=600)
     producer.pending(uuid, files='["/new"]')
     assert intake.take_in() == 1
     again = queue.claim(owner="host:1")

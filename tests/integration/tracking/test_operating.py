@@ -122,7 +122,7 @@ class TestRetry:
     ) -> None:
         uuid = producer.pending()
         intake.take_in()
-        queue.give_back(claimed(queue).lease, note="the connection was lost", failed=True, after_seconds=3600)
+        queue.give_back(claimed(queue).lease, note="the connection was lost", failures=1, after_seconds=3600)
         with closing(Bell(database_url, ("adi_order",))) as bell:
             bell.wait(0)
             assert retry(database, uuid, who=WHO) == Retry(waited=True, forgotten=0)
@@ -240,7 +240,7 @@ def left_alone(producer: Producer, intake: Intake, queue: Queue) -> str:
 
 def in_back_off(producer: Producer, intake: Intake, queue: Queue) -> str:
     uuid = waiting(producer, intake, queue)
-    queue.give_back(claimed(queue).lease, note="busy", failed=True, after_seconds=3600)
+    queue.give_back(claimed(queue).lease, note="busy", failures=1, after_seconds=3600)
     return uuid
 
 

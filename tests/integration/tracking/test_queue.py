@@ -105,7 +105,7 @@ WRITES: dict[str, Callable[[Queue, Database, Lease], object]] = {
     "extend": lambda queue, _, lease: queue.extend(lease),
     "complete": lambda queue, _, lease: queue.complete(lease),
     "fail": lambda queue, _, lease: queue.fail(lease, reason="too late"),
-    "give_back": lambda queue, _, lease: queue.give_back(lease, note="too late", failed=True, after_seconds=0),
+    "give_back": lambda queue, _, lease: queue.give_back(lease, note="too late", failures=1, after_seconds=0),
     "record": lambda _, database, lease: Ledger(database, lease).record(LINE),
 }
 
@@ -145,13 +145,13 @@ def test_extending_moves_the_end_by_the_clock_of_the_database(producer: Producer
 def test_giving_back_counts_only_what_failed(producer: Producer, intake: Intake, queue: Queue) -> None:
     producer.pending()
     intake.take_in()
-    queue.give_back(claimed(queue).lease, note="the service was shut down", failed=False, after_seconds=0)
+    queue.give_back(claimed(queue).lease, note="the service was shut down", after_seconds=0)
     second = claimed(queue)
     assert (second.lease.attempt, second.failures) == (2, 0)
-    queue.give_back(second.lease, note="the connection was lost", failed=True, after_seconds=0)
+    queue.give_back(second.lease, note="the connection was lost", failures=1, after_seconds=0)
     third = claimed(queue)
     assert (third.lease.attempt, third.failures) == (3, 1)
-    queue.give_back(third.lease, note="wait", failed=True, after_seconds=600)
+    queue.give_back(third.lease, note="wait", failures=1, after_seconds=600)
     assert queue.claim(owner="host:1") is None
     started = producer.sql("SELECT description FROM imports WHERE stage = 'Import Started' ORDER BY id")
     assert started == [(None,), ("Attempt 2: the service was shut down",), ("Attempt 3: the connection was lost",)]

@@ -249,7 +249,7 @@ def test_nothing_of_ours_is_taken_for_another_importers(
         if claim.lease.order == retried:
             queue.complete(claim.lease)
         elif claim.lease.order == failed:
-            queue.give_back(claim.lease, note="busy", failed=True, after_seconds=0)
+            queue.give_back(claim.lease, note="busy", failures=1, after_seconds=0)
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second' WHERE uuid = %s", lapsed)
     assert queue.free_lapsed() == [lapsed]
     producer.sql(RETRY, retried)

@@ -62,7 +62,7 @@ def test_an_order_that_waits_again_says_why_and_until_when(
     intake.take_in()
     claim = queue.claim(owner="host:1")
     assert claim is not None
-    queue.give_back(claim.lease, note="the connection was lost", failed=True, after_seconds=60)
+    queue.give_back(claim.lease, note="the connection was lost", failures=1, after_seconds=60)
     report = order_status(database, uuid)
     assert (report.state, report.description, report.lease_owner) == (OrderState.WAITING, "the connection was lost", None)
     assert producer.sql("SELECT run_after FROM adi_order") == [(report.next_try,)]

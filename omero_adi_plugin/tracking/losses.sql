@@ -1,0 +1,33 @@
+-- lapsed
+-- Orders whose worker is silent for too long. Those on which somebody just now writes are passed over.
+SELECT uuid FROM adi_order WHERE state = 'running' AND lease_until < now() ORDER BY lease_until FOR UPDATE SKIP LOCKED
+
+-- of_worker
+-- Orders that a worker had when it died.
+SELECT uuid FROM adi_order WHERE state = 'running' AND lease_owner = :owner FOR UPDATE
+
+-- lost
+-- What there is to know of a lost order: its row was locked before. An attempt in which something came to its end begins the count anew.
+SELECT o.uuid, o.imports_id, o.attempt, o.lease_owner, o.deaths, o.lapses,
+       EXISTS (SELECT FROM adi_attempt a JOIN adi_file f ON f.uuid = a.uuid
+                WHERE a.uuid = o.uuid AND a.attempt = o.attempt
+                  AND f.step IN ('imported', 'annotated', 'skipped') AND f.changed_at >= a.started_at) AS got_on
+  FROM adi_order o WHERE o.uuid = ANY(:uuids)
+
+-- wait_again
+-- Make an order claimable again, after a while.
+UPDATE adi_order
+   SET state = 'waiting', run_after = now() + make_interval(secs => :after_seconds), note = :note, deaths = :deaths, lapses = :lapses,
+       places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+ WHERE uuid = :uuid
+
+-- fail
+-- End an order over which workers die again and again.
+UPDATE adi_order
+   SET state = 'failed', note = NULL, finished_at = now(), cancel_requested = false, cancelled_by = NULL, deaths = 0, lapses = 0,
+       places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+ WHERE uuid = :uuid
+
+-- wake
+-- Tell all services that orders may be due, and that something may wait in the inbox for the end of one.
+SELECT pg_notify('adi_order', ''), pg_notify('adi_inbox', '')
