@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 from unicodedata import category
@@ -192,6 +193,7 @@ class Claim:
     failures: attempts that failed so far; giving an order back at shutdown is no failure.
     skip_existing: whether it was ordered that files which the target already holds are left alone.
     places: how many filesets it may have in flight for now.
+    asked:  when it was asked for, in s by this host's monotonic clock: from then on the lease counts, at the latest.
     cancelled_by: who has called it off while somebody carried it out, `name@host`; what is half done is to be tidied up.
     """
 
@@ -200,6 +202,7 @@ class Claim:
     failures: int
     skip_existing: bool = False
     places: int = 1
+    asked: float = field(default_factory=time.monotonic)
     cancelled_by: str | None = None
 
 

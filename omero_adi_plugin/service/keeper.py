@@ -65,7 +65,7 @@ class LeaseKeeper:
         self._claim, self._lease, self._queue, self._settings = claim, claim.lease, queue, settings
         self._deadline = deadline or Deadline()
         self._on_stuck = on_stuck
-        self._good_until = time.monotonic() + settings.lease_seconds
+        self._good_until = claim.asked + settings.lease_seconds
         self._lost = False
         self._cancelled_by, self._draining = claim.cancelled_by, False
         self._places, self._widened = claim.places, float("-inf")

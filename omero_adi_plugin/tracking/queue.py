@@ -7,6 +7,7 @@ worker stops. The state and the row in the trail that tells of it change in one 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -57,6 +58,7 @@ class Queue:
         self._database = database
         self.lease_seconds = lease_seconds
         limits = limits or Limits()
+        self._token = uuid4()
         self._limits = {"per_user": limits.per_user, "per_group": limits.per_group, "in_flight": limits.in_flight}
 
     def claim(self, *, owner: str) -> Claim | None:
@@ -72,9 +74,11 @@ class Queue:
         Claim or None
             None when nothing is due, whatever is due is at a limit, or all imports are paused.
         """
-        values = {"owner": owner, "token": str(uuid4()), "lease_seconds": self.lease_seconds, **self._limits}
+        asked = time.monotonic()
+        values = {"owner": owner, "token": str(self._token), "lease_seconds": self.lease_seconds, "without": None, **self._limits}
         rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
-        return _claim(rows[0]) if rows else None
+        self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
+        return _claim(rows[0], asked) if rows else None
 
     def extend(self, lease: Lease, *, doing: str | None = None) -> Extension:
         """Extend a lease.
@@ -125,8 +129,8 @@ class Queue:
         return int(rows[0].places)
 
     def others_wait(self, lease: Lease) -> bool:
-        """Return whether an order of another user waits for nothing but a worker, and would come before this one."""
-        [row] = self._database.at_once(_SQL["others_wait"], {"uuid": lease.order, **self._limits})
+        """Return whether another user's order waits that could be carried out instead of this one, and would come before it."""
+        [row] = self._database.at_once(_SQL["others_wait"], {"without": lease.order, **self._limits})
         return bool(row[0])
 
     def complete(self, lease: Lease, *, description: str | None = None) -> None:
@@ -224,7 +228,7 @@ def _write(connection: Connection, statement: str, lease: Lease, **values: objec
     return int(found)
 
 
-def _claim(row: Row[Any]) -> Claim:
+def _claim(row: Row[Any], asked: float) -> Claim:
     lease = Lease(order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
     # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
     order = OrderText(
@@ -243,5 +247,6 @@ def _claim(row: Row[Any]) -> Claim:
         failures=row.failures,
         skip_existing=row.skip_existing,
         places=row.places,
+        asked=asked,
         cancelled_by=row.cancelled_by,
     )

@@ -6,7 +6,7 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- candidates
 -- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
 -- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
--- is left or all imports are paused.
+-- is left or all imports are paused. One order may be left out of account, as if it did not run.
 heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
@@ -18,7 +18,7 @@ heads AS (
                            ORDER BY -priority, user_name, group_name LIMIT 1) n
 ), running AS MATERIALIZED (
     SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN places ELSE 0 END AS places
-      FROM adi_order WHERE state = 'running'
+      FROM adi_order WHERE state = 'running' AND uuid IS DISTINCT FROM CAST(:without AS text)
 ), candidates AS (
     SELECT o.uuid, h.rank, h.user_name, o.run_after, o.imports_id, t.claimed_at
       FROM heads h
@@ -36,10 +36,12 @@ heads AS (
 
 -- claim
 -- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
--- is the caller's: whoever asks again with it, because the answer got lost, gets the same order. Rows that others have locked are passed
+-- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have locked are passed
 -- over. All of it is one statement, so that the lock of all claims is never held by a process that does something else meanwhile.
 WITH RECURSIVE {+candidates}, mine AS (
-    SELECT * FROM adi_order WHERE state = 'running' AND lease_token = CAST(:token AS uuid)
+    UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+     WHERE state = 'running' AND lease_token = CAST(:token AS uuid)
+    RETURNING *
 ), next AS (
     SELECT o.uuid
       FROM candidates c
@@ -78,10 +80,10 @@ SELECT c.uuid, c.attempt, c.failures, c.skip_existing, c.places, c.lease_owner, 
   LEFT JOIN imports_preprocessing p ON p.id = s.preprocessing_id
 
 -- others_wait
--- Whether an order of another user waits for nothing but a worker, and would come before this one.
+-- Whether an order of another user waits that could be carried out if this one did not run, and would come before it.
 WITH RECURSIVE {+candidates}
 SELECT EXISTS (SELECT FROM candidates c, adi_order o
-                WHERE o.uuid = :uuid AND c.user_name <> o.user_name AND c.rank <= -o.priority)
+                WHERE o.uuid = :without AND c.user_name <> o.user_name AND c.rank <= -o.priority)
 
 -- widen
 -- Let an order have more filesets in flight, as far as there are places. The last one is left to those that have none. No row back: the

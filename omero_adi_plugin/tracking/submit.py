@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -146,6 +147,7 @@ def submit_claimed(
         PostgreSQL is not there.
     """
     text = _text(user, group, target, files, file_names, uuid)
+    asked = time.monotonic()
     with database.begin() as connection:
         connection.execute(_QUEUE["one_by_one"])
         raise_if_paused(connection)
@@ -160,7 +162,7 @@ def submit_claimed(
         if who is not None:
             _note(connection, who, text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
-    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0)
+    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0, asked=asked)
 
 
 def _queue(connection: Connection, text: OrderText, imports_id: int) -> None:
