@@ -17,6 +17,7 @@ from sqlalchemy.event import listen
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull, NotPermitted, SurroundingsDown
+from omero_adi_plugin.tracking.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -193,7 +194,7 @@ class Database:
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
-    def at_once(self, statement: TextClause, values: Mapping[str, object]) -> Sequence[Row[Any]]:
+    def at_once(self, statement: TextClause | Prepared, values: Mapping[str, object]) -> Sequence[Row[Any]]:
         """Run one statement, which is a transaction of its own, and return its rows: one round trip where `begin` takes three.
 
         It is not asked before whether the connection still works: if not, the statement is run again on a new one. So it must do
@@ -209,8 +210,10 @@ class Database:
         except DatabaseDown:  # it may have been restarted since the last one
             return self._run_at_once(statement, values)
 
-    def _run_at_once(self, statement: TextClause, values: Mapping[str, object]) -> Sequence[Row[Any]]:
+    def _run_at_once(self, statement: TextClause | Prepared, values: Mapping[str, object]) -> Sequence[Row[Any]]:
         with self._translated(), self._at_once.connect() as connection:
+            if isinstance(statement, Prepared):
+                return statement.run(connection, values)
             return connection.execute(statement, values).all()
 
     @contextlib.contextmanager

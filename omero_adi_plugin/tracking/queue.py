@@ -17,6 +17,7 @@ from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.orders import Claim, Extension, Lease, Limits, OrderText
 from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, OrderState
 from omero_adi_plugin.tracking import audit
+from omero_adi_plugin.tracking.prepared import Prepared
 from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.tables import AttemptOutcome
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
 
 _SQL = statements("queue.sql")
-_CLAIM = text(f"{_SQL['one_by_one'].text}; {_SQL['claim'].text}")
+_CLAIM = Prepared("adi_claim", _SQL["claim"], first=_SQL["one_by_one"])
 _WIDEN = text(f"{_SQL['one_by_one'].text}; {_SQL['widen'].text}")
 
 _OUTCOMES = {
