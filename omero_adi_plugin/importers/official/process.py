@@ -9,13 +9,12 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.importers.official.arguments import argument_file
+from omero_adi_plugin.lifeline import tied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +24,6 @@ LOOK_SECONDS = 0.5
 
 LONGEST_LINE = 1 << 16
 """So many bytes of a line are kept."""
-
-_LAUNCH = Path(__file__).with_name("launch.py")
 
 _WITHHELD = frozenset({"OMERO_PASSWORD", "INGEST_TRACKING_DB_URL", "SQLALCHEMY_URL", "LD_LIBRARY_PATH"})
 """What Java does not get of our environment: passwords; and what would make its launcher start itself anew, if some libjvm.so is
@@ -76,7 +73,7 @@ def _child(command: Sequence[str], number: int) -> Iterator[subprocess.Popen[byt
     environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     environment["LC_ALL"] = "C.UTF-8"  # else Java takes names that are not ASCII for question marks
     with subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_LAUNCH), str(os.getpid()), *command],
+        tied(os.getpid(), *command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

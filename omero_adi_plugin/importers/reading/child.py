@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Child: the program that opens files with Bio-Formats, one after the other. `process` runs it; nobody imports it.
 
-Started as `child.py PARENT LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one
-JSON object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
+Started as `child.py LIBJVM HEAP_MB JAR…`, it says once `{"version": …}`, or `{"cannot": why}` and ends. Then it reads one JSON
+object a line, `{"read": path}`, and answers each with one: `{"used", "reader", "format", "images", "plates"}`, or
 `{"failure": kind, "words": …}`, of a broken file with the `members` of its set, if that is not whole. `{"ahead": [path, …]}` it
-answers with `{"answers": [answer, …]}`, where those of files that it has not opened are empty. It ends with its input, and dies
-with its parent. It needs the standard library and JPype only.
+answers with `{"answers": [answer, …]}`, where those of files that it has not opened are empty. It ends with its input,
+and by its lifeline with its parent, also while it opens a file. It needs the standard library and JPype only.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
 import re
 import resource
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -26,8 +24,6 @@ import jpype
 
 Java: TypeAlias = Any
 """An object or a class of Java; JPype has no types for them."""
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 OPTIONS = (
     "-Xrs",  # signals stay with Python
@@ -77,10 +73,9 @@ _FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^/\s]+/)+")
 """The folders of a path in somebody else's sentence."""
 
 
-def main(parent: str, library: str, heap_mb: str, *class_path: str) -> None:
+def main(library: str, heap_mb: str, *class_path: str) -> None:
     """Serve until the input ends; the arguments are those of the program."""
     answers = _own_output()
-    _die_with(int(parent))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         formats, files = _start(library, heap_mb, class_path)
@@ -299,17 +294,6 @@ def _say(answers: int, answer: dict[str, Any]) -> None:
     content = memoryview(json.dumps(answer).encode("ascii") + b"\n")
     while content:
         content = content[os.write(answers, content) :]
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies: the input's end is not seen while a file is being opened.
-
-    Source: prctl(2). The parent may have died before the call: then its id is not ours any more.
-    """
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        os._exit(os.EX_TEMPFAIL)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import ConfigurationError
+from omero_adi_plugin.lifeline import tied
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -267,9 +268,9 @@ def _spawned(bioformats: Bioformats, heap_mb: int) -> subprocess.Popen[bytes]:
     # Java takes the encoding of files' names from the locale.
     environment |= {"LC_ALL": "C.UTF-8"}
     # By its path, not by its name: the same code as ours, whatever folder the search for modules begins with.
-    program = [sys.executable, "-P", str(_PROGRAM), str(os.getpid()), bioformats.library, str(heap_mb), *bioformats.class_path]
+    program = [sys.executable, "-P", str(_PROGRAM), bioformats.library, str(heap_mb), *bioformats.class_path]
     return subprocess.Popen(
-        program,
+        tied(os.getpid(), *program),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

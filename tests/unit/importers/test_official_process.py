@@ -16,6 +16,7 @@ import pytest
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.importers.official import process
 from omero_adi_plugin.importers.official.process import Stuck, run_java
+from omero_adi_plugin.lifeline import tied
 from tests.fixtures.services import alive
 from tests.fixtures.waiting import wait_until
 
@@ -138,8 +139,7 @@ def test_it_dies_with_us(java: Path, tmp_path: Path) -> None:
 
 def test_one_that_was_orphaned_before_it_began_does_not_begin(java: Path) -> None:
     becomes(java, "echo begun")
-    launch = Path(process.__file__).with_name("launch.py")
-    done = subprocess.run([sys.executable, "-I", "-S", str(launch), "1", str(java)], capture_output=True, check=False)
+    done = subprocess.run(tied(1, str(java)), capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (os.EX_TEMPFAIL, b"")
 
 
