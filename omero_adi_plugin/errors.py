@@ -19,7 +19,9 @@
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
-    │   └── OmeroDown  DatabaseDown  DiskFull
+    │   ├── DatabaseDown  DiskFull
+    │   └── OmeroDown
+    │       └── OmeroReadOnly   it answers, and refuses whatever would change something
     └── LeaseLost               another worker has taken the order over: stop at once
 
 Every message names the cause and what to do. The pipeline decides by the branch, the commands make exit codes of it.
@@ -470,6 +472,18 @@ class OmeroDown(SurroundingsDown):
     def __init__(self, *, where: str, why: str) -> None:
         super().__init__(f"OMERO at {where} cannot be reached: {why}. Check that it runs, and OMERO_HOST and OMERO_PORT.")
         self.where, self.why = where, why
+
+
+class OmeroReadOnly(OmeroDown):
+    """OMERO.server answers, and refuses whatever would change something: it was started so, for maintenance or as a copy."""
+
+    def __init__(self, *, where: str) -> None:
+        AdiError.__init__(
+            self,
+            f"OMERO at {where} is read-only, so nothing can be imported. Imports go on by themselves when it was restarted "
+            "without `omero.cluster.read_only`.",
+        )
+        self.where, self.why = where, "it is read-only"
 
 
 class DatabaseDown(SurroundingsDown):

@@ -24,6 +24,7 @@ from omero_adi_plugin.errors import (
     GroupUnknown,
     NotInGroup,
     OmeroDown,
+    OmeroReadOnly,
     UserUnknown,
 )
 from omero_adi_plugin.ice import TROUBLE, translated, words
@@ -73,7 +74,7 @@ class Logins:
         Raises
         ------
         OmeroDown
-            OMERO does not answer or lets nobody in.
+            OMERO does not answer, lets nobody in, or is read-only (`OmeroReadOnly`).
         ConfigurationError
             The password is wrong.
         """
@@ -134,6 +135,7 @@ class Logins:
         try:
             with _knocking(account):
                 client.createSession(account.user, account.password)
+                _raise_if_read_only(client, account)
                 described = client.getSession().getSessionService().getSession(client.getSessionId())
                 return OmeroSession(client, where=account.where, idle_milliseconds=described.getTimeToIdle().getValue())
         except BaseException:
@@ -198,6 +200,18 @@ class Logins:
         except (AdiError, *TROUBLE) as error:
             why = str(error) if isinstance(error, AdiError) else words(error)
             event(_log, logging.INFO, "session.left_to_end", minutes=IDLE_MILLISECONDS // 60_000, why=why)
+
+
+def _raise_if_read_only(client: Any, account: Account) -> None:  # noqa: ANN401 (omero.client is untyped)
+    """Return if the server lets things be changed, which it decides for good when it starts.
+
+    Source: ReadOnlyStatus of OMERO, whose findings these two settings are. A server that does not tell counts as one that does.
+    """
+    found: dict[str, str] = {}
+    with contextlib.suppress(omero.SecurityViolation):
+        found = client.getSession().getConfigService().getConfigValues(r"^omero\.cluster\.read_only\.runtime\.")
+    if "true" in found.values():
+        raise OmeroReadOnly(where=account.where)
 
 
 def _take_reference(service: OmeroSession, made: Any) -> None:  # noqa: ANN401 (omero.model.Session)

@@ -23,6 +23,7 @@ from omero_adi_plugin.errors import (
     GroupUnknown,
     NotInGroup,
     OmeroDown,
+    OmeroReadOnly,
     ServerTrouble,
     UserInactive,
     UserNeverLoggedIn,
@@ -218,6 +219,18 @@ def test_where_nobody_listens_omero_is_down(lab: Lab) -> None:
         port = taken.getsockname()[1]
     with pytest.raises(OmeroDown, match=str(port)):
         Logins(Account(host="127.0.0.1", port=port, user="root", password="x")).service()
+
+
+def test_a_read_only_server_is_one_that_nothing_can_be_done_with(server_template: Path, tmp_path: Path) -> None:
+    with running_here(tmp_path / "omero", template=server_template) as server:
+        server.add_group("lab")
+        server.add_user("ada", PASSWORD, ["lab"])
+    with running_here(tmp_path / "omero", read_only=True) as server, Logins(server.account) as logins:
+        for attempt in (logins.service, lambda: logins.act_for("ada", "lab")):
+            with pytest.raises(OmeroReadOnly, match="is read-only, so nothing can be imported"):
+                attempt()
+    with running_here(tmp_path / "omero") as server, Logins(server.account) as logins:
+        logins.act_for("ada", "lab").close()
 
 
 def test_a_lost_service_session_is_replaced(lab: Lab) -> None:
