@@ -438,13 +438,14 @@ class StillUnderWay(TryAgain):
 
 
 class OrderBusy(TryAgain):
-    """An order is just now being carried out, so it cannot be cancelled or ordered again."""
+    """An order is just now being carried out, or called off, so it cannot be ordered again."""
 
-    def __init__(self, *, uuid: str, owner: str) -> None:
+    def __init__(self, *, uuid: str, owner: str, called_off: bool = False) -> None:
+        doing = "called off" if called_off else "carried out"
         super().__init__(
-            f"Order '{uuid}' is being carried out by {owner}. Wait for its end (`omero adi orders wait {uuid}`), then try again."
+            f"Order '{uuid}' is being {doing} by {owner}. Wait for its end (`omero adi orders wait {uuid}`), then try again."
         )
-        self.uuid, self.owner = uuid, owner
+        self.uuid, self.owner, self.called_off = uuid, owner, called_off
 
 
 class ImportsPaused(TryAgain):

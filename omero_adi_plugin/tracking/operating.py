@@ -71,7 +71,7 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
     OrderNotFound
         There is no row of it.
     OrderBusy
-        It is just now being carried out.
+        It is just now being carried out, or called off by whoever carries it out.
     DatabaseDown
         PostgreSQL is not there.
     """
@@ -154,7 +154,7 @@ def _locked(connection: Connection, uuid: str) -> Row[Any] | None:
     """Return and lock the queue's row of an order, None if it has none; refuse one that is being carried out."""
     order = connection.execute(_SQL["lock"], {"uuid": uuid}).one_or_none()
     if order is not None and _is_carried_out(order):
-        raise OrderBusy(uuid=uuid, owner=order.lease_owner)
+        raise OrderBusy(uuid=uuid, owner=order.lease_owner, called_off=order.cancel_requested)
     return order
 
 

@@ -1,6 +1,6 @@
 -- lock
 -- Where an order stands in the queue. Its row is locked, so that nobody claims it, ends it or takes it in again meanwhile.
-SELECT state, imports_id, lease_owner, lease_until < clock_timestamp() AS lapsed FROM adi_order WHERE uuid = :uuid FOR UPDATE
+SELECT state, imports_id, lease_owner, lease_until < clock_timestamp() AS lapsed, cancel_requested FROM adi_order WHERE uuid = :uuid FOR UPDATE
 
 -- newest
 -- The newest row of an order.
@@ -58,7 +58,10 @@ SELECT clock_timestamp()
 
 -- ask_to_stop
 -- Have an order called off by the worker that carries it out, at its next safe point. What is pending of it is settled thereby, too.
-UPDATE adi_order SET cancel_requested = true, cancelled_by = :by, imports_id = coalesce(:pending_id, imports_id) WHERE uuid = :uuid
+-- Who asked first is named.
+UPDATE adi_order
+   SET cancel_requested = true, cancelled_by = coalesce(cancelled_by, :by), imports_id = coalesce(:pending_id, imports_id)
+ WHERE uuid = :uuid
 
 -- wake
 -- Tell all services that there is something to do.

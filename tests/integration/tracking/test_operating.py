@@ -340,16 +340,54 @@ class TestCancel:
             cancel(database, former, who=WHO)
         assert (producer.trail(uuid), actions(producer)) == (trail, [])
 
-    def test_what_is_being_carried_out_goes_on_and_what_was_ordered_meanwhile_stays_ordered(
+    def test_who_carries_it_out_is_asked_to_call_it_off_with_what_was_ordered_meanwhile(
         self, producer: Producer, intake: Intake, queue: Queue, database: Database
     ) -> None:
         uuid = waiting(producer, intake, queue)
         lease = claimed(queue).lease
         producer.pending(uuid)
-        with pytest.raises(OrderBusy, match="host:1"):
-            cancel(database, uuid, who=WHO)
-        queue.complete(lease)
+        assert cancel(database, uuid, who=WHO) == "host:1"
+        by = queue.extend(lease).cancelled_by
+        assert by is not None
+        assert by.startswith(f"{WHO} on 2")
+        assert producer.trail(uuid)[-1] == "Import Pending"  # nothing ended yet
+        assert actions(producer) == [(WHO, "cancelled", uuid)]
+        queue.cancel(lease, reason=f"Cancelled by {by}")
+        assert producer.trail(uuid)[-1] == "Import Failed"
+        assert producer.sql("SELECT state, cancel_requested, cancelled_by FROM adi_order") == [("cancelled", False, None)]
+        assert (intake.reconcile(), intake.take_in(), queue.pending()) == (0, 0, 0)
+
+    def test_what_is_ordered_after_the_request_is_one_more_order(
+        self, producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
+        uuid = waiting(producer, intake, queue)
+        lease = claimed(queue).lease
+        cancel(database, uuid, who=WHO)
+        producer.pending(uuid)
+        queue.cancel(lease, reason="Cancelled.")
         assert intake.take_in() == 1
+        assert claimed(queue).cancelled_by is None
+
+    def test_the_first_who_asked_is_named_and_the_second_is_told_the_same(
+        self, producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
+        uuid = waiting(producer, intake, queue)
+        lease = claimed(queue).lease
+        assert [cancel(database, uuid, who=who) for who in (WHO, "bob@host")] == ["host:1"] * 2
+        assert (queue.extend(lease).cancelled_by or "").startswith(WHO)
+
+    def test_an_order_that_is_being_called_off_is_not_ordered_again_before_its_end(
+        self, producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
+        uuid = waiting(producer, intake, queue)
+        lease = claimed(queue).lease
+        cancel(database, uuid, who=WHO)
+        with pytest.raises(OrderBusy, match="is being called off"):
+            retry(database, uuid, who=WHO)
+        queue.cancel(lease, reason="Cancelled.")
+        retry(database, uuid, who=WHO)
+        intake.take_in()
+        assert claimed(queue).cancelled_by is None
 
     def test_a_worker_that_was_only_slow_writes_nothing_more(
         self, producer: Producer, intake: Intake, queue: Queue, database: Database
@@ -396,9 +434,12 @@ class TestAtTheSameMoment:
                 "UPDATE adi_order SET state = 'running', lease_owner = 'host:1', lease_token = gen_random_uuid(), "
                 "lease_until = now() + interval '1 minute'"
             )
-            assert isinstance(self.acting(act, database, producer, uuid, worker), OrderBusy)
-        assert (producer.trail(uuid), actions(producer)) == (["Import Pending"], [])
-        assert producer.sql("SELECT state FROM adi_order") == [("running",)]
+            raised = self.acting(act, database, producer, uuid, worker)
+        assert producer.trail(uuid) == ["Import Pending"]
+        assert producer.sql("SELECT state, cancel_requested FROM adi_order") == [("running", act is cancel)]
+        if act is retry:
+            assert isinstance(raised, OrderBusy)
+            assert actions(producer) == []
 
     def test_a_cancel_that_is_first_wins(self, producer: Producer, intake: Intake, queue: Queue, database: Database) -> None:
         uuid = waiting(producer, intake, queue)

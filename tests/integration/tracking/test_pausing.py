@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A pause holds for all services, and `drained` is true only when nothing can be running any more."""
+"""A pause holds for all services: once it has returned nothing is begun any more, and what runs can be counted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from omero_adi_plugin.errors import DatabaseDown, ImportsPaused
+from omero_adi_plugin.errors import ImportsPaused
 from omero_adi_plugin.orders import Target, TargetKind
 from omero_adi_plugin.tracking.bell import Bell
-from omero_adi_plugin.tracking.pausing import count_running, drained, pause, raise_if_paused, resume, standing_pause
+from omero_adi_plugin.tracking.pausing import count_running, pause, raise_if_paused, resume, standing_pause
 from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.waiting import wait_until
 
@@ -22,10 +22,18 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.queue import Queue
     from tests.fixtures.producer import Producer
 
+CLAIMS_LOCK = "SELECT pg_advisory_xact_lock(hashtext('adi_claim'))"
 CLAIM = (
     "UPDATE adi_order SET state = 'running', lease_owner = 'host:1', lease_token = gen_random_uuid(), "
     "lease_until = now() + interval '1 minute'"
 )
+
+
+def somebody_waits_for_the_claims_lock(producer: Producer) -> bool:
+    [[waiting]] = producer.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    )
+    return bool(waiting)
 
 
 def test_while_paused_no_order_is_begun_and_after_that_it_is(
@@ -72,63 +80,74 @@ def test_only_orders_that_somebody_is_at_work_on_are_waited_for(
     intake.take_in()
     claims = [queue.claim(owner="host:1") for _ in range(2)]
     pause(database, who="ann@host")
-    assert (count_running(database), drained(database)) == (2, False)
+    assert count_running(database) == 2
     assert claims[0] is not None
     queue.complete(claims[0].lease)
-    assert (count_running(database), drained(database)) == (1, False)
+    assert count_running(database) == 1
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second' WHERE state = 'running'")
-    assert (count_running(database), drained(database)) == (0, True)
+    assert count_running(database) == 0
     assert len(uuids) == 3
 
 
-def test_a_claim_that_is_not_yet_committed_is_waited_for(producer: Producer, intake: Intake, database: Database) -> None:
+def test_a_claim_that_is_just_being_made_is_made_before_the_pause_holds(
+    producer: Producer, intake: Intake, database: Database
+) -> None:
     producer.pending()
     intake.take_in()
     with ThreadPoolExecutor(1) as person, closing(producer.connect()) as worker, worker.cursor() as cursor:
+        cursor.execute(CLAIMS_LOCK)
         cursor.execute(CLAIM)
-        pause(database, who="ann@host")
-        assert count_running(database) == 0  # nobody else sees it
-        asked = person.submit(drained, database)
-        wait_until(
-            lambda: producer.sql("SELECT true FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK%%'"),
-            what="the question waiting for the claim",
-        )
-        worker.commit()
-        assert asked.result() is False
+        pausing = person.submit(pause, database, who="ann@host")
+        try:
+            wait_until(lambda: somebody_waits_for_the_claims_lock(producer), what="the pause waiting for the claim")
+        finally:
+            worker.commit()
+        assert pausing.result()[1]
+    assert count_running(database) == 1
 
 
-def test_an_import_on_the_command_line_that_slips_past_the_pause_is_waited_for_or_does_not_begin(
-    producer: Producer, queue: Queue, database: Database
-) -> None:
-    """It adds its row to the queue before it looks for a pause, so one of the two sees the other."""
+def test_an_import_on_the_command_line_does_not_slip_past_the_pause(producer: Producer, queue: Queue, database: Database) -> None:
     target = Target(kind=TargetKind.DATASET, id=1)
-    with (
-        ThreadPoolExecutor(1) as person,
-        closing(producer.connect()) as other,
-        other.cursor() as cursor,
-    ):
-        cursor.execute("LOCK TABLE adi_order IN SHARE MODE")  # as `drained` does, between the pause and the answer
+    with ThreadPoolExecutor(1) as person, closing(producer.connect()) as pausing, pausing.cursor() as cursor:
+        cursor.execute(CLAIMS_LOCK)
+        cursor.execute("UPDATE adi_control SET paused_at = now(), paused_by = 'ann@host'")
         importing = person.submit(
             submit_claimed, database, queue, user="u", group="g", target=target, files=["/a"], owner="host:1"
         )
-        wait_until(
-            lambda: producer.sql("SELECT true FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'adi_order'"),
-            what="the import waiting for the question",
-        )
-        pause(database, who="ann@host")
-        other.commit()
-        with pytest.raises(ImportsPaused):
+        try:
+            wait_until(lambda: somebody_waits_for_the_claims_lock(producer), what="the import waiting for the pause")
+        finally:
+            pausing.commit()
+        with pytest.raises(ImportsPaused, match="ann@host"):
             importing.result()
     assert producer.sql("SELECT count(*) FROM imports") == [(0,)]
 
 
-def test_a_transaction_that_somebody_left_open_does_not_hold_up_the_services_for_long(
-    producer: Producer, intake: Intake, database: Database
+def test_a_transaction_that_somebody_left_open_does_not_hold_up_the_pause(
+    producer: Producer, intake: Intake, queue: Queue, database: Database
 ) -> None:
     producer.pending()
     intake.take_in()
     with closing(producer.connect()) as forgotten, forgotten.cursor() as cursor:
         cursor.execute("SET idle_in_transaction_session_timeout = '20s'")  # so that the test fails, and does not hang
         cursor.execute("UPDATE adi_order SET priority = 1")
-        with pytest.raises(DatabaseDown, match="lock timeout"):
-            drained(database)
+        assert pause(database, who="ann@host", drain=True)[1]
+        forgotten.commit()
+    assert queue.claim(owner="host:1") is None
+
+
+def test_a_drain_is_told_to_whoever_carries_an_order_out_until_imports_go_on(
+    producer: Producer, intake: Intake, queue: Queue, database: Database
+) -> None:
+    producer.pending()
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    pause(database, who="ann@host")
+    assert not queue.extend(claim.lease).draining
+    assert not pause(database, who="bob@host", drain=True)[1]  # a pause that holds already becomes one that drains
+    assert queue.extend(claim.lease).draining
+    resume(database, who="ann@host")
+    assert not queue.extend(claim.lease).draining
+    pause(database, who="ann@host")
+    assert not queue.extend(claim.lease).draining
