@@ -145,13 +145,19 @@ def is_transient(error: DBAPIError) -> bool:
     return isinstance(error.orig, psycopg2.Error) and isinstance(translated(error.orig, where=""), SurroundingsDown)
 
 
-def _set_limit(connection: Any, record: object) -> None:  # noqa: ANN401 (of psycopg2)
-    """Limit how long a transaction may stand still; not by a connection parameter: the URL may set other options with that."""
+def _set_session(connection: Any, record: object) -> None:  # noqa: ANN401 (of psycopg2)
+    """Limit how long a transaction may stand still, and let each statement see what was committed before it, whatever the database
+    has for a default. Not by a connection parameter: the URL may set other options with that.
+    """
     del record
-    connection.autocommit = True
+    autocommit, connection.autocommit = connection.autocommit, True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", (f"{STANDSTILL_SECONDS}s",))
-    connection.autocommit = False
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, false), "
+            "set_config('default_transaction_isolation', 'read committed', false)",
+            (f"{STANDSTILL_SECONDS}s",),
+        )
+    connection.autocommit = autocommit
 
 
 class Database:
@@ -180,7 +186,8 @@ class Database:
         given: dict[str, Any] = {"pool_use_lifo": True, "hide_parameters": True, "connect_args": connect_options(name)}
         self._engine = create_engine(self._url, pool_pre_ping=True, **given)
         self._at_once = create_engine(self._url, isolation_level="AUTOCOMMIT", **given)
-        listen(self._engine, "connect", _set_limit)
+        for engine in (self._engine, self._at_once):
+            listen(engine, "connect", _set_session)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:

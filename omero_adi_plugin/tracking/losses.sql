@@ -4,7 +4,7 @@ SELECT uuid FROM adi_order WHERE state = 'running' AND lease_until < now() ORDER
 
 -- of_worker
 -- Orders that a worker had when it died.
-SELECT uuid FROM adi_order WHERE state = 'running' AND lease_owner = :owner FOR UPDATE
+SELECT uuid FROM adi_order WHERE state = 'running' AND lease_owner = :owner ORDER BY uuid FOR UPDATE
 
 -- lost
 -- What there is to know of a lost order: its row was locked before. An attempt in which something came to its end begins the count anew.
@@ -15,9 +15,11 @@ SELECT o.uuid, o.imports_id, o.attempt, o.lease_owner, o.deaths, o.lapses,
   FROM adi_order o WHERE o.uuid = ANY(:uuids)
 
 -- wait_again
--- Make an order claimable again, after a while.
+-- Make an order claimable again, after a while. Without a pause it keeps its place among those of its user, however many they are.
 UPDATE adi_order
-   SET state = 'waiting', run_after = now() + make_interval(secs => :after_seconds), note = :note, deaths = :deaths, lapses = :lapses,
+   SET state = 'waiting',
+       run_after = CASE WHEN :after_seconds > 0 THEN now() + make_interval(secs => :after_seconds) ELSE least(run_after, now()) END,
+       note = :note, deaths = :deaths, lapses = :lapses,
        places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 

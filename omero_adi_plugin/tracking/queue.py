@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SQL = statements("queue.sql")
 _CLAIM = Prepared("adi_claim", _SQL["claim"], first=_SQL["one_by_one"])
 _WIDEN = text(f"{_SQL['one_by_one'].text}; {_SQL['widen'].text}")
+_EXTEND = text(f"{_SQL['wait_if_lapsed'].text}; {_SQL['extend'].text}")
 
 _OUTCOMES = {
     OrderState.COMPLETED: (STAGE_IMPORTED, AttemptOutcome.COMPLETED),
@@ -78,8 +79,11 @@ class Queue:
         asked = time.monotonic()
         values = {"owner": owner, "token": str(self._token), "lease_seconds": self.lease_seconds, "without": None, **self._limits}
         rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
+        if not rows:
+            return None
+        [content] = self._database.at_once(_SQL["content"], {"imports_id": rows[0].imports_id})
         self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
-        return _claim(rows[0], asked) if rows else None
+        return _claim(rows[0], content, asked)
 
     def extend(self, lease: Lease, *, doing: str | None = None) -> Extension:
         """Extend a lease.
@@ -102,7 +106,8 @@ class Queue:
             It is gone.
         """
         doing = None if doing is None else audit.shortened(doing)
-        rows = self._database.at_once(_SQL["extend"], {**_held(lease), "doing": doing, "lease_seconds": self.lease_seconds})
+        values = {**_held(lease), "doing": doing, "lease_seconds": self.lease_seconds, "in_flight": self._limits["in_flight"]}
+        rows = self._database.at_once(_EXTEND, values)
         if not rows:
             raise LeaseLost(uuid=lease.order)
         longer = Lease(order=lease.order, owner=lease.owner, token=lease.token, attempt=lease.attempt, until=rows[0].lease_until)
@@ -229,18 +234,18 @@ def _write(connection: Connection, statement: str, lease: Lease, **values: objec
     return int(found)
 
 
-def _claim(row: Row[Any], asked: float) -> Claim:
+def _claim(row: Row[Any], content: Row[Any], asked: float) -> Claim:
     lease = Lease(order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
     # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
     order = OrderText(
         uuid=row.uuid,
-        user=row.user_name or "",
-        group=row.group_name or "",
-        destination_type=row.destination_type or "",
-        destination_id=row.destination_id or "",
-        files=row.files or "",
-        file_names=row.file_names,
-        container=row.container,
+        user=content.user_name or "",
+        group=content.group_name or "",
+        destination_type=content.destination_type or "",
+        destination_id=content.destination_id or "",
+        files=content.files or "",
+        file_names=content.file_names,
+        container=content.container,
     )
     return Claim(
         lease=lease,

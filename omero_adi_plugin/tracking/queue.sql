@@ -36,11 +36,12 @@ heads AS (
 
 -- claim
 -- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
--- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have locked are passed
--- over. All of it is one statement, so that the lock of all claims is never held by a process that does something else meanwhile.
+-- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have
+-- locked are passed over. All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
+-- does something else meanwhile, nor by one that does not take its answer.
 WITH RECURSIVE {+candidates}, mine AS (
     UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-     WHERE state = 'running' AND lease_token = CAST(:token AS uuid)
+     WHERE state = 'running' AND lease_token = CAST(:token AS uuid) AND lease_until > clock_timestamp()
     RETURNING *
 ), next AS (
     SELECT o.uuid
@@ -72,11 +73,15 @@ WITH RECURSIVE {+candidates}, mine AS (
     INSERT INTO adi_attempt (uuid, attempt, imports_id, owner)
     SELECT uuid, attempt, (SELECT id FROM started), lease_owner FROM taken
 )
-SELECT c.uuid, c.attempt, c.failures, c.skip_existing, c.places, c.lease_owner, c.lease_token, c.lease_until,
-       CASE WHEN c.cancel_requested THEN coalesce(c.cancelled_by, '') END AS cancelled_by,
-       s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.container
+SELECT uuid, imports_id, attempt, failures, skip_existing, places, lease_owner, lease_token, lease_until,
+       CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by
   FROM (SELECT * FROM taken UNION ALL SELECT * FROM mine) c
-  LEFT JOIN imports s ON s.id = c.imports_id
+
+-- content
+-- What was ordered, in one row; nothing in it if somebody has deleted that. It may be many megabytes, so it is not part of the claim.
+SELECT s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.container
+  FROM (SELECT CAST(:imports_id AS bigint) AS id) o
+  LEFT JOIN imports s ON s.id = o.id
   LEFT JOIN imports_preprocessing p ON p.id = s.preprocessing_id
 
 -- others_wait
@@ -92,14 +97,22 @@ UPDATE adi_order o
    SET places = least(:wanted, o.places + greatest(least(1 - least(o.places, 1), free.places), free.places - 1, 0))
   FROM (SELECT :in_flight - coalesce(sum(places), 0) AS places
           FROM adi_order WHERE state = 'running' AND lease_until > clock_timestamp()) free
- WHERE o.uuid = :uuid AND o.lease_token = :token AND o.state = 'running'
+ WHERE o.uuid = :uuid AND o.lease_token = :token AND o.state = 'running' AND o.lease_until > clock_timestamp()
 RETURNING o.places
 
+-- wait_if_lapsed
+-- Wait for claims to be over before a lease is extended that has lapsed: they may just be giving its places away.
+SELECT pg_advisory_xact_lock(hashtext('adi_claim')) FROM adi_order
+ WHERE uuid = :uuid AND lease_token = :token AND lease_until <= clock_timestamp()
+
 -- extend
--- Extend a lease, say what is being done, and learn what is wanted of the order. No row back: the lease is gone, and the worker stops at
--- once and writes nothing more.
-UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), doing = :doing
+-- Extend a lease, say what is being done, and learn what is wanted of the order. One that has lapsed and that nobody has taken yet comes
+-- to life again, unless its places are taken. No row back: the lease is gone, and the worker stops at once and writes nothing more.
+UPDATE adi_order o SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds), doing = :doing
  WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
+   AND (lease_until > clock_timestamp()
+        OR o.places + (SELECT coalesce(sum(r.places), 0) FROM adi_order r
+                        WHERE r.state = 'running' AND r.lease_until > clock_timestamp()) <= :in_flight)
 RETURNING lease_until, CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by,
           EXISTS (SELECT FROM adi_control WHERE draining) AS draining
 
@@ -112,11 +125,13 @@ UPDATE adi_order
 RETURNING imports_id
 
 -- give_back
--- Let an order wait for another attempt; its user has had a turn until now. No row back: the lease is gone.
+-- Let an order wait for another attempt; its user has had a turn until now. Without a pause it keeps its place among those of its user:
+-- what was begun is to come to its end. No row back: the lease is gone.
 WITH given AS (
     UPDATE adi_order
        SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0,
-           run_after = clock_timestamp() + make_interval(secs => :after_seconds),
+           run_after = CASE WHEN :after_seconds > 0 THEN clock_timestamp() + make_interval(secs => :after_seconds)
+                            ELSE least(run_after, now()) END,
            places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
      WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
     RETURNING imports_id, user_name

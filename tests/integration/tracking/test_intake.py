@@ -13,6 +13,7 @@ import pytest
 
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.intake import Intake
+from omero_adi_plugin.tracking.losses import free_lapsed
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.queue import Queue
@@ -202,7 +203,7 @@ def test_a_producer_needs_no_rights_on_our_tables_nor_our_search_path(producer: 
 
 
 def test_an_order_that_is_claimed_just_while_it_is_taken_in_keeps_its_event(
-    producer: Producer, intake: Intake, queue: Queue
+    producer: Producer, intake: Intake, queue: Queue, database: Database
 ) -> None:
     uuid = producer.pending()
     intake.take_in()
@@ -218,5 +219,5 @@ def test_an_order_that_is_claimed_just_while_it_is_taken_in_keeps_its_event(
         worker.commit()
         assert taken.result(timeout=30) == 0
     assert producer.sql("SELECT state FROM adi_order") == [("running",)]
-    queue.free_lapsed()
+    free_lapsed(database)
     assert (intake.take_in(), run(queue)) == (1, uuid)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from omero_adi_plugin import IngestionTracking, Preprocessing
 from omero_adi_plugin.errors import UsageError
 from omero_adi_plugin.orders import Target
+from omero_adi_plugin.tracking.losses import free_lapsed
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def test_a_claimed_order_is_run_by_nobody_else(database: Database, producer: Pro
     assert (intake.take_in(), intake.reconcile(), queue.claim(owner="host:2"), queue.pending()) == (0, 0, None, 1)
     assert producer.trail(claim.lease.order) == ["Import Pending", "Import Started"]
     assert claim.text.read().target == ORDER["target"]
-    queue.complete(queue.extend(claim.lease))
+    queue.complete(queue.extend(claim.lease).lease)
     assert (intake.take_in(), intake.reconcile(), queue.pending()) == (0, 0, 0)
 
 
 def test_a_claimed_order_whose_command_died_is_taken_over(database: Database, producer: Producer, queue: Queue) -> None:
     died = submit_claimed(database, queue, **ORDER, owner="host:1")
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second'")
-    queue.free_lapsed()
+    free_lapsed(database)
     claim = queue.claim(owner="host:2")
     assert claim is not None
     assert (claim.lease.order, claim.lease.attempt, claim.text) == (died.lease.order, 2, died.text)

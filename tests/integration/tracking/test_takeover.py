@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from omero_adi_plugin.orders import Target, TargetKind
-from omero_adi_plugin.tracking import takeover
+from omero_adi_plugin.tracking import losses, takeover
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.submit import submit_claimed
 
@@ -251,7 +251,7 @@ def test_nothing_of_ours_is_taken_for_another_importers(
         elif claim.lease.order == failed:
             queue.give_back(claim.lease, note="busy", failures=1, after_seconds=0)
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second' WHERE uuid = %s", lapsed)
-    assert queue.free_lapsed() == [lapsed]
+    assert [lost.uuid for lost in losses.free_lapsed(database)] == [lapsed]
     producer.sql(RETRY, retried)
     intake.take_in()
     assert {queue.claim(owner="host:2").lease.order for _ in range(3)} == {retried, lapsed, failed}  # type: ignore[union-attr]
