@@ -53,10 +53,12 @@ class Grouping:
         Is asked before a file or folder is looked at.
     reader : FileReader
         Says what is in a file.
+    watch : callable, optional
+        Called for each file and folder that is looked at; what it raises ends the planning.
     """
 
-    def __init__(self, *, gate: Gate, reader: FileReader) -> None:
-        self._gate, self._reader = gate, reader
+    def __init__(self, *, gate: Gate, reader: FileReader, watch: Callable[[], None] = lambda: None) -> None:
+        self._gate, self._reader, self._watch = gate, reader, watch
         self._claims = Claims()
         self._ahead = Ahead(gate=gate, reader=reader, claims=self._claims)
 
@@ -141,8 +143,9 @@ class Grouping:
         return _part_of(claim, draft.entry) if claim else draft.plan()
 
     def _folder(self, draft: Draft) -> EntryPlan:
-        walk = Walk(draft.entry.path, gate=self._gate)
+        walk = Walk(draft.entry.path, gate=self._gate, watch=self._watch)
         for path in self._ahead.over(walk, path_of=str):
+            self._watch()
             draft.files += 1
             try:
                 self._candidate(draft, path)

@@ -12,7 +12,7 @@ from omero_adi_plugin.importers.plans import LeftOut
 from omero_adi_plugin.importers.unreadable import unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from omero_adi_plugin.importers.plans import Gate
 
@@ -50,6 +50,8 @@ class Walk:
         Absolute path of a folder that the gate has admitted.
     gate : Gate
         Is asked before any other folder is looked into.
+    watch : callable, optional
+        Called for each name that is met; what it raises ends the walk.
 
     Attributes
     ----------
@@ -59,10 +61,10 @@ class Walk:
         Folders that lie too deep.
     """
 
-    def __init__(self, top: str, *, gate: Gate) -> None:
+    def __init__(self, top: str, *, gate: Gate, watch: Callable[[], None] = lambda: None) -> None:
         self.failures: list[EntryFailed] = []
         self.left_out: list[LeftOut] = []
-        self._top, self._gate = top, gate
+        self._top, self._gate, self._watch = top, gate, watch
         self._been: set[tuple[int, int]] = set()
         self._links: list[tuple[str, int]] = []
 
@@ -116,6 +118,7 @@ class Walk:
                 return [], [], []
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    self._watch()
                     if entry.name in ZARR_METADATA:
                         raise ZarrUnsupported(path=folder)
                     if _is_left_out(entry.name):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,10 +21,11 @@ from omero_adi_plugin.pipeline.finishing import Finishing, Landed
 from omero_adi_plugin.pipeline.gate import FileGate
 from omero_adi_plugin.pipeline.keyvalues import Provenance
 from omero_adi_plugin.pipeline.metadata import MetadataFiles
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, ShuttingDown
 from omero_adi_plugin.pipeline.progress import WORDS, Progress
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 from omero_adi_plugin.pipeline.record import Piece, Record
-from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED, Adopt, decide
+from omero_adi_plugin.pipeline.resume import ENDED, KNOWN_COMPLETE, SETTLED, Adopt, decide
 from omero_adi_plugin.pipeline.skipping import Skipping
 from omero_adi_plugin.pipeline.tally import Streak, Tally
 
@@ -40,6 +42,20 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.ledger import Ledger
 
 _log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 1.0
+"""How often it is told that reading goes on: a folder may hold a million files."""
+
+STOCKTAKING = "looking up what is in OMERO already"
+"""What a person is told of the first look, which takes a while when much was imported earlier."""
+
+
+class Stopped(Exception):
+    """The order is to be left, or called off, at a point where nothing of it is half done; `why` is what ends the attempt."""
+
+    def __init__(self, why: Cancelled | GaveWay | ShuttingDown) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class Carrying(ABC):
@@ -87,7 +103,7 @@ class Carrying(ABC):
         self._skipping = Skipping(session, order.target, wanted=skip_existing)
         self._record = Record(ledger, route=self.route)
         self._gate = FileGate.of(order, session=session, settings=settings)
-        self._grouping = Grouping(gate=self._gate, reader=WatchedReader(reader, guard=guard))
+        self._grouping = Grouping(gate=self._gate, reader=WatchedReader(reader, watch=self._watch), watch=self._watch)
         self._metadata = MetadataFiles(locate=self._gate.locate, order=order.uuid)
         self._finishing = Finishing(
             order,
@@ -100,6 +116,8 @@ class Carrying(ABC):
         )
         self._tally = Tally(entries=len(order.entries))
         self._unread = Streak()
+        self._brought = 0  # filesets that this attempt has brought in
+        self._reading, self._told = order.entries[0].path, time.monotonic()
         self._showing = threading.Lock()
 
     @abstractmethod
@@ -117,7 +135,11 @@ class Carrying(ABC):
             For good; `EntriesFailed` after everything else was imported.
         TryAgain, SurroundingsDown
             Another attempt will go on from here.
-        LeaseLost, ShuttingDown
+        Cancelled
+            Somebody has called it off. What is in OMERO by then is complete and annotated, and nothing half is left.
+        GaveWay, ShuttingDown
+            The order is left as it is, where nothing of it is half done if there was time for that.
+        LeaseLost, NoProgress
             This worker must stop.
         """
 
@@ -148,7 +170,11 @@ class Carrying(ABC):
         entries = in_opening_order(self._order.entries)
         coming = self._skipping.ahead(entries, of_interest=self._is_open)
         for entry in self._grouping.ahead(coming, is_open=self._is_open):
-            self._guard.check()
+            self._reading = entry.path
+            if self._is_open(entry):
+                self._safe_point()
+            else:
+                self._guard.check()
             yield entry
 
     def _is_open(self, entry: Entry) -> bool:
@@ -263,6 +289,39 @@ class Carrying(ABC):
         self._tally.skip()
         self._end(piece)
 
+    # --- leaving it in good order
+
+    def _safe_point(self) -> None:
+        """Return if something new may be begun; to be asked where nothing but what is in the air is half done.
+
+        Raises
+        ------
+        Stopped
+            Nothing new may be begun: what is under way is to be brought to its end.
+        LeaseLost, NoProgress
+            Not even that.
+        """
+        try:
+            self._guard.safe_point(settled=self._brought)
+        except (Cancelled, GaveWay, ShuttingDown) as why:
+            raise Stopped(why) from why
+
+    def _watch(self) -> None:
+        """Take note that reading has got on a little: nothing in OMERO depends on it, so it can be left at any time."""
+        self._safe_point()
+        now = time.monotonic()
+        if now - self._told >= WATCH_SECONDS:
+            self._told = now
+            self._show(self._reading, FileStep.PLANNED)
+
+    def _adopt_rest(self) -> None:
+        """Take up what is complete in OMERO, and has no key-values yet; its files are not looked at."""
+        for line in self._record.lines():
+            if line.step in ENDED or not any(found.complete for found in self._found(Piece.of(line), None)):
+                continue
+            self._settle_known(line)
+            self._finish_if_due()
+
     # --- what has come to its end
 
     def _finish_if_due(self) -> None:
@@ -270,8 +329,11 @@ class Carrying(ABC):
             self._finish()
 
     def _finish(self) -> None:
-        for piece, _ in self._finishing.finish():
+        finished = self._finishing.finish()
+        for piece, _ in finished:
             self._end(piece)
+        if finished and finished[-1][0].entry in self._tally:  # a folder of many, of which no end is told
+            self._show(finished[-1][0].entry, FileStep.IMPORTED)
 
     def _fail(self, piece: Piece, failure: EntryFailed) -> None:
         event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
@@ -291,10 +353,10 @@ class Carrying(ABC):
             step = FileStep.FAILED if self._tally.has_failed(piece.entry) else FileStep.ANNOTATED
             self._show(piece.entry, step)
 
-    def _show(self, entry: str, step: FileStep, words: str = "") -> None:
+    def _show(self, entry: str, step: FileStep, words: str = "", *, moved: bool = True) -> None:
         done, total = self._tally.done, self._tally.entries
         with self._showing:
-            self._on_progress(Progress(entry=entry, step=step, done=done, total=total, words=words or WORDS[step]))
+            self._on_progress(Progress(entry=entry, step=step, done=done, total=total, words=words or WORDS[step], moved=moved))
 
     def _tell(self, name: str, entry: str, **facts: object) -> None:
         event(_log, logging.INFO, name, order=self._order.uuid, attempt=self._attempt, entry=entry, **facts)

@@ -27,6 +27,7 @@ class Progress:
     step:  where its fileset now stands.
     done, total: entries of the order that have come to their end, and all of them.
     words: what is being done, for a person.
+    moved: whether something has got on since the last time; False while something is only waited for.
     """
 
     entry: str
@@ -34,6 +35,7 @@ class Progress:
     done: int
     total: int
     words: str
+    moved: bool = True
 
 
 class OnProgress(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading: in which order an order's files are opened, and that nobody goes on reading who may not."""
+"""Reading: in which order an order's files are opened, and that whoever reads is watched."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.importers.walking import opening_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from omero_adi_plugin.importers.plans import AdmittedFile, FileReader, Reading
     from omero_adi_plugin.orders import Entry
-    from omero_adi_plugin.pipeline.progress import Guard
 
 
 class WatchedReader:
-    """A reader that asks the guard each time: a folder of 100,000 files takes minutes. Implements `importers.plans.FileReader`.
+    """A reader that is watched: a folder of 100,000 files takes minutes. Implements `importers.plans.FileReader`.
 
     Parameters
     ----------
     reader : FileReader
         Who reads; it stays open.
-    guard : Guard
-        What it raises passes through.
+    watch : callable
+        Called before each file; what it raises passes through.
     """
 
-    def __init__(self, reader: FileReader, *, guard: Guard) -> None:
-        self._reader, self._guard = reader, guard
+    def __init__(self, reader: FileReader, *, watch: Callable[[], None]) -> None:
+        self._reader, self._watch = reader, watch
 
     @property
     def version(self) -> str | None:
@@ -36,12 +35,12 @@ class WatchedReader:
 
     def read(self, file: AdmittedFile) -> Reading:
         """See `FileReader`."""
-        self._guard.check()
+        self._watch()
         return self._reader.read(file)
 
     def read_ahead(self, files: Sequence[AdmittedFile]) -> None:
         """See `FileReader`."""
-        self._guard.check()
+        self._watch()
         self._reader.read_ahead(files)
 
     def close(self) -> None:

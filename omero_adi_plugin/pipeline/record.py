@@ -111,6 +111,10 @@ class Record:
         """Return what is on record of a fileset."""
         return self._lines.get(key)
 
+    def lines(self) -> list[LedgerFile]:
+        """Return all that is on record, but for what failed in earlier attempts."""
+        return list(self._lines.values())
+
     def of_entry(self, entry: str) -> list[LedgerFile]:
         """Return what earlier attempts wrote of an entry's filesets."""
         return [self._lines[key] for key in self._keys[entry]] if entry in self._keys else []

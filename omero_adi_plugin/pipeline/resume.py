@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KNOWN_COMPLETE = frozenset({FileStep.IMPORTED, FileStep.ANNOTATED})
 """Steps at which the ledger has had the server's word that every image is in OMERO."""
 
+ENDED = frozenset({FileStep.ANNOTATED, FileStep.SKIPPED})
+"""Steps after which nothing is to be done any more."""
+
 SETTLED = KNOWN_COMPLETE | {FileStep.SKIPPED}
 """Steps after which the files need not be there any more."""
 

@@ -11,22 +11,24 @@ import functools
 import threading
 import time
 from collections import defaultdict
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.carrying import Carrying
+from omero_adi_plugin.pipeline.carrying import STOCKTAKING, Carrying, Stopped
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
+from omero_adi_plugin.pipeline.outcome import Cancelled
 from omero_adi_plugin.pipeline.progress import WORDS
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 from omero_adi_plugin.pipeline.tally import Streak
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from omero_adi_plugin.importers.plans import FilesetPlan
@@ -38,9 +40,12 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 """How often it is looked, while all are waiting for OMERO, whether something else is due."""
 
+NO_PLACE = "waiting, because as many filesets as are allowed are being imported"
+"""What a person is told meanwhile."""
+
 
 class Halted(TryAgain):
-    """Another fileset of the order has met trouble, so this one is not begun; that trouble is what gets told."""
+    """Nothing of the order is to be begun any more, so this fileset is not; why is told elsewhere."""
 
     def __init__(self) -> None:
         super().__init__("The import was not begun, because the order had met trouble. It is tried again by itself.")
@@ -66,15 +71,20 @@ class OrderRun(Carrying):
         self._halves: dict[int, MarkedFileset] = {}
         self._flight = Flight[Landed](self._settings.parallel_filesets_per_worker)
         self._interrupted = Streak()
-        self._halted, self._abandoned = threading.Event(), threading.Event()
+        self._halted, self._abandoned, self._stopping = threading.Event(), threading.Event(), threading.Event()
 
     def run(self) -> str | None:
         """See `Carrying.run`."""
         self._record.load()
         try:
             self._take_stock()
+            self._safe_point()  # it may have been called off while it waited for this attempt
             preflight.check_order(self._order, session=self._session)
+            self._fence()
             self._carry_out()
+        except Stopped as stopped:
+            self._leave_tidy(stopped)
+            raise stopped.why from None
         except OrderFailed as error:  # no further attempt will clear up
             complete: list[MarkedFileset] = []
             with suppress(AdiError):
@@ -88,45 +98,82 @@ class OrderRun(Carrying):
 
     def _take_stock(self) -> None:
         """Look up what OMERO holds of the order."""
+        self._show(self._reading, FileStep.PLANNED, STOCKTAKING)
         self._marked.clear()
         marked = find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=self._statistics)
         for fileset in marked:
             self._marked[fileset.marker.key].append(fileset)
         self._halves = {found.fileset: found for found in marked if not found.complete}
 
+    def _half(self) -> list[MarkedFileset]:
+        """Return what is half in OMERO, and was never known to be whole."""
+        lines = ((found, self._record.line(found.marker.key)) for found in self._halves.values())
+        return [
+            found for found, line in lines if line is None or line.step not in KNOWN_COMPLETE or line.fileset != found.fileset
+        ]
+
+    def _fence(self) -> None:
+        """Delete the halves of earlier attempts before anything is begun: the server may be at work on them still.
+
+        So no more of the order is ever imported at the same time than it has places. What cannot be deleted now keeps only its
+        own fileset waiting, which tries once more.
+        """
+        for half in self._half():
+            with suppress(ImportInterrupted):
+                self._delete_half(half)
+
     def _clear_up(self) -> None:
         """Delete halves of earlier attempts that nothing came of: their files are gone, say."""
-        for found in list(self._halves.values()):
-            line = self._record.line(found.marker.key)
-            if line is None or line.step not in KNOWN_COMPLETE or line.fileset != found.fileset:
-                self._delete_half(found)
+        for half in self._half():
+            self._delete_half(half)
 
     def _delete_half(self, half: MarkedFileset) -> None:
         self._guard.check()
         delete_fileset(self._session, half.fileset)
         self._halves.pop(half.fileset, None)
         self._tell("fileset.half_deleted", half.marker.key, fileset=half.fileset, of_attempt=half.marker.attempt)
+        self._show(half.marker.key, FileStep.PLANNED, "removing what an earlier attempt left")
+
+    def _leave_tidy(self, stopped: Stopped) -> None:
+        """Finish what came in; of an order that is called off, also remove what is half, as nobody will come back for it."""
+        if isinstance(stopped.why, Cancelled):
+            self._take_stock()
+            self._adopt_rest()
+            self._clear_up()
+        self._finish()
+        self._record.flush()
 
     def _carry_out(self) -> None:
-        with self._flight:
+        with self._flight, self._halting_in_trouble():
             try:
                 self._all_entries()
-            except BaseException as error:
-                self._halted.set()
-                if not isinstance(error, Exception):  # Ctrl-C: not even what OMERO is doing already is waited for
-                    self._abandoned.set()
+            except Stopped:
+                self._stopping.set()
+                self._flight.drop_waiting()
+                self._land_all()
                 raise
         self._clear_up()
         self._record.conclude()
+
+    @contextmanager
+    def _halting_in_trouble(self) -> Iterator[None]:
+        """Have nothing more begun after trouble; at Ctrl-C not even what OMERO is doing already is waited for."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except BaseException as error:
+            self._halted.set()
+            if not isinstance(error, Exception):
+                self._abandoned.set()
+            raise
 
     def _all_entries(self) -> None:
         for entry in self._entries():
             self._begin(entry)
             self._take_up(self._flight.landed(timeout_seconds=0))
             self._finish_if_due()
-        while not self._flight.empty:
-            self._land()
-            self._finish_if_due()
+        self._land_all()
         self._finish()
 
     def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
@@ -136,8 +183,14 @@ class OrderRun(Carrying):
     def _bring_in(self, piece: Piece, plan: FilesetPlan, decision: ImportAnew) -> None:
         while self._flight.full:
             self._land()
-            self._finish_if_due()
         self._flight.start(functools.partial(self._fly, piece, plan, decision), files=len(plan.files))
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Have more in the air, if there is more to be done; what must wait is begun as soon as something has landed."""
+        if self._flight.waits and self._flight.places < self._flight.wanted:
+            width = self._settings.parallel_filesets_per_worker
+            self._flight.allow(self._guard.places(wanted=width if self._flight.wanted > 1 else 1))
 
     # --- one fileset: in a thread of its own
 
@@ -145,11 +198,12 @@ class OrderRun(Carrying):
         """Import one fileset, after what earlier attempts left of it was removed."""
         started = time.monotonic()
         try:
-            self._check()
-            self._gate.settle(plan.files, check=self._check)
+            self._check_wanted()
+            self._gate.settle(plan.files, check=self._check_wanted)
             for half in decision.halves:
-                self._check()
-                self._delete_half(half)
+                if half.fileset in self._halves:
+                    self._check()
+                    self._delete_half(half)
             fileset = self._import(piece, plan)
         except (EntryFailed, EntryNotReady, ImportInterrupted) as error:
             raise _Fallen(piece, error) from error
@@ -166,11 +220,15 @@ class OrderRun(Carrying):
                 self._record.write(piece, step, fileset=fileset)
             self._show(piece.entry, step)
 
+        shown: list[str] = []
+
         def on_progress(words: str, done: int, total: int) -> None:
             self._guard.check()  # a large import takes hours: whoever may not go on does not wait for its end
             if self._abandoned.is_set():
                 raise Halted
-            self._show(piece.entry, FileStep.VERIFYING, f"{WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})")
+            text = f"{WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})"
+            self._show(piece.entry, FileStep.VERIFYING, text, moved=[text] != shown)
+            shown[:] = [text]
 
         marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=piece.key)
         self._show(piece.entry, FileStep.PLANNED)
@@ -187,7 +245,17 @@ class OrderRun(Carrying):
         if self._halted.is_set():
             raise Halted
 
+    def _check_wanted(self) -> None:
+        """As `_check`; also for what need not be begun at all."""
+        self._check()
+        if self._stopping.is_set():
+            raise Halted
+
     # --- what has come to its end
+
+    def _land_all(self) -> None:
+        while not self._flight.empty:
+            self._land()
 
     def _land(self) -> None:
         """Wait a little for filesets that come to their end, and take them up."""
@@ -195,6 +263,12 @@ class OrderRun(Carrying):
         self._take_up(landed)
         if not landed:
             self._record.flush()
+        self._finish_if_due()
+        if self._flight.waits:
+            self._make_room()
+            if not self._flight.places:
+                self._show(self._reading, FileStep.PLANNED, NO_PLACE, moved=False)
+            self._safe_point()
 
     def _take_up(self, landed: list[Future[Landed]]) -> None:
         for future in landed:
@@ -202,15 +276,19 @@ class OrderRun(Carrying):
                 there = future.result()
             except _Fallen as fallen:
                 self._take_up_fallen(fallen)
+            except Halted:
+                if not self._stopping.is_set():
+                    raise
             else:
                 self._interrupted.ends()
+                self._brought += 1
                 self._finishing.add(there)
                 self._show(there.piece.entry, FileStep.IMPORTED)
 
     def _finish_rest(self) -> None:
         """Give what came in while others met trouble its key-values: nobody will come back for it."""
         for future in self._flight.landed(timeout_seconds=0):
-            if not future.cancelled() and future.exception() is None:
+            if future.exception() is None:
                 self._finishing.add(future.result())
         self._finish()
 

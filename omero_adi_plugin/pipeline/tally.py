@@ -59,6 +59,10 @@ class Tally:
         self._put_off: EntryNotReady | ImportInterrupted | None = None
         self._skipped = 0
 
+    def __contains__(self, entry: str) -> bool:
+        """Tell whether filesets of an entry are still open."""
+        return entry in self._open
+
     def expect(self, entry: str, parts: int) -> None:
         """Note how many filesets and failures an entry consists of; with none it is done at once."""
         if not parts:

@@ -69,7 +69,8 @@ class LeaseKeeper:
         self._lost = False
         self._cancelled_by, self._draining = claim.cancelled_by, False
         self._places, self._widened = claim.places, float("-inf")
-        self._yielded_to, self._doing, self._progress = 0, "", time.monotonic()
+        self._began = self._resumed = self._progress = time.monotonic()
+        self._yielded_to, self._doing = 0, ""
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease {claim.lease.order}", daemon=True)
 
@@ -82,8 +83,10 @@ class LeaseKeeper:
         self._thread.join()
 
     def note(self, progress: Progress) -> None:
-        """Take note of a step forward."""
-        self._doing, self._progress = f"{progress.done}/{progress.total} {progress.entry}: {progress.words}", time.monotonic()
+        """Take note of a step forward; to wait for something is none."""
+        self._doing = f"{progress.done}/{progress.total} {progress.entry}: {progress.words}"
+        if progress.moved:
+            self._progress = time.monotonic()
 
     # --- the guard, see `pipeline.progress.Guard`
 
@@ -105,17 +108,37 @@ class LeaseKeeper:
             raise GaveWay("All imports were paused, and what was running was given back; the order goes on where it was.")
         if self._deadline.passed(part=SOON):
             raise ShuttingDown
-        if settled - self._yielded_to >= self._settings.yield_after_filesets:
-            self._yielded_to = settled
-            if self._queue.others_wait(self._lease):
-                raise GaveWay(f"gave way to orders of others after {settled} filesets")
+        self._give_way_if_due(settled)
 
     def places(self, *, wanted: int) -> int:
         """Return how many filesets may be in flight."""
         if self._places < wanted and time.monotonic() - self._widened >= self._pause_before_asking_again():
             self._widened = time.monotonic()
-            self._places = self._queue.widen(self._lease, wanted=wanted)
+            try:
+                self._places = self._queue.widen(self._lease, wanted=wanted)
+            except SurroundingsDown as error:
+                if not self._places:
+                    raise
+                event(_log, logging.DEBUG, "places.not_asked_for", order=self._lease.order, why=str(error))
         return self._places
+
+    def _give_way_if_due(self, settled: int) -> None:
+        """Raise `GaveWay` after so many filesets, and not before as much time went into them as it took to get so far.
+
+        An order of 100,000 files takes a minute to be taken up again when half of them are in OMERO; it would do nothing else if
+        it gave way after the next hundred.
+        """
+        if settled < self._yielded_to:  # counted anew, in another session
+            self._yielded_to = 0
+        if not settled:
+            self._resumed = time.monotonic()
+            return
+        spent, took = time.monotonic() - self._resumed, self._resumed - self._began
+        if settled - self._yielded_to < self._settings.yield_after_filesets or spent < took:
+            return
+        self._yielded_to = settled
+        if self._queue.others_wait(self._lease):
+            raise GaveWay(f"gave way to orders of others after {settled} filesets")
 
     def _pause_before_asking_again(self) -> float:
         return 1.0 if self._places == 0 else float(self._settings.heartbeat_seconds)

@@ -13,7 +13,6 @@ import pytest
 import tifffile
 
 from omero_adi_plugin.errors import (
-    AdiError,
     ConfigurationError,
     ConnectionBroken,
     ImportInterrupted,
@@ -39,22 +38,11 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.filesets import delete
+from tests.fixtures.guards import Guard
 from tests.fixtures.importing import planned
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.official import StandIn
 from tests.fixtures.samples import Samples
-
-
-class Guard:
-    """Lets everything pass until it is told otherwise; `unless` is asked at each look."""
-
-    def __init__(self) -> None:
-        self.unless: Callable[[], AdiError | None] = lambda: None
-
-    def check(self) -> None:
-        error = self.unless()
-        if error is not None:
-            raise error
 
 
 class Reader:

@@ -28,6 +28,7 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.filesets import delete
+from tests.fixtures.guards import Guard
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 
@@ -61,19 +62,13 @@ class Watched(TiffReader):
         return super().read(file)
 
 
-class Guard:
-    """Lets everything pass."""
-
-    def check(self) -> None:
-        pass
-
-
 class Runs:
     """Attempts at one order of several files."""
 
     def __init__(self, lab: Lab, database: Database, queue: Queue, samples: Samples, settings: Settings) -> None:
         self.lab, self.database, self.queue, self.samples, self.settings = lab, database, queue, samples, settings
         self.imported = threading.Event()
+        self.guard = Guard()
 
     def order(self, *files: str) -> Claim:
         return submit_claimed(
@@ -111,7 +106,7 @@ class Runs:
             session=self.lab.session,
             reader=Watched(on_read),
             ledger=Ledger(self.database, claim.lease),
-            guard=Guard(),
+            guard=self.guard,
             settings=self.settings,
             skip_existing=skip_existing,
             on_progress=on_progress,

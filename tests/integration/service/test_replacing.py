@@ -15,6 +15,7 @@ from omero_adi_plugin.service import replacing
 from omero_adi_plugin.service.replacing import PAUSES_SECONDS, in_sessions
 from omero_adi_plugin.sessions import Logins, OmeroSession
 from tests.fixtures.earlier import keeping_alive
+from tests.fixtures.guards import Guard
 from tests.fixtures.omero import ServerHere
 
 if TYPE_CHECKING:
@@ -29,14 +30,7 @@ ORDER = Order(
 )
 
 
-class Free:
-    """A guard that lets everything go on."""
-
-    def check(self) -> None:
-        """Nothing is wrong."""
-
-
-class Overtaken:
+class Overtaken(Guard):
     """A guard whose lease is gone."""
 
     def check(self) -> None:
@@ -73,7 +67,7 @@ class Work:
 
 def test_an_order_goes_on_in_a_new_session(server_here: ServerHere, logins: Logins) -> None:
     work = Work(server_here, sessions_lost=len(PAUSES_SECONDS))
-    assert in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0) == "done"
+    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0) == "done"
     assert len(set(work.keys)) == len(PAUSES_SECONDS) + 1
 
 
@@ -82,13 +76,13 @@ def test_an_order_that_gets_nothing_done_in_several_sessions_is_for_another_atte
 ) -> None:
     work = Work(server_here, sessions_lost=None)
     with pytest.raises(ConnectionBroken):
-        in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 7)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 7)
     assert len(work.keys) == len(PAUSES_SECONDS) + 1
 
 
 def test_while_filesets_get_in_sessions_are_replaced_for_as_long_as_it_takes(server_here: ServerHere, logins: Logins) -> None:
     work, settled = Work(server_here, sessions_lost=20), itertools.count(1)
-    assert in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: next(settled)) == "done"
+    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: next(settled)) == "done"
     assert len(work.keys) == 21
 
 
@@ -105,7 +99,7 @@ def test_that_omero_is_down_is_not_taken_for_a_lost_session(server_here: ServerH
         session.query("select d.id from Dataset d")
 
     with pytest.raises(OmeroDown):
-        in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
 
 
 def test_a_user_who_is_switched_off_meanwhile_is_told_so(server_here: ServerHere, logins: Logins) -> None:
@@ -117,7 +111,7 @@ def test_a_user_who_is_switched_off_meanwhile_is_told_so(server_here: ServerHere
         session.query("select d.id from Dataset d")
 
     with pytest.raises(UserInactive):
-        in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -134,10 +128,10 @@ def test_what_the_server_says_otherwise_of_a_session_that_has_ended_counts_as_it
         raise ServerTrouble(doing="importing", words="UnknownUserException")
 
     if ended:
-        assert in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0) == "done"
+        assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0) == "done"
     else:
         with pytest.raises(ServerTrouble):
-            in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0)
+            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
 
 
 def test_whatever_ends_the_work_no_session_is_left(server_here: ServerHere, logins: Logins) -> None:
@@ -152,7 +146,7 @@ def test_whatever_ends_the_work_no_session_is_left(server_here: ServerHere, logi
 
     for work, error in ((broken, Bug), (interrupted, KeyboardInterrupt)):
         with pytest.raises(error):
-            in_sessions(logins, ORDER, work, guard=Free(), settled=lambda: 0)
+            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
     with server_here.client() as root:
         found = root.submit(omero.cmd.CurrentSessionsRequest()).getResponse()
         assert [context.userName for context in found.contexts] == ["root", "root"]

@@ -12,7 +12,7 @@ WIDTH = 2
 
 def test_work_is_got_ready_in_bursts() -> None:
     gate = threading.Semaphore(0)
-    with Flight[bool](WIDTH) as flight:
+    with Flight[bool](WIDTH, places=WIDTH) as flight:
         started = 0
         while not flight.full:
             flight.start(gate.acquire, files=1)
@@ -30,7 +30,7 @@ def test_work_is_got_ready_in_bursts() -> None:
 
 def test_work_with_very_many_files_does_not_pile_up() -> None:
     gate = threading.Event()
-    with Flight[bool](1) as flight:
+    with Flight[bool](1, places=1) as flight:
         for _ in range(3):
             flight.start(gate.wait, files=1)
         assert not flight.full
@@ -43,7 +43,7 @@ def test_what_it_raises_is_raised_where_it_lands() -> None:
     def fail() -> None:
         raise LookupError("lost")
 
-    with Flight[None](WIDTH) as flight:
+    with Flight[None](WIDTH, places=WIDTH) as flight:
         flight.start(fail, files=1)
         [future] = flight.landed(timeout_seconds=10)
         with pytest.raises(LookupError, match="lost"):
@@ -61,7 +61,7 @@ def test_after_trouble_nothing_more_is_begun_and_what_was_begun_is_waited_for() 
         ended.set()
 
     def troubled() -> None:
-        with Flight[None](1) as flight:
+        with Flight[None](1, places=1) as flight:
             flight.start(slow, files=1)
             flight.start(lambda: later.append(1), files=1)
             begun.wait(10)
