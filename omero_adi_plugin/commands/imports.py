@@ -19,8 +19,9 @@ from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
-from omero_adi_plugin.errors import AdiError, OrderFailed, UsageError
+from omero_adi_plugin.errors import AdiError, OrderFailed, TryAgain, UsageError
 from omero_adi_plugin.orders import FileStep, Target
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay
 from omero_adi_plugin.service.attempt import account, owner
 from omero_adi_plugin.service.run import carry_out
 from omero_adi_plugin.sessions import Logins
@@ -39,14 +40,22 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
 
 
+_NEVER_GIVES_WAY = {"yield_after_filesets": 2**31}
+"""Whoever waits for orders of others waits for a worker of a service; leaving this process would give them none."""
+
+
 def run(args: Namespace) -> None:
     """Order the import, and see to it as `--queue` or `--wait` say, or without them in this process.
 
     Raises
     ------
     OrderFailed
-        It was carried out, and failed.
+        It was carried out, and failed, or was called off meanwhile.
+    TryAgain
+        It was carried out here, and is not finished: a service goes on with it.
     """
+    if args.priority is not None and not (args.queue or args.wait):
+        raise UsageError("--priority says when a service begins an order. Give --queue or --wait with it.")
     settings = settings_of(args)
     target = Target.parse(args.into)
     files = [absolute(path) for path in args.paths]
@@ -72,7 +81,14 @@ def run(args: Namespace) -> None:
             _carry_out_here(settings, database, claim, entries=len(files), as_json=args.as_json)
             return
         uuid = submit_order(
-            database, user=user, group=group, target=target, files=files, who=who(), skip_existing=args.skip_existing
+            database,
+            user=user,
+            group=group,
+            target=target,
+            files=files,
+            who=who(),
+            skip_existing=args.skip_existing,
+            priority=args.priority or 0,
         )
         if args.queue:
             if args.as_json:
@@ -124,10 +140,15 @@ def _carry_out_here(settings: Settings, database: Database, claim: Claim, *, ent
     printing.note(f"order {uuid}")
     try:
         with shown_progress(entries) as on_progress:
-            carry_out(settings, claim, on_progress=on_progress)
+            carry_out(settings.model_copy(update=_NEVER_GIVES_WAY), claim, on_progress=on_progress)
     except OrderFailed:
         _tell(order_status(database, uuid), as_json=as_json)
         raise
+    except Cancelled as error:
+        _tell(order_status(database, uuid), as_json=as_json)
+        raise OrderFailed(str(error)) from error
+    except GaveWay as error:
+        raise TryAgain(f"{error} A service goes on with order {uuid} when imports go on.") from error
     except KeyboardInterrupt:
         with suppress(AdiError):  # it had just ended, or the database is gone: then the lease lapses
             queue = Queue(database, lease_seconds=settings.lease_seconds)

@@ -43,9 +43,12 @@ Examples:
   omero adi import big.ome.tif --into Dataset:151 --wait
   omero adi import /data/lab/day1 --into Dataset:151 --dry-run
   omero adi import plate.xdce --into Screen:12 --skip-existing
+  omero adi import urgent.ome.tif --into Dataset:151 --wait --priority 10
 
 A folder is searched 10 levels deep. Files are imported in place: OMERO holds links to them, so they must stay where they are.
-Without --queue and --wait the order is carried out here, in this process."""
+Without --queue and --wait the order is carried out here, in this process; when as many filesets as OMERO.server is to import at
+the same time are being imported, it waits for one to be in. Ctrl-C leaves what is missing to a service. Orders of a higher
+--priority are begun first, whosever they are; -100 to 100, and 0 for all that say nothing."""
 
 ORDERS = """\
 Examples:
@@ -64,7 +67,10 @@ Examples:
 ORDERS_SHOW = """\
 Examples:
   omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
-  omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --json"""
+  omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --json
+
+Says where the order stands and what to do, who tried when and how that ended, and what became of each file. Of an order with many
+files those that failed or are not done come first; --json has all of them."""
 
 ORDERS_WAIT = """\
 Examples:
@@ -78,25 +84,38 @@ Examples:
   omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
   omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --again
 
-What is in OMERO is not imported a second time. An order that waits for its next attempt gets it at once."""
+What is in OMERO is not imported a second time. An order that waits for its next attempt gets it at once. One that is being
+carried out, or called off, has to come to its end first (status 75)."""
 
 ORDERS_CANCEL = """\
 Example:
   omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
 
-Only an order that waits can be cancelled. Its producer reads `Import Failed`, with who cancelled it and when."""
+One that waits is cancelled at once. One that is being carried out is called off by whoever does so: what is just being imported
+is finished first, and nothing is left half done. What was imported stays in OMERO. The producer reads `Import Failed`, with who
+cancelled it and when."""
 
 PAUSE = """\
 Examples:
   omero adi pause                          begin no further order, on any host; what is being imported goes on
-  omero adi pause --drain                  ... and wait until nothing is being imported any more
+  omero adi pause --drain                  ... and give back what runs, and wait until nothing is being imported any more
   omero adi pause --drain && omero admin stop
 
-Orders that arrive meanwhile wait. `omero adi resume` lets them go on; a restart of a service does not."""
+With --drain orders that are being carried out are given back as soon as the filesets that are just being imported are in; later
+they go on where they were. Orders that arrive meanwhile wait. `omero adi resume` lets all of them go on; a restart of a service
+does not."""
 
 RESUME = """\
 Example:
   omero adi resume"""
+
+STATUS = """\
+Examples:
+  omero adi status
+  omero adi status --json
+
+Shows the services on all hosts with what each of their workers does, what else carries out orders, how many orders wait and for
+what, and what has ended in the last day. Exit status: 0, whatever it shows; `omero adi check` looks for faults."""
 
 CHECK = """\
 Examples:
@@ -191,8 +210,11 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
     _configure_import(subcommands.add("import", "imports", help_="order an import", epilog=IMPORT, facts=True))
     _configure_orders(subcommands.group("orders", help_="see what became of orders; order again, call off", epilog=ORDERS))
 
+    subcommands.add("status", "status", help_="show services, workers and the queue", epilog=STATUS, facts=True)
     pause = subcommands.add("pause", "pausing", help_="begin no further order, on any host", epilog=PAUSE, facts=True)
-    pause.add_argument("--drain", action="store_true", help="wait until nothing is being imported any more")
+    pause.add_argument(
+        "--drain", action="store_true", help="give back what runs, and wait until nothing is being imported any more"
+    )
     subcommands.add("resume", "pausing", help_="let paused imports go on", epilog=RESUME, facts=True)
     subcommands.add("check", "check", help_="look for what an administrator must see to", epilog=CHECK, facts=True)
 
@@ -224,6 +246,9 @@ def _configure_import(parser: ArgumentParser) -> None:
     where.add_argument("--wait", action="store_true", help="leave it to a service and wait until it has ended")
     where.add_argument("--dry-run", action="store_true", help="show what would be imported, and import nothing")
     parser.add_argument("--skip-existing", action="store_true", help="leave files alone that the target already holds")
+    parser.add_argument(
+        "--priority", type=int, metavar="N", help="with --queue or --wait: higher ones are begun first (default: 0)"
+    )
 
 
 def _configure_orders(orders: _Subcommands) -> None:
@@ -238,7 +263,7 @@ def _configure_orders(orders: _Subcommands) -> None:
         "retry", "operating", help_="order it again: only what is missing is imported", epilog=ORDERS_RETRY, facts=True
     )
     retry.add_argument("--again", action="store_true", help="import again what was imported and is not visible any more")
-    cancel = orders.add("cancel", "operating", help_="call off an order that waits", epilog=ORDERS_CANCEL, facts=True)
+    cancel = orders.add("cancel", "operating", help_="call off an order", epilog=ORDERS_CANCEL, facts=True)
     for parser in (show, wait, retry, cancel):
         parser.add_argument("uuid", metavar="UUID", help="of the order")
 

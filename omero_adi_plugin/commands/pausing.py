@@ -43,7 +43,7 @@ def _pause(database: Database, args: Namespace) -> None:
         _drain(database)
         running = 0
     elif running:
-        printing.note(f"{_still(running)}, and will go on to the end. `omero adi pause --drain` waits for it.")
+        printing.note(f"{_still(running)}, and will go on to the end. `omero adi pause --drain` has it given back soon.")
     if args.as_json:
         printing.as_json({**_facts(pause), "running": running})
     else:
@@ -51,7 +51,7 @@ def _pause(database: Database, args: Namespace) -> None:
 
 
 def _drain(database: Database) -> None:
-    """Wait until nothing is being imported any more, and tell how much still is whenever that changes."""
+    """Wait until everything that ran is given back or has ended, and tell how much still runs whenever that changes."""
     said = 0
     try:
         while running := pausing.count_running(database):
@@ -60,7 +60,7 @@ def _drain(database: Database) -> None:
                 said = running
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
-        printing.note("Imports stay paused, and what is being imported ends by itself. `omero adi resume` ends the pause.")
+        printing.note("Imports stay paused, and what runs is given back by itself. `omero adi resume` ends the pause.")
         raise
 
 

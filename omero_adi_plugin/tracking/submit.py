@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _ASKED = ("container", "input_file", "output_folder", "alt_output_folder", "extra_params")
 """What a producer says of preprocessing: all columns but the id."""
 
+HIGHEST_PRIORITY = 100
+"""The highest priority; the lowest is as far below 0, which every order has of itself."""
+
 _SQL = statements("submit.sql")
 _QUEUE = statements("queue.sql")
 
@@ -52,6 +55,7 @@ def submit_order(
     uuid: str | None = None,
     who: str | None = None,
     skip_existing: bool = False,
+    priority: int = 0,
 ) -> str:
     """Order an import.
 
@@ -75,6 +79,8 @@ def submit_order(
         Who is at the terminal, for our record of actions, if the account may write it.
     skip_existing : bool
         Leave files alone that the target already holds. That needs our own tables, and the right to write into them.
+    priority : int
+        Orders of a higher one are begun first, whosever they are; -100 to 100. Other than 0 it needs what `skip_existing` needs.
 
     Returns
     -------
@@ -90,12 +96,14 @@ def submit_order(
     """
     text = _text(user, group, target, files, file_names, uuid)
     asked = None if preprocessing is None else _asked(preprocessing)
+    if not -HIGHEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        raise _refused(f"the priority is {priority}, not from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}")
     with database.begin() as connection:
         imports_id = _append(
             connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked)
         )
-        if skip_existing:
-            _queue(connection, text, imports_id)
+        if skip_existing or priority:
+            _queue(connection, text, imports_id, skip_existing=skip_existing, priority=priority)
         if who is not None:
             _note(connection, who, text.uuid)
     return text.uuid
@@ -165,10 +173,11 @@ def submit_claimed(
     return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0, asked=asked)
 
 
-def _queue(connection: Connection, text: OrderText, imports_id: int) -> None:
-    """Let an order that is to skip what is there already wait in the queue."""
+def _queue(connection: Connection, text: OrderText, imports_id: int, *, skip_existing: bool, priority: int) -> None:
+    """Let an order wait in the queue that wants something which its row in `imports` has no room for."""
     connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
-    if connection.execute(_SQL["wait"], _queued(text, imports_id, skip_existing=True)).one_or_none() is None:
+    values = {**_queued(text, imports_id, skip_existing=skip_existing), "priority": priority}
+    if connection.execute(_SQL["wait"], values).one_or_none() is None:
         raise _running(text)
     connection.execute(_SQL["wake_claimers"])
 

@@ -25,12 +25,12 @@ RETURNING o.attempt, o.lease_token, o.lease_until
 
 -- wait
 -- Queue an order that wants something which its row in `imports` has no room for. No row back: it is running.
-INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing)
-VALUES (:uuid, :imports_id, :user, :group, :skip_existing)
+INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing, priority)
+VALUES (:uuid, :imports_id, :user, :group, :skip_existing, :priority)
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
-       skip_existing = excluded.skip_existing, state = 'waiting', run_after = now(), failures = 0, deaths = 0, lapses = 0,
-       note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
+       skip_existing = excluded.skip_existing, priority = excluded.priority, state = 'waiting', run_after = now(), failures = 0,
+       deaths = 0, lapses = 0, note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running'
 RETURNING o.uuid
 

@@ -64,6 +64,7 @@ def test_these_are_the_commands() -> None:
         "orders wait",
         "orders retry",
         "orders cancel",
+        "status",
         "pause",
         "resume",
         "check",
@@ -109,6 +110,8 @@ def test_arguments_arrive() -> None:
         False,
         True,
     )
+    args = parsed("import", "a.tif", "--into", "Dataset:1", "--queue", "--priority", "-5")
+    assert args.priority == -5
     args = parsed("orders", "wait", "u-1", "--timeout", "2.5", "--config", "f.yml")
     assert (args.adi_module, args.adi_action, args.uuid, args.timeout, args.config) == ("orders", "wait", "u-1", 2.5, "f.yml")
 
@@ -121,6 +124,7 @@ WRONG = [
     ["import", "x", "--into", "Dataset:1", "--queue", "--wait"],
     ["orders"],
     ["orders", "list", "--state", "odd"],
+    ["import", "x", "--into", "Dataset:1", "--queue", "--priority", "high"],
     ["orders", "list", "--limit", "many"],
     ["orders", "show"],
     ["db"],
