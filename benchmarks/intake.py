@@ -162,6 +162,7 @@ def serve(processes: Processes, folder: Path, omero: Omero, url: str, *, intake:
         "omero_host": omero.host,
         "omero_port": omero.port,
         "omero_password": omero.root_password,
+        "base_dir": str(folder),
         "max_workers": 2,
         "intake": intake,
         "poll_seconds": POLL_SECONDS,
