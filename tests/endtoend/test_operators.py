@@ -21,6 +21,7 @@ from omero_adi_plugin.tracking import takeover
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.pausing import standing_pause
 from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.services import Presence, WorkerState
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from tests.fixtures.command import Adi
 from tests.fixtures.laboratory import Lab
@@ -117,6 +118,34 @@ def test_pause_drain_ends_when_the_last_order_has_ended(adi: Adi, database: Data
     assert json.loads(stdout)["running"] == 0
 
 
+def test_cancel_of_an_order_that_is_carried_out_says_who_will_end_it(adi: Adi, database: Database, queue: Queue) -> None:
+    claim = running(database, queue)
+    uuid = claim.lease.order
+    done = adi("orders", "cancel", uuid)
+    words = f"order {uuid} is being carried out by host:1, which ends it at the next safe point\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, words, "")
+    told = json.loads(adi("orders", "cancel", uuid, "--json").stdout)
+    assert (told["state"], told["lease"]["owner"]) == ("running", "host:1")
+    again = adi("orders", "retry", uuid)
+    assert (again.returncode, again.stdout) == (os.EX_TEMPFAIL, "")
+    assert f"Order '{uuid}' is being called off by host:1." in again.stderr
+    queue.cancel(claim.lease, reason="Cancelled.")
+    assert adi("orders", "retry", uuid).returncode == 0
+
+
+def test_import_takes_a_priority_for_what_a_service_does(adi: Adi, database: Database) -> None:
+    place = ("--into", "Dataset:151", "--for", "ann", "--in-group", "g")
+    done = adi("import", "a.tif", *place, "--queue", "--priority", "7")
+    assert (done.returncode, done.stderr) == (0, "")
+    with database.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT uuid, priority FROM adi_order").all()
+    assert rows == [(done.stdout.strip(), 7)]
+    alone = adi("import", "a.tif", *place, "--priority", "7")
+    assert alone.returncode == os.EX_USAGE
+    assert "--queue or --wait" in alone.stderr
+    assert adi("import", "a.tif", *place, "--queue", "--priority", "101").returncode == os.EX_USAGE
+
+
 def test_control_c_ends_the_waiting_and_leaves_the_pause(adi: Adi, database: Database, queue: Queue) -> None:
     running(database, queue)
     draining = adi.start("pause", "--drain")
@@ -127,6 +156,46 @@ def test_control_c_ends_the_waiting_and_leaves_the_pause(adi: Adi, database: Dat
     assert (draining.returncode, stdout) == (130, "")
     assert stderr.startswith("Imports stay paused")
     assert standing_pause(database) is not None
+
+
+def test_status_shows_services_workers_and_the_queue(adi: Adi, database: Database, queue: Queue) -> None:
+    empty = adi("status")
+    assert (empty.returncode, empty.stderr) == (0, "")
+    facts = dict(line.split("\t") for line in empty.stdout.splitlines())
+    assert facts == {
+        "imports": "not paused",
+        "services": "none is at work: start one with `omero adi serve`",
+        "waiting": "0",
+        "running": "0",
+        "filesets": "0 of 6 may be in flight",
+        "last 24 hours": "0 completed, 0 failed, 0 cancelled",
+    }
+    Presence(database).tell([WorkerState(pid=11), WorkerState(pid=12, trouble="OMERO is\naway")])
+    claim = submit_claimed(
+        database, queue, user="ann", group="g", target=TARGET, files=["/a"], owner=f"{socket.gethostname()}:11"
+    )
+    queue.extend(claim.lease, doing="0/1 /a: importing")
+    alone = running(database, queue)
+    ordered(database)
+    adi("pause", "--json")
+    shown = adi("status")
+    first, _, second = shown.stdout.partition("\n\n")
+    facts = dict(line.split("\t") for line in first.splitlines())
+    assert facts["imports"].startswith("paused for ")
+    assert (facts["services"], facts["running"]) == ("1 at work, with 2 workers, 1 of them busy", "2")
+    assert facts["waiting"] == "1 not yet taken in"
+    rows = [line.split("\t") for line in second.splitlines()]
+    assert rows[0] == ["process", "for", "user", "order", "what it does"]
+    assert rows[1][0] == f"{socket.gethostname()}:{os.getpid()}"
+    assert rows[1][4].startswith("service, version ")
+    assert [(row[0], *row[2:]) for row in rows[2:]] == [
+        ("worker 11", "ann", claim.lease.order, "0/1 /a: importing"),
+        ("worker 12", "", "", "in trouble: OMERO is\N{REPLACEMENT CHARACTER}away"),
+        ("host:1", "u", alone.lease.order, "begins"),
+    ]
+    told = json.loads(adi("status", "--json").stdout)
+    assert [worker["pid"] for worker in told["services"][0]["workers"]] == [11, 12]
+    assert told["queue"]["inbox"] == 1
 
 
 def test_check_names_each_thing_with_what_to_do_and_fails(adi: Adi, database_url: str, tmp_path: Path) -> None:
