@@ -29,10 +29,10 @@ IDLE_SECONDS = 4.0
 
 
 @pytest.fixture
-def server(server_template: Path, tmp_path: Path) -> Iterator[ServerHere]:
-    with running_here(
-        tmp_path / "omero", template=server_template, step_seconds=0.01, session_idle_seconds=IDLE_SECONDS
-    ) as server:
+def server(request: pytest.FixtureRequest, server_template: Path, tmp_path: Path) -> Iterator[ServerHere]:
+    """A server of the test's own; the parameter is how long a session may be silent, in s."""
+    options = {"step_seconds": 0.01, "session_idle_seconds": getattr(request, "param", None)}
+    with running_here(tmp_path / "omero", template=server_template, **options) as server:
         yield server
 
 
@@ -111,6 +111,7 @@ class Kill(StrEnum):
 
 
 @pytest.mark.parametrize("kill", list(Kill))
+@pytest.mark.parametrize("server", [IDLE_SECONDS], indirect=True)
 def test_killed_in_the_middle_of_fifty_orders_all_finish_and_each_file_is_there_once(
     crowd: Crowd,
     server: ServerHere,
