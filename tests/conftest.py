@@ -4,6 +4,7 @@
 import signal
 
 pytest_plugins = [
+    "tests.fixtures.cluster",
     "tests.fixtures.omero",
     "tests.fixtures.omero_people",
     "tests.fixtures.omero_pixels",

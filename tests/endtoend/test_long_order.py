@@ -21,7 +21,6 @@ from typing import Any
 
 import omero.all
 import pytest
-import yaml
 
 from omero_adi_plugin.errors import OrderFailed
 from omero_adi_plugin.orders import Target, TargetKind
@@ -182,7 +181,7 @@ def test_a_server_that_dies_in_the_middle_of_an_order_and_comes_back_costs_no_at
         Logins(first.account) as logins,
         furnished(logins, first.account) as lab,
     ):
-        configure(services, omero_port=first.ssl_port)
+        services.configure(omero_port=first.ssl_port)
         services.start(max_workers=1, surroundings_seconds=1)
         files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(2)]
         order = tracking.order(lab, *files)
@@ -223,7 +222,3 @@ def test_two_hundred_orders_in_one_process_leave_no_session_no_thread_and_no_soc
     finally:
         attempts.close()
     assert sum(thread.name.startswith("keep-alive") for thread in threading.enumerate()) == 2  # those of the lab's two
-
-
-def configure(services: Services, **settings: object) -> None:
-    services.config.write_text(yaml.safe_dump(yaml.safe_load(services.config.read_text()) | settings))
