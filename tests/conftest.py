@@ -4,7 +4,6 @@
 import signal
 
 pytest_plugins = [
-    "tests.fixtures.cluster",
     "tests.fixtures.omero",
     "tests.fixtures.omero_people",
     "tests.fixtures.omero_pixels",
@@ -17,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.samples",
     "tests.fixtures.services",
     "tests.fixtures.tested",
+    "tests.fixtures.cluster",  # last: what it imports must be registered before
 ]
 
 
