@@ -146,8 +146,9 @@ def is_transient(error: DBAPIError) -> bool:
 
 
 def _set_session(connection: Any, record: object) -> None:  # noqa: ANN401 (of psycopg2)
-    """Limit how long a transaction may stand still, and let each statement see what was committed before it, whatever the database
-    has for a default. Not by a connection parameter: the URL may set other options with that.
+    """Limit how long a transaction may stand still, and let each statement see what was committed before it.
+
+    Not by a connection parameter: the URL may set other options with that. The database may have other defaults.
     """
     del record
     autocommit, connection.autocommit = connection.autocommit, True

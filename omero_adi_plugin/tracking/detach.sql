@@ -16,11 +16,13 @@ LOCK TABLE adi_inbox, adi_order IN ACCESS EXCLUSIVE MODE
 -- unfinished
 -- The orders that would still be carried out: those that wait, those whose worker died, and those that were ordered again. With the
 -- stage that readers see, the row whose content holds, what the ledger knows to be in OMERO, and whether anything at all can be there:
--- a line that is only planned may have been begun, because OMERO and not the ledger says so after a connection broke.
+-- a line that is only planned may have been begun, because OMERO and not the ledger says so after a connection broke; and of an order
+-- that was forgotten, and ordered again since, there are no lines.
 SELECT u.uuid, o.uuid IS NOT NULL AS known, o.state IN ('waiting', 'running') AS open, newest.stage,
        coalesce((SELECT max(p.id) FROM imports p WHERE p.uuid = u.uuid AND p.stage = 'Import Pending'), newest.id) AS imports_id,
        ARRAY(SELECT f.fileset FROM adi_file f WHERE f.uuid = u.uuid AND f.fileset IS NOT NULL ORDER BY f.id) AS filesets,
-       EXISTS (SELECT FROM adi_file f WHERE f.uuid = u.uuid AND f.step <> 'failed') AS begun
+       EXISTS (SELECT FROM adi_file f WHERE f.uuid = u.uuid AND f.step <> 'failed')
+           OR (o.attempt > 0 AND NOT EXISTS (SELECT FROM adi_attempt a WHERE a.uuid = u.uuid)) AS begun
   FROM (SELECT uuid FROM adi_order WHERE state IN ('waiting', 'running') UNION SELECT uuid FROM adi_inbox) u
   LEFT JOIN adi_order o ON o.uuid = u.uuid
  CROSS JOIN LATERAL (SELECT r.id, r.stage FROM imports r WHERE r.uuid = u.uuid

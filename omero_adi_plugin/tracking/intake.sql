@@ -21,12 +21,18 @@ UPDATE imports p
 -- take_in
 -- Queue orders, new or again. One that waits already takes the newer content and its turn, but keeps count of its failures: a program
 -- that submits an order every few minutes must not keep it alive for ever. One that runs is left to its worker. In the order of the
--- uuids, so that two services do not lock each other out.
-INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name)
-SELECT DISTINCT ON (p.uuid) p.uuid, p.id, p.user_name, p.group_name
-  FROM imports p
- WHERE p.uuid = ANY(:uuids) AND p.stage = 'Import Pending'
- ORDER BY p.uuid, p.id DESC
+-- uuids, so that two services do not lock each other out. Of a new one that is not new, because it was forgotten or somebody else had
+-- it, each older row may tell of an attempt: it begins above them. A pending one of these days is only one that was written twice.
+INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, attempt)
+SELECT n.uuid, n.id, n.user_name, n.group_name,
+       (SELECT count(*) FROM imports r
+         WHERE r.uuid = n.uuid AND r.id < n.id
+           AND NOT (r.stage = 'Import Pending' AND r.timestamp > now() - interval '1 day' AND r.timestamp < now() + interval '1 day'))
+  FROM (SELECT DISTINCT ON (p.uuid) p.uuid, p.id, p.user_name, p.group_name
+          FROM imports p
+         WHERE p.uuid = ANY(:uuids) AND p.stage = 'Import Pending'
+         ORDER BY p.uuid, p.id DESC) n
+ ORDER BY n.uuid
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
        failures = CASE o.state WHEN 'waiting' THEN o.failures ELSE 0 END,
