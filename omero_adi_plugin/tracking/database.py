@@ -109,10 +109,18 @@ def translated(error: psycopg2.Error, *, where: str) -> DatabaseDown | DiskFull 
     code = error.pgcode
     if code == _DISK_FULL:
         return DiskFull(path=f"the tracking database at {where}")
-    lost = code is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    if lost or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY, _IDLE})):
+    if _is_lost(error) or (code is not None and (code[:2] in _CLASSES or code in {_LOCKED, _READ_ONLY, _IDLE})):
         return DatabaseDown(where=where, why=_first_line(error) or "the connection was lost")
     return _set_up_wrongly(error, where)
+
+
+def _is_lost(error: psycopg2.Error) -> bool:
+    """Return whether no connection came about, or it broke: then nobody has given a code.
+
+    Of a server that is gone psycopg2 raises `OperationalError`, or its parent when libpq has not noticed yet (`pq_raise`).
+    """
+    kinds = psycopg2.OperationalError | psycopg2.InterfaceError
+    return error.pgcode is None and (isinstance(error, kinds) or type(error) is psycopg2.DatabaseError)
 
 
 def _set_up_wrongly(error: psycopg2.Error, where: str) -> ConfigurationError | NotPermitted | None:

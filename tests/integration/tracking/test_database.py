@@ -11,12 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from omero_adi_plugin.errors import ConfigurationError, DatabaseDown, DiskFull
-from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.database import Database, is_transient
 from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.fixtures.cluster import Cluster
     from tests.fixtures.producer import Producer
 
 BREAK = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'tests'"
@@ -32,6 +33,23 @@ def test_trouble_of_the_surroundings(code: str, database: Database) -> None:
         connection.execute(text(raises(code)))
     assert isinstance(caught.value.__cause__, DBAPIError)
     assert caught.value.where == database.where
+
+
+def test_a_server_that_is_stopped_at_once(cluster: Cluster) -> None:
+    with closing(Database(cluster.url, name="tests")) as database, database.begin() as connection:
+        connection.execute(text("SELECT 1"))
+        cluster.stop()
+        try:
+            with pytest.raises(DBAPIError) as caught:
+                connection.execute(text("SELECT 1"))
+            assert is_transient(caught.value)
+            with pytest.raises(DatabaseDown), database.begin():
+                pass
+        finally:
+            cluster.start()
+            connection.rollback()
+        with database.begin() as after:
+            assert after.execute(text("SELECT 1")).scalar_one() == 1
 
 
 def test_a_full_disk(database: Database) -> None:
