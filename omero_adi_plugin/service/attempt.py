@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def owner() -> str:
-    """Return how this process signs its leases, as `host:pid`."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def owner(pid: int | None = None) -> str:
+    """Return how a process of this host signs its leases, as `host:pid`; None: this one."""
+    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}"
 
 
 def account(settings: Settings) -> Account:
@@ -115,7 +115,7 @@ class Attempts:
         return error
 
     def knock(self) -> None:
-        """Return if OMERO lets the service account in.
+        """Return if OMERO lets the service account in, and lets things be changed.
 
         Raises
         ------

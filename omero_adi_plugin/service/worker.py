@@ -3,23 +3,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import select
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
-from omero_adi_plugin.errors import AdiError, ConfigurationError, NotPermitted, SurroundingsDown
+from omero_adi_plugin.errors import AdiError, ConfigurationError, DatabaseDown, NotPermitted, SurroundingsDown
+from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import Attempts, owner
 from omero_adi_plugin.service.keeper import Deadline
+from omero_adi_plugin.service.reports import Trouble, Voice
+from omero_adi_plugin.service.signals import Signals
+from omero_adi_plugin.service.waking import Waker
 from omero_adi_plugin.tracking.bell import Bell
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from multiprocessing.connection import Connection
 
     from omero_adi_plugin.settings import Settings
 
@@ -28,7 +30,6 @@ _log = logging.getLogger(__name__)
 NOBODYS_FAULT = (SurroundingsDown, ConfigurationError, NotPermitted)
 """What keeps this process from carrying out any order: something is away, set wrongly, or forbidden to our own account."""
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 DRAIN_SECONDS = 0.5
 """How soon a draining worker looks again whether the others have finished."""
 
@@ -39,7 +40,7 @@ LONGEST_PAUSES = 30
 """The longest pause, in pauses: 5 minutes with the default of 10 s."""
 
 
-def main(settings: Settings, parent: int, *, once: bool) -> None:
+def main(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> None:
     """Work until asked to end (SIGTERM), or, with `once`, until nothing is left to do.
 
     Parameters
@@ -50,53 +51,74 @@ def main(settings: Settings, parent: int, *, once: bool) -> None:
         Process id of the service: the worker dies with it.
     once : bool
         End when no order is waiting or running any more; or at once when the surroundings are down.
+    pipe : Connection
+        Where to report troubles to.
 
     Raises
     ------
     SystemExit
-        With `once`, `EX_UNAVAILABLE` when the surroundings are down.
+        `EX_UNAVAILABLE` when it cannot work, which it has reported then; `EX_SOFTWARE` over a fault of ours.
     """
-    _die_with(parent)
-    logs.set_up(settings)
-    worker = Worker(settings, once=once)
-    signal.signal(signal.SIGTERM, worker.asked_to_end)
+    die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the service too, which then asks its workers to end
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    voice = Voice(pipe)
     try:
+        logs.set_up(settings)
+        worker = Worker(settings, once=once, voice=voice)
+        Signals({signal.SIGTERM: worker.ask_to_end}).listen()
         worker.run()
     except AdiError as error:
-        event(_log, logging.ERROR, "worker.ended", why=str(error))
+        voice.tell(Trouble.of(error))  # the service says it
         sys.exit(os.EX_UNAVAILABLE)
+    except Exception as error:  # noqa: BLE001 (a fault of ours; whoever looks for it needs the traceback)
+        event(_log, logging.ERROR, "worker.broke", error=error)
+        sys.exit(os.EX_SOFTWARE)
 
 
 class Worker:
-    """The loop of one worker process."""
+    """The loop of one worker process.
 
-    def __init__(self, settings: Settings, *, once: bool) -> None:
-        self._settings, self._once = settings, once
-        self._down = False
+    Parameters
+    ----------
+    settings : Settings
+        All of them.
+    once : bool
+        See `main`.
+    voice : Voice
+        The way to the service.
+    """
+
+    def __init__(self, settings: Settings, *, once: bool, voice: Voice) -> None:
+        self._settings, self._once, self._voice = settings, once, voice
+        self._unsure = True  # whether OMERO is there: it is asked before anything is claimed, at the start too
+        self._cut_off = False
         self._in_vain = 0  # orders claimed one after the other with which nothing could be done
         self._deadline = Deadline()
-        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._waker = Waker()
 
-    def asked_to_end(self, number: int, frame: FrameType | None) -> None:
-        """Take no new order; give the present one back if it is not done in `shutdown_timeout`."""
-        del number, frame
+    def ask_to_end(self) -> None:
+        """Take no new order; give the present one back if it is not done in `shutdown_timeout`. From any thread."""
         self._deadline.in_seconds(self._settings.shutdown_timeout)
-        os.write(self._wake, b"!")
+        self._waker.wake()
 
     def run(self) -> None:
         """Claim and carry out, until asked to end."""
-        attempts = Attempts(self._settings, deadline=self._deadline)
+        attempts = Attempts(self._settings, deadline=self._deadline, on_stuck=_end_hard)
         bell = Bell(self._settings.ingest_tracking_db.get_secret_value(), channels=("adi_order",))
         try:
             while not self._deadline.is_set:
                 try:
                     if not self.turn(attempts, bell):
                         return
+                    self._cut_off = False
                 except NOBODYS_FAULT as error:
+                    if isinstance(error, DatabaseDown) and not self._cut_off and not self._in_vain:
+                        self._cut_off = True  # it was perhaps restarted, or an idle connection ended: the next one tells
+                        continue
                     if self._once:
                         raise
-                    self._pause(error)
+                    self.pause(error)
         finally:
             bell.close()
             attempts.close()
@@ -109,24 +131,19 @@ class Worker:
         SurroundingsDown, ConfigurationError, NotPermitted
             Nothing can be done at the moment.
         """
-        if self._down:  # each claim leaves a row for people to read: none before OMERO answers
+        if self._unsure:  # each claim leaves a row for people to read: none before OMERO answers
             attempts.knock()
         worked = self._one(attempts)
         if worked or not self._in_vain:  # what failed with an order in hand is over when an order has gone well, not before
-            self._resume()
+            self._unsure, self._in_vain = False, 0
+            self._voice.tell(None)
         return worked or self._rest(attempts, bell)
 
-    def _pause(self, error: Exception) -> None:
-        if not self._down:  # said once, not every few seconds of a whole weekend
-            event(_log, logging.ERROR, "worker.paused", why=str(error))
-        self._down = True
-        seconds = pause_seconds(self._settings.surroundings_seconds, in_vain=self._in_vain)
-        select.select([self._woken], [], [], seconds)
-
-    def _resume(self) -> None:
-        if self._down:
-            event(_log, logging.INFO, "worker.resumed")
-        self._down, self._in_vain = False, 0
+    def pause(self, error: AdiError) -> None:
+        """Tell the service what is wrong, and leave it alone for a while."""
+        self._unsure = True
+        self._voice.tell(Trouble.of(error))
+        self._waker.wait(pause_seconds(self._settings.surroundings_seconds, in_vain=self._in_vain))
 
     def _one(self, attempts: Attempts) -> bool:
         """Carry out the next order; False if none is due."""
@@ -147,7 +164,7 @@ class Worker:
         seconds = float(self._settings.poll_seconds) if due is None else min(due, self._settings.poll_seconds)
         if self._once:
             seconds = min(seconds, DRAIN_SECONDS)
-        bell.wait(max(seconds, SHORTEST_SECONDS), also=(self._woken,))
+        bell.wait(max(seconds, SHORTEST_SECONDS), also=(self._waker.fileno(),))
         return True
 
 
@@ -160,12 +177,6 @@ def pause_seconds(first: float, *, in_vain: int) -> float:
     return first * min(1 << max(0, in_vain - 1), LONGEST_PAUSES)
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its service dies, so that no half-alive worker is left.
-
-    Source: prctl(2). The parent may have died before the call: then its id is not ours any more.
-    """
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        os._exit(os.EX_TEMPFAIL)
+def _end_hard() -> None:
+    """End this process, whose main thread hangs: the service replaces it, and does not take it for a death."""
+    os._exit(os.EX_TEMPFAIL)
