@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pruning: forget in our own tables what ended long ago, so that they stay small over the years.
 
-The shared tables keep their rows: what happened to an order is told by its trail, and what is in OMERO of it by its markers there.
-So a forgotten order can be asked for, and ordered again, as one of the former importer can; its attempts are then counted from the
-rows of its trail, because a marker's attempt must never be used twice (`intake.sql`, `take_in`).
+The shared tables keep their rows: what happened to an order is told by its trail, and what is in OMERO of it by its markers
+there. So a forgotten order can be asked for, and ordered again, as one of the former importer can. Its attempts are then counted
+from the rows of its trail, because a marker's attempt must never be used twice (`intake.sql`, `take_in`).
 """
 
 from __future__ import annotations
