@@ -24,8 +24,12 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture
-def claim(database: Database, settings: Settings) -> Claim:
-    queue = Queue(database, lease_seconds=settings.lease_seconds)
+def queue(database: Database, settings: Settings) -> Queue:
+    return Queue(database, lease_seconds=settings.lease_seconds)
+
+
+@pytest.fixture
+def claim(database: Database, queue: Queue) -> Claim:
     target = Target(kind=TargetKind.DATASET, id=1)
     return submit_claimed(database, queue, user="u", group="g", target=target, files=["/data/a.tif"], owner="me:1")
 
@@ -38,23 +42,25 @@ def must_stop(keeper: LeaseKeeper) -> bool:
     return False
 
 
-def test_a_lease_is_extended_for_as_long_as_the_work_takes(claim: Claim, settings: Settings, tracking: Tracking) -> None:
-    with LeaseKeeper(claim.lease, settings=settings) as keeper:
+def test_a_lease_is_extended_for_as_long_as_the_work_takes(
+    claim: Claim, queue: Queue, settings: Settings, tracking: Tracking
+) -> None:
+    with LeaseKeeper(claim, queue=queue, settings=settings) as keeper:
         wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE lease_until > %s", claim.lease.until), what="a heartbeat")
         keeper.check()
 
 
-def test_a_worker_whose_order_was_taken_over_stops(claim: Claim, settings: Settings, tracking: Tracking) -> None:
-    with LeaseKeeper(claim.lease, settings=settings) as keeper:
+def test_a_worker_whose_order_was_taken_over_stops(claim: Claim, queue: Queue, settings: Settings, tracking: Tracking) -> None:
+    with LeaseKeeper(claim, queue=queue, settings=settings) as keeper:
         tracking.sql("UPDATE adi_order SET lease_token = gen_random_uuid()")
         wait_until(lambda: must_stop(keeper), what="the stop")
 
 
 def test_a_worker_that_cannot_reach_the_database_stops_before_another_may_take_over(
-    claim: Claim, settings: Settings, database: Database, database_url: str, postgres_url: str
+    claim: Claim, queue: Queue, settings: Settings, database: Database, database_url: str, postgres_url: str
 ) -> None:
     name = database_url.rpartition("/")[2].partition("?")[0]
-    with LeaseKeeper(claim.lease, settings=settings) as keeper:
+    with LeaseKeeper(claim, queue=queue, settings=settings) as keeper:
         database.close()
         execute(
             postgres_url,
@@ -67,14 +73,16 @@ def test_a_worker_that_cannot_reach_the_database_stops_before_another_may_take_o
             execute(postgres_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
-def test_when_the_service_ends_the_order_may_be_finished_until_the_deadline(claim: Claim, settings: Settings) -> None:
+def test_when_the_service_ends_the_order_may_be_finished_until_the_deadline(
+    claim: Claim, queue: Queue, settings: Settings
+) -> None:
     deadline = Deadline()
-    with LeaseKeeper(claim.lease, settings=settings, deadline=deadline) as keeper:
+    with LeaseKeeper(claim, queue=queue, settings=settings, deadline=deadline) as keeper:
         keeper.check()
         deadline.in_seconds(3600)
         keeper.check()
     over = Deadline()
     over.in_seconds(0)
     over.in_seconds(3600)  # the first deadline stays
-    with LeaseKeeper(claim.lease, settings=settings, deadline=over) as keeper, pytest.raises(ShuttingDown):
+    with LeaseKeeper(claim, queue=queue, settings=settings, deadline=over) as keeper, pytest.raises(ShuttingDown):
         keeper.check()

@@ -1,35 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A worker in trouble keeps calm.
+"""A worker in trouble keeps calm, and tells its service once.
 
-`Trouble` stands for a process's attempts on a machine whose disk is full, or whose database account has just lost a right: no
+`Attempts` stands for a process's attempts on a machine whose disk is full, or whose database account has just lost a right: no
 real disk fills up on demand.
 """
 
 from __future__ import annotations
 
-import logging
-import os
+import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from omero_adi_plugin.errors import AdiError, DiskFull, NotPermitted
+from omero_adi_plugin.errors import AdiError, DiskFull, NotPermitted, OmeroDown
+from omero_adi_plugin.service.reports import Trouble, Voice
 from omero_adi_plugin.service.worker import SHORTEST_SECONDS, Worker
 from omero_adi_plugin.settings import Settings
 
 
-class Trouble:
+class Attempts:
     """Attempts, their queue, and a bell, of which every second claim finds an order."""
 
     def __init__(self, error: AdiError) -> None:
         self.queue = self
         self.error: AdiError | None = error
+        self.away: AdiError | None = None
         self.claims = 0
         self.waits: list[float] = []
 
     def knock(self) -> None:
-        pass
+        if self.away is not None:
+            raise self.away
 
     def claim(self, *, owner: str) -> object | None:
         self.claims += 1
@@ -46,45 +48,66 @@ class Trouble:
         return False
 
 
+class Told:
+    """A worker, and what its service hears of it."""
+
+    def __init__(self, ear: Any, worker: Worker) -> None:
+        self._ear, self.worker = ear, worker
+
+    def heard(self) -> list[Trouble | None]:
+        found = []
+        while self._ear.poll():
+            found.append(self._ear.recv())
+        return found
+
+    def turns(self, attempts: Any, count: int) -> None:
+        for _ in range(count):
+            self.worker._waker.wake()  # so that no pause is waited for
+            try:
+                self.worker.turn(attempts, attempts)
+            except (DiskFull, NotPermitted, OmeroDown) as error:
+                self.worker.pause(error)
+
+
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    package = logging.getLogger("omero_adi_plugin")
-    before = package.propagate, package.level
-    package.propagate = True
-    with caplog.at_level(logging.DEBUG, logger="omero_adi_plugin"):
-        yield caplog
-    package.propagate, package.level = before
+def told() -> Iterator[Told]:
+    ear, mouth = multiprocessing.Pipe(duplex=False)
+    with ear, mouth:
+        settings = Settings.load(ingest_tracking_db="postgresql://u@h/d")
+        yield Told(ear, Worker(settings, once=False, voice=Voice(mouth)))
 
 
 FULL_DISK = DiskFull(path="/OMERO")
 
 
-def turns(worker: Worker, disk: Any, count: int) -> None:
-    os.write(worker._wake, b"!")  # so that no pause is waited for
-    for _ in range(count):
-        try:
-            worker.turn(disk, disk)
-        except (DiskFull, NotPermitted) as error:
-            worker._pause(error)
-
-
 @pytest.mark.parametrize("error", [FULL_DISK, NotPermitted("The account may not do that.")])
-def test_trouble_that_shows_only_with_an_order_in_hand_is_said_once_and_left_alone_longer_each_time(
-    error: AdiError, log: pytest.LogCaptureFixture
+def test_trouble_that_shows_only_with_an_order_in_hand_is_told_once_and_left_alone_longer_each_time(
+    error: AdiError, told: Told
 ) -> None:
-    worker, disk = Worker(Settings.load(ingest_tracking_db="postgresql://u@h/d"), once=False), Trouble(error)
-    turns(worker, disk, 7)
-    assert worker._in_vain == 4, "an order that rests is no sign that the disk has room again"
-    assert log.messages.count("worker.paused") == 1
-    assert "worker.resumed" not in log.messages
-    disk.error = None
-    turns(worker, disk, 2)
-    assert log.messages.count("worker.resumed") == 1
-    assert worker._in_vain == 0
+    attempts = Attempts(error)
+    told.turns(attempts, 7)
+    assert told.worker._in_vain == 4, "an order that rests is no sign that the disk has room again"
+    assert told.heard() == [Trouble(kind=type(error), why=str(error))]
+    attempts.error = None
+    told.turns(attempts, 2)
+    assert told.heard() == [None]
+    assert told.worker._in_vain == 0
 
 
-def test_an_order_that_is_due_and_cannot_be_claimed_yet_does_not_keep_the_machine_busy() -> None:
-    worker, disk = Worker(Settings.load(ingest_tracking_db="postgresql://u@h/d"), once=False), Trouble(FULL_DISK)
-    disk.error = None
-    turns(worker, disk, 4)
-    assert disk.waits == [SHORTEST_SECONDS] * 2
+def test_a_fresh_worker_claims_nothing_before_omero_has_answered(told: Told) -> None:
+    attempts = Attempts(FULL_DISK)
+    attempts.error, attempts.away = None, OmeroDown(where="h:4064", why="nobody answers")
+    told.turns(attempts, 3)
+    assert attempts.claims == 0
+    assert [trouble and trouble.kind for trouble in told.heard()] == [OmeroDown]
+    attempts.away = None
+    told.turns(attempts, 2)
+    assert attempts.claims == 2
+    assert told.heard() == [None]
+
+
+def test_an_order_that_is_due_and_cannot_be_claimed_yet_does_not_keep_the_machine_busy(told: Told) -> None:
+    attempts = Attempts(FULL_DISK)
+    attempts.error = None
+    told.turns(attempts, 4)
+    assert attempts.waits == [SHORTEST_SECONDS] * 2
