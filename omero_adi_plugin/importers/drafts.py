@@ -27,7 +27,8 @@ class Draft:
     unclear:  files that are empty or that no reader knows, of which it is not clear yet whether they should be images; and
               whether they are still being written.
     files:    how many were looked at.
-    taken_by: an earlier entry that has some of the files.
+    taken_by: the entry that has some of the files already; the same one, if an earlier attempt has imported them.
+    earlier:  what an earlier attempt has imported of it.
     """
 
     entry: Entry
@@ -39,6 +40,7 @@ class Draft:
     unclear: list[tuple[FileBroken | FormatUnknown, bool]] = field(default_factory=list)
     files: int = 0
     taken_by: str | None = None
+    earlier: set[Claim] = field(default_factory=set)
 
     def fail(self, failure: EntryFailed | FileGrowing) -> None:
         """Note why something cannot be imported, once: a broken file may be met by itself and as part of its set."""
@@ -57,9 +59,16 @@ class Draft:
             self.fail(claim.failure)
         elif claim not in self.claims:
             self.taken_by = claim.entry
-            self.leave_out(path, f"it belongs to what is imported for {quoted(claim.entry)}")
+            if self.is_earlier(claim):
+                self.earlier.add(claim)
+            else:
+                self.leave_out(path, f"it belongs to what is imported for {quoted(claim.entry)}")
         elif by_another_name:
             self.leave_out(path, "it is the same file as one that is imported under another name")
+
+    def is_earlier(self, claim: Claim) -> bool:
+        """Tell whether an earlier attempt has imported these files for the same entry."""
+        return claim.entry == self.entry.path and claim.failure is None and claim not in self.claims
 
     @property
     def is_empty(self) -> bool:
@@ -77,7 +86,7 @@ class Draft:
     def plan(self) -> EntryPlan:
         """Return the plan; the entry's name is the name of one fileset, not of many."""
         filesets = tuple(self.filesets.values())
-        if len(filesets) == 1 and not (self.failures or self.growing):
+        if len(filesets) == 1 and not (self.failures or self.growing or self.earlier):
             filesets = (replace(filesets[0], name=self.entry.name),)
         return EntryPlan(
             entry=self.entry,

@@ -66,13 +66,19 @@ class Grouping:
         """Give entries one after the other, after a look at those that are open, at several in one go; see `Ahead`."""
         return self._ahead.over(entries, path_of=lambda entry: entry.path if is_open(entry) else None)
 
-    def take(self, entry: str, paths: Sequence[str]) -> None:
-        """Note that an entry was seen to in an earlier attempt, and that these files are its; they need not be there any more."""
+    def take(self, entry: str, paths: Sequence[str], *, all_of_it: bool = True) -> None:
+        """Note that an earlier attempt has imported these files for an entry; they need not be there any more.
+
+        Parameters
+        ----------
+        all_of_it : bool
+            Nothing else of the entry is to be imported: it will not be looked into.
+        """
         sources = []
         for path in paths:
             with suppress(EntryFailed):  # moved out of the roots meanwhile, say
                 sources.append(self._gate.source(path))
-        self._claims.make(Claim(entry=entry, files=tuple(sources), names=(entry, *paths)))
+        self._claims.make(Claim(entry=entry, files=tuple(sources), names=(entry, *paths) if all_of_it else tuple(paths)))
 
     def plan(self, entry: Entry) -> EntryPlan:
         """Say what is to become of a file, or of the files in a folder.
@@ -157,7 +163,7 @@ class Grouping:
         draft.left_out += walk.left_out
         if draft.is_empty:
             raise NothingToImport(path=draft.entry.path, why=draft.why_nothing())
-        if not draft.filesets and draft.taken_by is not None:
+        if not draft.filesets and draft.taken_by not in (None, draft.entry.path):
             event(_LOG, logging.DEBUG, "entry.part_of_another", entry=draft.entry.path, other=draft.taken_by)
         return draft.plan()
 
@@ -191,7 +197,9 @@ class Grouping:
 
     def _clear_up(self, draft: Draft) -> None:
         """Tell images that came to harm from what is no image: a copy that broke off may be nothing but zeros."""
-        images = SURE_IMAGES | {ending_of(plan.files[0].path) for plan in draft.filesets.values()} - NO_IMAGES
+        opened = [plan.files[0].path for plan in draft.filesets.values()]
+        opened += [claim.files[0] for claim in draft.earlier if claim.files]
+        images = SURE_IMAGES | {ending_of(path) for path in opened} - NO_IMAGES
         for unclear, growing in draft.unclear:
             ending = ending_of(unclear.path)
             only_tiff = isinstance(unclear, FormatUnknown) and self._reader.version is None
@@ -214,6 +222,8 @@ class Grouping:
         if claim is not None:
             return claim
         for inner in self._claims.within(sources.keys()):
+            if draft.is_earlier(inner):  # the set has grown since: what is in OMERO is not brought in once more
+                return inner
             if inner in draft.claims:
                 self._claims.drop(inner)
                 draft.claims.remove(inner)

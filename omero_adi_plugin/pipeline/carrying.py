@@ -116,6 +116,7 @@ class Carrying(ABC):
         )
         self._tally = Tally(entries=len(order.entries))
         self._unread = Streak()
+        self._taken: set[int] = set()  # filesets of earlier attempts whose files were set apart
         self._brought = 0  # filesets that this attempt has brought in
         self._reading, self._told = order.entries[0].path, time.monotonic()
         self._showing = threading.Lock()
@@ -160,13 +161,7 @@ class Carrying(ABC):
     def _entries(self) -> Iterator[Entry]:
         """Give the order's entries in the order in which they are to be opened, after what is settled was set apart."""
         self._record.unsettle(self._skipping.gone(self._record.skipped()))
-        settled = {}
-        for entry in self._order.entries:
-            if self._record.is_settled(entry.path):
-                filesets = (line.fileset for line in self._record.of_entry(entry.path))
-                settled.update({fileset: entry.path for fileset in filesets if fileset is not None})
-        for fileset, paths in client_paths(self._session, sorted(settled)).items():
-            self._grouping.take(settled[fileset], paths)
+        self._take_settled()
         entries = in_opening_order(self._order.entries)
         coming = self._skipping.ahead(entries, of_interest=self._is_open)
         for entry in self._grouping.ahead(coming, is_open=self._is_open):
@@ -176,6 +171,18 @@ class Carrying(ABC):
             else:
                 self._guard.check()
             yield entry
+
+    def _take_settled(self) -> None:
+        """Set apart the files of what is in OMERO, also of folders of which the rest is not: they are not opened again."""
+        settled = {}
+        for entry in self._order.entries:
+            steps = KNOWN_COMPLETE if self._is_open(entry) else SETTLED
+            filesets = (line.fileset for line in self._record.of_entry(entry.path) if line.step in steps)
+            settled.update({fileset: entry for fileset in filesets if fileset is not None})
+        for fileset, paths in client_paths(self._session, sorted(settled)).items():
+            entry = settled[fileset]
+            self._grouping.take(entry.path, paths, all_of_it=not self._is_open(entry))
+            self._taken.add(fileset)
 
     def _is_open(self, entry: Entry) -> bool:
         return not self._record.is_settled(entry.path)
@@ -204,8 +211,12 @@ class Carrying(ABC):
     def _begin_plan(self, plan: EntryPlan) -> None:
         entry = plan.entry.path
         self._tell_left_out(plan)
-        parts = len(plan.filesets) + len(plan.failures) + len(plan.growing)
+        known = [line for line in self._record.of_entry(entry) if line.step in KNOWN_COMPLETE and line.fileset in self._taken]
+        parts = len(known) + len(plan.filesets) + len(plan.failures) + len(plan.growing)
         self._tally.expect(entry, parts)  # none, if another entry has brought it
+        for line in known:
+            self._settle_known(line)
+            self._finish_if_due()
         for failure in plan.failures:
             self._fail(Piece.failed(entry, failure), failure)
         for growing in plan.growing:
