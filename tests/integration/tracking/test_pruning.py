@@ -49,6 +49,13 @@ class Site:
         assert claim is not None
         return claim
 
+    def claimed_row(self) -> int:
+        """Carry out an order; return the row of its beginning."""
+        claim = self.claimed()
+        [(row,)] = self.producer.sql("SELECT max(imports_id) FROM adi_attempt WHERE uuid = %s", claim.lease.order)
+        self.queue.complete(claim.lease)
+        return int(row)
+
     def record(self, claim: Claim, count: int = 2) -> None:
         lines = (
             LedgerFile(entry=f"/{n}", key=f"/{n}", route=Route.INPLACE, step=FileStep.ANNOTATED, fileset=n) for n in range(count)
@@ -215,6 +222,13 @@ def lost_its_last_rows(site: Site) -> str:
     return uuid
 
 
+def lost_the_rows_of_its_last_attempt(site: Site) -> str:
+    uuid = completed(site)
+    site.producer.pending(uuid, timestamp="yesterday")
+    site.producer.sql("DELETE FROM imports WHERE id >= %s", site.claimed_row())
+    return uuid
+
+
 def was_ordered_for_ever(site: Site) -> str:
     return completed(site, "infinity")  # nothing can be newer: every reader of its trail still sees it pending
 
@@ -226,6 +240,7 @@ KEPT = [
     is_ordered_again,
     is_ordered_again_while_no_trigger_told,
     lost_its_last_rows,
+    lost_the_rows_of_its_last_attempt,
     was_ordered_for_ever,
 ]
 
