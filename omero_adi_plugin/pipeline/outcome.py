@@ -95,7 +95,7 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
         case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
             queue.give_back(claim.lease, note=str(error), after_seconds=settings.surroundings_seconds)
-            event(_log, logging.ERROR, "surroundings.down", order=order, why=str(error))
+            event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))  # the service says it for all
         case _:
             _try_again(queue, claim, error, settings=settings)
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.tracking import losses, takeover
+from omero_adi_plugin.tracking import losses, pruning, takeover
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.pausing import raise_if_paused
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
 
 _log = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 300.0
+"""How often a service asks whether it is time to forget what ended long ago (`pruning.EVERY_SECONDS`, for all services)."""
 
 
 class Reception:
@@ -35,7 +38,7 @@ class Reception:
     def __init__(self, database: Database, *, settings: Settings, who: str) -> None:
         self._database, self._settings, self._who = database, settings, who
         self._intake = Intake(database, pending_days=settings.pending_days)
-        self._reconciled = float("-inf")
+        self._reconciled = self._pruned = float("-inf")
         self._first = False
 
     def open(self) -> None:
@@ -52,7 +55,7 @@ class Reception:
             event(_log, logging.INFO, "database.taken_over", begun_orders_failed=done.failed)
 
     def take_in(self) -> None:
-        """Queue what is new, and make the orders of silent workers claimable again.
+        """Queue what is new, make the orders of silent workers claimable again, and forget what ended long ago.
 
         Raises
         ------
@@ -75,6 +78,7 @@ class Reception:
             event(_log, logging.INFO, "intake.taken_in", orders=taken)
         for lost in losses.free_lapsed(self._database):
             event(_log, logging.WARNING, "lease.lapsed", order=lost.uuid, owner=lost.owner, failed=lost.failed)
+        self._prune()
 
     def check_not_paused(self) -> None:
         """Return if imports may begin.
@@ -88,6 +92,16 @@ class Reception:
         """
         with self._database.begin() as connection:
             raise_if_paused(connection)
+
+    def _prune(self) -> None:
+        """Forget what ended long ago, if it is time; while there is more of it, again at the next call."""
+        if time.monotonic() - self._pruned < PRUNE_SECONDS:
+            return
+        forgotten = pruning.prune(self._database, keep_days=self._settings.keep_days)
+        if forgotten:
+            event(_log, logging.INFO, "orders.forgotten", orders=forgotten, days=self._settings.keep_days)
+        else:
+            self._pruned = time.monotonic()
 
     def _look_for_others(self) -> None:
         for start in takeover.watch(self._database, who=self._who):
