@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.laboratory",
     "tests.fixtures.official",
     "tests.fixtures.samples",
+    "tests.fixtures.runs",
     "tests.fixtures.services",
     "tests.fixtures.tested",
     "tests.fixtures.cluster",  # last: what it imports must be registered before

@@ -4,129 +4,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from omero_adi_plugin.errors import ConnectionBroken, ImportInterrupted
 from omero_adi_plugin.importers import annotating, existing
-from omero_adi_plugin.importers.inplace import InPlace
-from omero_adi_plugin.importers.plans import AdmittedFile, FilesetPlan, Reading
-from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, OnProgress, Session, Skip
-from omero_adi_plugin.importers.reading.tiff import TiffReader
-from omero_adi_plugin.orders import Claim, FileStep, Target, TargetKind
+from omero_adi_plugin.importers.plans import FilesetPlan
+from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, OnProgress, Session
+from omero_adi_plugin.orders import FileStep, Target
 from omero_adi_plugin.pipeline import finishing, skipping
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.pipeline.run import Halted, OrderRun
+from omero_adi_plugin.pipeline.run import Halted
 from omero_adi_plugin.pipeline.tally import MOST_INTERRUPTED
-from omero_adi_plugin.settings import Settings
-from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
-from omero_adi_plugin.tracking.queue import Queue
-from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.filesets import delete
-from tests.fixtures.guards import Guard
-from tests.fixtures.laboratory import Lab
-from tests.fixtures.samples import Samples
-
-
-class Troubled(InPlace):
-    """The real one, for which the server breaks off at files with certain names; the test is told of each file first."""
-
-    odd: Callable[[str], bool]
-    on_import: Callable[[str, OnProgress], None]
-    imported: threading.Event
-
-    def run(self, *, plan: FilesetPlan, **given: Any) -> int:
-        path = plan.files[0].path
-        self.on_import(Path(path).name, given["on_progress"])
-        if self.odd(Path(path).name):
-            raise ImportInterrupted(path=path, words="this is a test")
-        fileset = super().run(plan=plan, **given)
-        self.imported.set()
-        return fileset
-
-
-class Watched(TiffReader):
-    """The real one; the test is told of each file first."""
-
-    def __init__(self, on_read: Callable[[str], None]) -> None:
-        super().__init__("this is a test")
-        self._on_read = on_read
-
-    def read(self, file: AdmittedFile) -> Reading:
-        self._on_read(file.path)
-        return super().read(file)
-
-
-class Runs:
-    """Attempts at one order of several files."""
-
-    def __init__(self, lab: Lab, database: Database, queue: Queue, samples: Samples, settings: Settings) -> None:
-        self.lab, self.database, self.queue, self.samples, self.settings = lab, database, queue, samples, settings
-        self.imported = threading.Event()
-        self.guard = Guard()
-
-    def order(self, *files: str) -> Claim:
-        return submit_claimed(
-            self.database,
-            self.queue,
-            user=self.lab.user,
-            group=self.lab.group,
-            target=Target(kind=TargetKind.DATASET, id=self.lab.dataset),
-            files=list(files),
-            owner="me:1",
-        )
-
-    def run(
-        self,
-        claim: Claim,
-        *,
-        odd: Callable[[str], bool] = lambda _: False,
-        on_read: Callable[[str], None] = lambda _: None,
-        on_import: Callable[[str, OnProgress], None] = lambda *_: None,
-        on_progress: Callable[[Progress], None] = lambda _: None,
-        skip_existing: bool = False,
-    ) -> None:
-        importer = Troubled(
-            self.lab.session,
-            skip=Skip(checksum=True, minmax=True, thumbnails=True),
-            patience_seconds=60,
-            parallel_files=1,
-            bioformats=None,
-        )
-        importer.odd, importer.on_import, importer.imported = odd, on_import, self.imported
-        self.current = OrderRun(
-            claim.text.read(),
-            importer=importer,
-            attempt=claim.lease.attempt,
-            session=self.lab.session,
-            reader=Watched(on_read),
-            ledger=Ledger(self.database, claim.lease),
-            guard=self.guard,
-            settings=self.settings,
-            skip_existing=skip_existing,
-            on_progress=on_progress,
-        )
-        self.current.run()
-
-    def steps(self, claim: Claim) -> dict[str, FileStep]:
-        return {Path(line.key).name: line.step for line in Ledger(self.database, claim.lease).files()}
-
-
-@pytest.fixture
-def runs(lab: Lab, database: Database, queue: Queue, samples: Samples, database_url: str, data_folder: Path) -> Runs:
-    settings = Settings.load(
-        ingest_tracking_db=database_url,
-        base_dir=str(data_folder),
-        settle_seconds=0,
-        skip_minmax=True,
-        parallel_filesets_per_worker=2,
-    )
-    return Runs(lab, database, queue, samples, settings)
+from tests.fixtures.runs import Runs
 
 
 def test_a_file_that_the_server_chokes_on_keeps_none_of_the_others_waiting(runs: Runs) -> None:
