@@ -12,6 +12,7 @@ from omero_adi_plugin.orders import Limits
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.settings.catalogue import FILE_SUFFIX, catalogue
 from omero_adi_plugin.settings.checking import file_keys, unknown_key
+from omero_adi_plugin.tracking.advice import Terms
 from omero_adi_plugin.tracking.database import Database
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ def limits_of(settings: Settings) -> Limits:
         per_user=settings.max_orders_per_user,
         per_group=settings.max_orders_per_group,
         in_flight=settings.max_filesets_in_flight,
+    )
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return what the settings say that matters for advice on an order."""
+    return Terms(
+        limits=limits_of(settings),
+        lease_seconds=settings.lease_seconds,
+        pending_days=settings.pending_days,
+        keep_days=settings.keep_days,
     )
 
 

@@ -1,30 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Views: where orders stand, for people and programs that ask.
 
-The JSON form is fixed (contract 8): others build on it.
+The JSON form is fixed (contract 8), but for what may be added: others build on it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg2
+from sqlalchemy.exc import ProgrammingError
 
 from omero_adi_plugin.errors import OrderNotFound
 from omero_adi_plugin.stages import OrderState
+from omero_adi_plugin.tracking.advice import advice
 from omero_adi_plugin.tracking.audit import storable
 from omero_adi_plugin.tracking.ledger import read_files
 from omero_adi_plugin.tracking.sql import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
 
     from omero_adi_plugin.orders import LedgerFile
+    from omero_adi_plugin.tracking.advice import Terms
     from omero_adi_plugin.tracking.database import Database
 
+_T = TypeVar("_T")
+
 _SQL = statements("views.sql")
+
+_NOT_FOR_US = {"42501", "42P01", "42703"}
+"""insufficient_privilege, undefined_table, undefined_column (PostgreSQL, appendix A, "Error Codes")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,34 @@ class ActionReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptReport:
+    """One attempt at an order: whose, and how it ended.
+
+    owner:   as `host:pid`.
+    ended:   None while it goes on, and when nobody was there to note the end.
+    outcome: the words of `tables.AttemptOutcome`, in a row that may be newer than this program.
+    """
+
+    attempt: int
+    owner: str
+    started: datetime
+    ended: datetime | None
+    outcome: str | None
+    why: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the commands print it."""
+        return {
+            "attempt": self.attempt,
+            "owner": self.owner,
+            "started": _iso(self.started),
+            "ended": _iso(self.ended),
+            "outcome": self.outcome,
+            "why": self.why,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStatus:
     """Where an order stands.
 
@@ -63,6 +102,8 @@ class OrderStatus:
     attempt:       0 before the first.
     next_try:      not before this time, None when it does not wait in the queue.
     files, stages, actions: None in a list of orders.
+    attempts:      also None for an account that may not read them.
+    advice:        what it waits for, or what is to be done; None if it was not asked for.
     """
 
     uuid: str
@@ -79,9 +120,11 @@ class OrderStatus:
     files: tuple[LedgerFile, ...] | None = None
     stages: tuple[StageReport, ...] | None = None
     actions: tuple[ActionReport, ...] | None = None
+    attempts: tuple[AttemptReport, ...] | None = None
+    advice: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as `orders show --json` prints it; without the last three keys as `orders list --json` does."""
+        """Return it as `orders show --json` prints it, or, without what is None here at the end, `orders list --json`."""
         report: dict[str, Any] = {
             "uuid": self.uuid,
             "state": self.state,
@@ -100,11 +143,24 @@ class OrderStatus:
             report["stages"] = [stage.as_json() for stage in self.stages]
         if self.actions is not None:
             report["actions"] = [action.as_json() for action in self.actions]
+        if self.attempts is not None:
+            report["attempts"] = [attempt.as_json() for attempt in self.attempts]
+        if self.advice is not None:
+            report["advice"] = self.advice
         return report
 
 
-def order_status(database: Database, uuid: str) -> OrderStatus:
-    """Return where one order stands, with its files, its trail and what people did with it.
+def order_status(database: Database, uuid: str, *, terms: Terms | None = None) -> OrderStatus:
+    """Return where one order stands, with its files, its trail, the attempts at it and what people did with it.
+
+    Parameters
+    ----------
+    database : Database
+        With the shared tables and ours.
+    uuid : str
+        Of the order.
+    terms : Terms, optional
+        What advice goes by; None: none is wanted. An account that may not read what it needs gets none.
 
     Raises
     ------
@@ -114,13 +170,17 @@ def order_status(database: Database, uuid: str) -> OrderStatus:
         PostgreSQL is not there.
     """
     with database.begin() as connection:
-        row = _one(connection, uuid)
-        return replace(
-            _report(row),
+        connection.execute(_SQL["one_moment"])
+        report = replace(
+            _report(_one(connection, uuid)),
             files=read_files(connection, uuid),
             stages=_stages(connection, uuid),
             actions=_actions(connection, uuid),
+            attempts=_if_allowed(connection, lambda: _attempts(connection, uuid)),
         )
+        if terms is None:
+            return report
+        return replace(report, advice=_if_allowed(connection, lambda: advice(connection, report, terms=terms)))
 
 
 def order_summary(database: Database, uuid: str) -> OrderStatus:
@@ -166,6 +226,31 @@ def _one(connection: Connection, uuid: str) -> Row[Any]:
     if row is None:
         raise OrderNotFound(uuid=uuid)
     return row
+
+
+def _if_allowed(connection: Connection, read: Callable[[], _T]) -> _T | None:
+    """Return what an older producer's account may not read, or tables that are not yet upgraded do not have, as None."""
+    try:
+        with connection.begin_nested():
+            return read()
+    except ProgrammingError as error:
+        if isinstance(error.orig, psycopg2.Error) and error.orig.pgcode in _NOT_FOR_US:
+            return None
+        raise
+
+
+def _attempts(connection: Connection, uuid: str) -> tuple[AttemptReport, ...]:
+    return tuple(
+        AttemptReport(
+            attempt=row.attempt,
+            owner=row.owner,
+            started=row.started_at,
+            ended=row.ended_at,
+            outcome=row.outcome,
+            why=row.why,
+        )
+        for row in connection.execute(_SQL["attempts"], {"uuid": uuid})
+    )
 
 
 def _stages(connection: Connection, uuid: str) -> tuple[StageReport, ...]:

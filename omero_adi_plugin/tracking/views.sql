@@ -1,3 +1,7 @@
+-- one_moment
+-- Let all of a report be of one moment, and change nothing.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
+
 -- orders
 -- Orders with where they stand, the newest first: all, one, those of a user, those in a state. An order that was never taken in has
 -- only its rows in `imports`; its state is what the newest of them says, nothing if that is no stage of the contract. The same holds
@@ -31,3 +35,7 @@ SELECT stage, description, CASE WHEN timestamp BETWEEN '0001-01-02 UTC' AND '999
 -- actions
 -- What people and services did with an order, oldest first.
 SELECT at, who, action, detail FROM adi_action WHERE uuid = :uuid ORDER BY at, id
+
+-- attempts
+-- Who has tried to carry an order out, when, and how that ended, oldest first.
+SELECT attempt, owner, started_at, ended_at, outcome, why FROM adi_attempt WHERE uuid = :uuid ORDER BY attempt

@@ -4,21 +4,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from omero_adi_plugin.errors import OrderNotFound
-from omero_adi_plugin.orders import FileStep, LedgerFile, Route
+from omero_adi_plugin.orders import FileStep, Lease, LedgerFile, Limits, Route
 from omero_adi_plugin.stages import OrderState
+from omero_adi_plugin.tracking.advice import Terms
+from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
+from omero_adi_plugin.tracking.losses import bury
 from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.views import list_orders, order_status, order_summary
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.tracking.database import Database
     from omero_adi_plugin.tracking.intake import Intake
     from omero_adi_plugin.tracking.queue import Queue
     from tests.fixtures.producer import Producer
@@ -38,6 +43,9 @@ def test_the_report_of_a_running_order(producer: Producer, database: Database, i
     assert set(stages[0]) == {"stage", "time", "description"}
     assert datetime.fromisoformat(stages[0]["time"]).tzinfo is not None
     assert datetime.fromisoformat(report["lease"].pop("until")) == claim.lease.until
+    [attempt] = report.pop("attempts")
+    assert datetime.fromisoformat(attempt.pop("started")).tzinfo is not None
+    assert attempt == {"attempt": 1, "owner": "host:1", "ended": None, "outcome": None, "why": None}
     file = {"entry": "/data/a.tif", "output": None, "route": "inplace", "step": "imported", "fileset": 3}
     assert report == {
         "uuid": uuid,
@@ -134,8 +142,8 @@ def test_a_summary_says_the_same_without_files_and_trail(producer: Producer, dat
     uuid = producer.pending()
     intake.take_in()
     summary, status = order_summary(database, uuid), order_status(database, uuid)
-    assert (summary.files, summary.actions) == (None, None)
-    assert summary == replace(status, files=None, actions=None)
+    assert (summary.files, summary.actions, summary.attempts) == (None, None, None)
+    assert summary == replace(status, files=None, actions=None, attempts=None)
     with pytest.raises(OrderNotFound, match="'nobody'"):
         order_summary(database, "nobody")
 
@@ -161,6 +169,54 @@ def test_what_people_did_with_an_order_is_told_and_when(producer: Producer, data
     assert [(each["who"], each["action"]) for each in told] == [("ann@host", "retried"), ("bob@host", "cancelled")]
     assert set(told[0]) == {"time", "who", "action", "detail"}
     assert datetime.fromisoformat(told[0]["time"]) <= datetime.fromisoformat(told[1]["time"])
+
+
+def test_each_attempt_is_told_with_its_end_and_why(producer: Producer, database: Database, intake: Intake, queue: Queue) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+
+    def claimed(owner: str) -> Lease:
+        claim = queue.claim(owner=owner)
+        assert claim is not None
+        return claim.lease
+
+    queue.give_back(claimed("host:1"), note="busy", failures=1, after_seconds=0)
+    queue.give_back(claimed("host:2"), note="the service was stopped", after_seconds=0)
+    claimed("host:3")
+    bury(database, owner="host:3", why="killed by SIGKILL")
+    queue.fail(claimed("host:4"), reason="no")
+    attempts = order_status(database, uuid).attempts
+    assert attempts is not None
+    assert [(each.attempt, each.owner, each.outcome, each.why) for each in attempts] == [
+        (1, "host:1", "to be retried", "busy"),
+        (2, "host:2", "given back", "the service was stopped"),
+        (3, "host:3", "worker died", "the worker host:3 died (killed by SIGKILL)"),
+        (4, "host:4", "failed", "no"),
+    ]
+    assert all(each.ended is not None and each.started <= each.ended for each in attempts)
+
+
+def test_an_account_that_may_not_read_all_of_it_is_told_the_rest(
+    producer: Producer, database: Database, database_url: str
+) -> None:
+    role = f"producer_{uuid4().hex}"
+    uuid = producer.pending()
+    terms = Terms(limits=Limits(), lease_seconds=60, pending_days=10, keep_days=90)
+    producer.sql(f"CREATE ROLE {role} LOGIN")
+    try:
+        producer.sql(f"GRANT SELECT ON imports, imports_preprocessing, adi_order, adi_file, adi_action, adi_control TO {role}")
+        url = make_url(database_url).set(username=role).render_as_string(hide_password=False)
+        with closing(Database(url, name="tests")) as theirs:
+            report = order_status(theirs, uuid, terms=terms)
+            assert (report.state, report.attempts, report.advice) == (OrderState.WAITING, None, None)
+            assert not {"attempts", "advice"} & set(report.as_json())
+            producer.sql(f"GRANT SELECT ON adi_attempt, adi_inbox, adi_service, adi_turn TO {role}")
+            report = order_status(theirs, uuid, terms=terms)
+            assert (report.attempts, report.advice) == ((), order_status(database, uuid, terms=terms).advice)
+            assert list(report.as_json())[-2:] == ["attempts", "advice"]
+    finally:
+        producer.sql(f"DROP OWNED BY {role}")
+        producer.sql(f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize("uuid", ["\udcff", "nul\0"])
