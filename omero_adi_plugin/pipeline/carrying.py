@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, FileMissing, ImportInterrupted
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import restore_link
@@ -214,8 +214,8 @@ class Carrying(ABC):
         known = [line for line in self._record.of_entry(entry) if line.step in KNOWN_COMPLETE and line.fileset in self._taken]
         parts = len(known) + len(plan.filesets) + len(plan.failures) + len(plan.growing)
         self._tally.expect(entry, parts)  # none, if another entry has brought it
-        for line in known:
-            self._settle_known(line)
+        for there in known:
+            self._settle_known(there)
             self._finish_if_due()
         for failure in plan.failures:
             self._fail(Piece.failed(entry, failure), failure)
@@ -227,10 +227,10 @@ class Carrying(ABC):
                 self._record.note(Piece.planned(fileset), FileStep.PLANNED)
         if len(plan.filesets) > 1:
             self._record.flush()
-        there = self._held(plan.filesets)
+        held = self._held(plan.filesets)
         for fileset in plan.filesets:
-            if fileset.key in there:
-                self._skip(Piece.planned(fileset), there[fileset.key])
+            if fileset.key in held:
+                self._skip(Piece.planned(fileset), held[fileset.key])
             else:
                 self._settle(Piece.planned(fileset), fileset)
 
@@ -347,6 +347,8 @@ class Carrying(ABC):
             self._show(finished[-1][0].entry, FileStep.IMPORTED)
 
     def _fail(self, piece: Piece, failure: EntryFailed) -> None:
+        if isinstance(failure, FileMissing) and (away := self._gate.away()) is not None:  # then it says nothing of this file
+            raise away from failure
         event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
         self._record.note_failure(piece, failure)
         self._tally.fail(piece.entry, failure)

@@ -141,6 +141,10 @@ class FileGate:
         finally:
             os.close(handle)
 
+    def away(self) -> AdiError | None:
+        """Return what to say if nothing at all is in `base_dir`, as when a mount is away; None if something is."""
+        return self._roots.away()
+
     def settle(self, files: Sequence[AdmittedFile], *, check: Callable[[], None]) -> None:
         """Return when the files of a fileset do not change any more; several threads may call at the same time.
 

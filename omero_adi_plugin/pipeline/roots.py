@@ -40,10 +40,7 @@ class Roots:
     def __init__(self, *, base_dir: Path, folders: Sequence[Path]) -> None:
         self._configured, self._base = os.path.abspath(base_dir), os.path.realpath(base_dir)  # noqa: PTH100 (links stay)
         if not os.path.isdir(self._base):  # noqa: PTH112 (a mount that is away fails no order)
-            raise ConfigurationError(
-                f"The folder '{base_dir}', which files to import must lie in (`base_dir`), is not there. "
-                "Mount it, or correct the setting; orders wait meanwhile."
-            )
+            raise self._not_there()
         self._roots = [os.path.realpath(folder) for folder in folders]
         for folder, root in zip(folders, self._roots, strict=True):
             if not _lies_in(root, self._base):
@@ -85,12 +82,21 @@ class Roots:
 
     def away(self) -> ConfigurationError | None:
         """Return what to say if nothing at all is in `base_dir`, as when what is mounted there is away; None if something is."""
-        with suppress(OSError), os.scandir(self._base) as found:
-            if next(found, None) is not None:
-                return None
+        try:
+            with os.scandir(self._base) as found:
+                if next(found, None) is not None:
+                    return None
+        except OSError:
+            return self._not_there()
         return ConfigurationError(
             f"The folder '{self._configured}', which files to import must lie in (`base_dir`), is empty. "
             "Mount what belongs there, or correct the setting; orders wait meanwhile."
+        )
+
+    def _not_there(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"The folder '{self._configured}', which files to import must lie in (`base_dir`), is not there. "
+            "Mount it, or correct the setting; orders wait meanwhile."
         )
 
     def hold(self, place: str) -> bool:
