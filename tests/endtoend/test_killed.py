@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
@@ -15,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from omero_adi_plugin.sessions import Account
-from omero_devserver.wire.moments import Passing
 from tests.fixtures.crowd import Crowd, crowd_of
+from tests.fixtures.holds import Hold
 from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, alive, children
-from tests.fixtures.waiting import WAIT_SECONDS, freeze, wait_until
+from tests.fixtures.waiting import freeze, wait_until
 
 ORDERS = 50
 LEASE_SECONDS = 5
@@ -157,20 +156,6 @@ def taken_over(tracking: Tracking, order: str) -> datetime:
     return at
 
 
-class Hold:
-    """Holds up the next one that passes a moment in the server, until it is let go."""
-
-    def __init__(self, server: ServerHere, moment: str, operation: str = "") -> None:
-        self._operation, self._first = operation, threading.Lock()
-        self.reached = threading.Event()
-        self.let_go = server.server.moments.at(moment, self._hold)
-
-    def _hold(self, passing: Passing) -> None:
-        if passing.operation == self._operation and self._first.acquire(blocking=False):
-            self.reached.set()
-            passing.wait()
-
-
 AT_ONCE, LATE = "as soon as the worker is frozen", "when another worker has done the order"
 FROZEN_AT = [
     ("import.registered", "", AT_ONCE),  # the fileset is there, and nobody has said that its files are
@@ -188,7 +173,7 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_doubles_and_spoils_n
     for moment, operation, release in FROZEN_AT:
         hold = Hold(server, moment, operation)
         [order] = crowd.order(tracking, samples, 1)
-        assert hold.reached.wait(WAIT_SECONDS), f"{moment} was not reached"
+        hold.wait()
         [[owner]] = tracking.sql("SELECT lease_owner FROM adi_order WHERE uuid = %s", order)
         frozen.append(int(owner.rpartition(":")[2]))
         freeze(frozen[-1])
