@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.commands import plan, printing
-from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.person import who
+from omero_adi_plugin.commands.report import print_report
 from omero_adi_plugin.commands.using import database_of, settings_of
 from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_end
 from omero_adi_plugin.errors import AdiError, OrderFailed, TryAgain, UsageError

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands import printing
-from omero_adi_plugin.commands.orders import print_report
 from omero_adi_plugin.commands.person import who
-from omero_adi_plugin.commands.using import database_of, settings_of
+from omero_adi_plugin.commands.report import print_report
+from omero_adi_plugin.commands.using import database_of, settings_of, terms_of
 from omero_adi_plugin.commands.waiting import note_pause
 from omero_adi_plugin.tracking import operating
 from omero_adi_plugin.tracking.views import order_status
@@ -28,10 +28,11 @@ def run(args: Namespace) -> None:
         It cannot be done; nothing was changed.
     """
     action = {"retry": _retry, "cancel": _cancel}[args.adi_action]
-    with database_of(settings_of(args)) as database:
+    settings = settings_of(args)
+    with database_of(settings) as database:
         words = action(database, args)
         if args.as_json:
-            print_report(order_status(database, args.uuid), as_json=True)
+            print_report(order_status(database, args.uuid, terms=terms_of(settings)), as_json=True)
         else:
             printing.line(words)
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 import json
 import os
 import threading
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from omero_adi_plugin.orders import Target, TargetKind
+from omero_adi_plugin.orders import FileStep, LedgerFile, Route, Target, TargetKind
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, PLUGIN_HEAD
@@ -87,6 +90,68 @@ def test_show_for_people_has_the_reason(adi: Adi, database: Database) -> None:
     done = adi("orders", "show", uuid)
     assert done.returncode == os.EX_OK
     assert "'/data/a.tif' does not exist on the server." in done.stdout
+
+
+def test_show_for_people_says_who_tried_how_that_ended_and_what_to_do(adi: Adi, database: Database) -> None:
+    uuid = failed(database, "The disk is a brick.")
+    lines = [line.split("\t") for line in adi("orders", "show", uuid).stdout.splitlines()]
+    heads = ["attempt", "by", "begun", "ended", "outcome", "why"]
+    [attempt] = [after for line, after in pairwise(lines) if line == heads]
+    assert [attempt[0], attempt[1], *attempt[4:]] == ["1", "host:1", "failed", "The disk is a brick."]
+    advice = f"When the cause is gone, `omero adi orders retry {uuid}` orders it again: only what is missing is imported."
+    assert lines[-1] == [advice]
+    shown = json.loads(adi("orders", "show", uuid, "--json").stdout)
+    assert shown["advice"] == advice
+    assert [(each["attempt"], each["owner"], each["outcome"], each["why"]) for each in shown["attempts"]] == [
+        (1, "host:1", "failed", "The disk is a brick.")
+    ]
+
+
+def test_list_says_which_attempt_comes_next_and_when(adi: Adi, database: Database) -> None:
+    queue = Queue(database, lease_seconds=60)
+    claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
+    queue.give_back(claim.lease, note="The disk was busy.", failures=1, after_seconds=86400 * 3)
+    ordered(database)
+    rows = [line.split("\t") for line in adi("orders", "list").stdout.splitlines()]
+    assert rows[0] == ["order", "state", "user", "target", "attempt", "next try", "description"]
+    assert rows[1][4:] == ["", "", ""]
+    assert rows[2][4] == "1"
+    assert datetime.strptime(rows[2][5], "%Y-%m-%d %H:%M").astimezone() > datetime.now(UTC)
+    assert rows[2][6] == "The disk was busy."
+
+
+def test_an_order_of_many_files_is_shown_on_a_screen_with_what_went_wrong_first(adi: Adi, database: Database) -> None:
+    queue = Queue(database, lease_seconds=60)
+    claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data"], owner="host:1")
+    lines = [file(number, FileStep.ANNOTATED, fileset=number, images=(number,)) for number in range(400)]
+    lines[123] = file(123, FileStep.FAILED, error="'/data/123.tif' is damaged.")
+    lines[124] = file(124, FileStep.VERIFYING, fileset=124)
+    Ledger(database, claim.lease).record(*lines)
+    for number in range(30):
+        queue.give_back(claim.lease, note=f"gave way {number}", after_seconds=0)
+        again = queue.claim(owner=f"host:{number}")
+        assert again is not None
+        claim = again
+    uuid = claim.lease.order
+    printed = adi("orders", "show", uuid).stdout.splitlines()
+    assert len(printed) <= 50
+    assert "files\t400: 1 verifying, 398 annotated, 1 failed" in printed
+    begin = printed.index("step\tfileset\timages\tplates\tentry, or what is wrong with it")
+    assert printed[begin + 1] == "failed\t\t\t\t'/data/123.tif' is damaged."
+    assert printed[begin + 2] == "verifying\t124\t\t\t/data/124.tif"
+    assert printed[begin + 3] == "annotated\t0\t0\t\t/data/0.tif"
+    shown = int(printed[-3].split()[1])
+    assert printed[-3] == f"… {shown} more: --json shows all of them"
+    assert sum(line.startswith(("failed\t", "verifying\t", "annotated\t")) for line in printed) == 400 - shown >= 10
+    attempts = [line.split("\t") for line in printed[printed.index("attempt\tby\tbegun\tended\toutcome\twhy") + 1 :][:6]]
+    assert [row[0] for row in attempts] == ["1", "… 26 more", "28", "29", "30", "31"]
+    told = json.loads(adi("orders", "show", uuid, "--json").stdout)
+    assert (len(told["files"]), len(told["attempts"]), len(told["stages"])) == (400, 31, 32)
+    assert told["files"][123]["error"] == "'/data/123.tif' is damaged."  # as they were planned
+
+
+def file(number: int, step: FileStep, **facts: Any) -> LedgerFile:
+    return LedgerFile(entry=f"/data/{number}.tif", key=f"data/{number}.tif", route=Route.INPLACE, step=step, **facts)
 
 
 def test_an_order_that_is_not_there_is_65(adi: Adi) -> None:
