@@ -27,6 +27,7 @@ from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
 from omero_adi_plugin.importers.links import look_again, place_link
 from omero_adi_plugin.importers.made import Finder
 from omero_adi_plugin.importers.markers import delete_fileset
+from omero_adi_plugin.importers.meter import Meter
 from omero_adi_plugin.importers.refusals import changed_source, fault_of_files
 from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.importers.serverlog import keep_log
@@ -50,9 +51,11 @@ STEPS = ("reading metadata", "computing statistics", "making thumbnails", "proce
 LINKING = "linking files"
 """What we do before that."""
 
+READING = "reading files"
+"""What it is called when sums of large files are taken meanwhile."""
+
 WATCHED_BYTES = 100 * 2**20
-"""From this size on it is told that a single file is read for its sum. Called off, the import is not begun, but what is
-just being read is read to its end."""
+"""From this size on it is told how far the files of a fileset have been read for their sums."""
 
 _IMPORTED = "::omero::grid::ImportResponse"
 """Ice's name of the answer to a success; everything in it can be asked for later (`contents`)."""
@@ -174,15 +177,30 @@ class InPlace:
             if client_path(file.path) not in made.locations:
                 raise ImportInterrupted(path=file.path, words="OMERO.server does not say where it is to be")
 
+        meter, size_only = Meter(), self._skip.checksum
+
         def link(index: int) -> str:
             file = plan.files[index]
             with translated(f"linking '{file.path}'", self._session.where):
                 location = made.locations[client_path(file.path)]
-                return place_link(process, index, file=file, location=location, size_only=self._skip.checksum)
+                return place_link(process, index, file=file, location=location, size_only=size_only, meter=meter)
 
-        long = len(plan.files) > 1 or (plan.bytes >= WATCHED_BYTES and not self._skip.checksum)
-        on_wait = functools.partial(on_progress, LINKING) if on_progress is not None and long else None
-        return crews.each(len(plan.files), link, threads=self._parallel_files, on_wait=on_wait)
+        large = plan.bytes >= WATCHED_BYTES and not size_only
+
+        def on_wait(done: int, total: int) -> None:
+            if on_progress is None:
+                return
+            try:
+                if large:
+                    on_progress(READING, meter.done, 2 * plan.bytes)
+                else:
+                    on_progress(LINKING, done, total)
+            except BaseException:
+                meter.call_off()
+                raise
+
+        watched = on_wait if large or len(plan.files) > 1 else None
+        return crews.each(len(plan.files), link, threads=self._parallel_files, on_wait=watched)
 
     def _verify(self, process: Any, hashes: list[str], plan: FilesetPlan, made: MadeFileset) -> Any:  # noqa: ANN401 (as above)
         """Let the server compare, and begin to import. If it finds something else, it is told to look again, once."""

@@ -29,9 +29,11 @@ from omero_adi_plugin.errors import (
     SourceUnreadable,
 )
 from omero_adi_plugin.ice import CUT_OFF, NOBODY_ANSWERS, TROUBLE
+from omero_adi_plugin.importers.meter import CalledOff, Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from io import FileIO
     from pathlib import Path
 
     from omero_adi_plugin.errors import AdiError
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 READ_ONLY = {"omero.fs.mode": "r"}
 """Context for a file that is only read: else the server wants to write to the source (real server, recorded)."""
+
+PIECE = 2**20
+"""So many bytes of a file are read at a time, about a thousandth of a second."""
 
 SERVER_ACCOUNT = "the account that runs OMERO.server"
 
@@ -55,6 +60,7 @@ def place_link(
     file: AdmittedFile,
     location: Path,
     size_only: bool,
+    meter: Meter | None = None,
 ) -> str:
     """Make file `index` of an import a link to its source.
 
@@ -68,6 +74,8 @@ def place_link(
         Where the server expects the file.
     size_only : bool
         Compare sizes and no sums.
+    meter : Meter, optional
+        Told how far the reading for the sum is.
 
     Returns
     -------
@@ -82,7 +90,11 @@ def place_link(
         The source is not as it was when it was looked at, or cannot be read.
     DiskFull
         No room for a link.
+    CalledOff
+        The meter was told that it is not wanted any more.
     """
+    meter = meter or Meter()
+    silent = 0 if size_only else file.bytes
     mark = secrets.token_bytes(16)
     with _closed_after_trouble(process.getUploader(index)) as uploader:
         uploader.write(mark, 0, len(mark))
@@ -92,9 +104,14 @@ def place_link(
             if not _holds(location, mark):
                 raise _not_shared(location)
         _replace(location, file.source)
-        digest = file_hash(file, size_only=size_only)
-    if not (shared and _saved(uploader, size_only=size_only)):
-        look_again(process, index, file=file, location=location)
+        try:
+            digest = file_hash(file, size_only=size_only, on_read=meter.read)
+        except CalledOff:
+            location.unlink(missing_ok=True)  # or the server reads all of it at the closing
+            raise
+    with meter.server_reads(silent):
+        if not (shared and _saved(uploader, size_only=size_only)):
+            look_again(process, index, file=file, location=location)
     return digest
 
 
@@ -124,8 +141,13 @@ def look_again(process: Any, index: int, *, file: AdmittedFile, location: Path) 
         raise ImportInterrupted(path=file.path, words=words)
 
 
-def file_hash(file: AdmittedFile, *, size_only: bool) -> str:
+def file_hash(file: AdmittedFile, *, size_only: bool, on_read: Callable[[int], None] = lambda _: None) -> str:
     """Return what OMERO compares a file by: its SHA1-160, or its File-Size-64, 8 bytes little-endian (real server, recorded).
+
+    Parameters
+    ----------
+    on_read : callable, optional
+        Told after each piece how many bytes it had; what it raises ends the reading.
 
     Raises
     ------
@@ -139,8 +161,8 @@ def file_hash(file: AdmittedFile, *, size_only: bool) -> str:
             status = os.stat(file.source)  # noqa: PTH116 (the same; Path would only cost time)
             digest = status.st_size.to_bytes(8, "little").hex()
         else:
-            with open(file.source, "rb") as content:  # noqa: PTH123 (as above)
-                digest = hashlib.file_digest(content, "sha1").hexdigest()
+            with open(file.source, "rb", buffering=0) as content:  # noqa: PTH123 (as above)
+                digest = _sum(content, on_read)
                 status = os.fstat(content.fileno())
     except FileNotFoundError as error:
         raise FileMissing(path=file.path) from error
@@ -151,6 +173,14 @@ def file_hash(file: AdmittedFile, *, size_only: bool) -> str:
     if (status.st_size, status.st_mtime_ns) != (file.bytes, file.mtime_ns):
         raise FileGrowing(path=file.path)
     return digest
+
+
+def _sum(content: FileIO, on_read: Callable[[int], None]) -> str:
+    summed, buffer = hashlib.sha1(usedforsecurity=False), memoryview(bytearray(PIECE))
+    while count := content.readinto(buffer):
+        summed.update(buffer[:count])
+        on_read(count)
+    return summed.hexdigest()
 
 
 def _holds(location: Path, mark: bytes) -> bool:

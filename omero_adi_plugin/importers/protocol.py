@@ -111,7 +111,7 @@ class OnProgress(Protocol):
     """
 
     def __call__(self, words: str, done: int, total: int, /) -> None:
-        """`words` says what is being done: `done` of `total` files are linked or, after that, steps of the server finished."""
+        """`words` says what is being done: `done` of `total` files are linked, or bytes read; or steps of the server finished."""
 
 
 class Importer(Protocol):

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.5
 """How often it is looked, while all are waiting for OMERO, whether something else is due."""
 
+PER_CENT = 100
+
 NO_PLACE = "waiting, because as many filesets as are allowed are being imported"
 """What a person is told meanwhile."""
 
@@ -220,15 +222,15 @@ class OrderRun(Carrying):
                 self._record.write(piece, step, fileset=fileset)
             self._show(piece.entry, step)
 
-        shown: list[str] = []
+        seen: list[tuple[str, int]] = []
 
         def on_progress(words: str, done: int, total: int) -> None:
             self._guard.check()  # a large import takes hours: whoever may not go on does not wait for its end
             if self._abandoned.is_set():
                 raise Halted
-            text = f"{WORDS[FileStep.VERIFYING]}, {words} ({done} of {total})"
-            self._show(piece.entry, FileStep.VERIFYING, text, moved=[text] != shown)
-            shown[:] = [text]
+            text = f"{WORDS[FileStep.VERIFYING]}, {words} ({_amount(done, total)})"
+            self._show(piece.entry, FileStep.VERIFYING, text, moved=[(words, done)] != seen)
+            seen[:] = [(words, done)]
 
         marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=piece.key)
         self._show(piece.entry, FileStep.PLANNED)
@@ -299,6 +301,11 @@ class OrderRun(Carrying):
         self._put_off(fallen.piece, fallen.error)
         if isinstance(fallen.error, ImportInterrupted):
             self._interrupted.goes_on(fallen.error)
+
+
+def _amount(done: int, total: int) -> str:
+    """Return how far something is; of more than a hundred steps nobody wants to be told each one."""
+    return f"{done} of {total}" if total <= PER_CENT else f"{done * PER_CENT // total} %"
 
 
 class _Fallen(Exception):

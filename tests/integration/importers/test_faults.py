@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import omero.all
 import pytest
 
 from omero_adi_plugin.errors import DiskFull, FileMissing, ImportInterrupted, LeaseLost, ServerTrouble, SourceUnreadable
-from omero_adi_plugin.importers import inplace
+from omero_adi_plugin.importers import crews, inplace, links
 from omero_adi_plugin.importers.contents import contents
 from omero_adi_plugin.importers.inplace import STEPS, InPlace
 from omero_adi_plugin.importers.repository import ManagedRepository
@@ -25,6 +26,7 @@ from tests.fixtures.importing import EVERYTHING, QUICK, Importing
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from omero_devserver.wire.servant import Call
@@ -166,7 +168,8 @@ def test_the_servers_steps_are_told(server_here: ServerHere, importing_here: Imp
 def test_it_is_told_that_files_are_linked_and_may_be_called_off(
     server_here: ServerHere, lab_here: Lab, many: list[Path], monkeypatch: pytest.MonkeyPatch, files: str
 ) -> None:
-    monkeypatch.setattr(inplace, "WATCHED_BYTES", 10)
+    if files == "one that is large":
+        monkeypatch.setattr(inplace, "WATCHED_BYTES", 10)
     importing = Importing(lab_here, skip=EVERYTHING, parallel_files=1)
     server_here.disturb.delay("RawFileStore.close")
     told = []
@@ -179,8 +182,38 @@ def test_it_is_told_that_files_are_linked_and_may_be_called_off(
     chosen = many[:1] if files == "one that is large" else many
     with pytest.raises(LeaseLost):
         importing.begin(importing.plan(*chosen), on_progress=on_progress)
-    assert told == [(inplace.LINKING, 0, len(chosen))]
+    assert told == [(inplace.LINKING, 0, len(chosen))] if files == "several" else told[0][0] == inplace.READING
     assert importing.found() == ()
+
+
+def test_a_file_that_is_read_for_its_sum_is_left_at_once_when_it_is_called_off(
+    server_here: ServerHere, lab_here: Lab, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inplace, "WATCHED_BYTES", 10)
+    monkeypatch.setattr(crews, "LOOK_SECONDS", 0.01)
+    begun, pieces = threading.Event(), itertools.count()
+
+    def endless(_: object, on_read: Callable[[int], None]) -> str:
+        """A file that has no end, for the sum; the rest of it is real."""
+        for _ in pieces:
+            on_read(1)
+            begun.set()
+        return ""
+
+    monkeypatch.setattr(links, "_sum", endless)
+    told: list[int] = []
+
+    def on_progress(_: str, done: int, __: int) -> None:
+        assert begun.wait(10)
+        told.append(done)
+        if len(told) > 1 and told[-1] > told[-2]:
+            raise LeaseLost(uuid="order")
+
+    importing = Importing(lab_here, skip=EVERYTHING, parallel_files=1)
+    with pytest.raises(LeaseLost):
+        importing.begin(importing.plan(one), on_progress=on_progress)
+    assert importing.found() == ()
+    assert one.exists()
 
 
 def test_who_may_not_wait_any_more_leaves_the_server_at_work(
