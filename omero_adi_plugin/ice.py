@@ -75,7 +75,7 @@ def meaning(error: Exception, doing: str, where: str) -> AdiError:
     """Return the error of ours that an exception of Ice or OMERO stands for (see `translated`)."""
     if isinstance(error, NOBODY_ANSWERS):
         return OmeroDown(where=where, why=words(error))
-    if isinstance(error, CUT_OFF):
+    if isinstance(error, CUT_OFF) or type(error) is Ice.ProtocolException:  # so IceSSL says that a handshake was cut off
         return ConnectionBroken(doing=doing)
     return ServerTrouble(doing=doing, words=words(error))
 

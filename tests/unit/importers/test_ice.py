@@ -27,6 +27,8 @@ def subclasses(kind: type[Exception]) -> list[type[Exception]]:
         (omero.ShutdownInProgress(), OmeroDown),
         (Ice.ConnectionLostException(), ConnectionBroken),
         (Ice.InvocationTimeoutException(), ConnectionBroken),
+        (Ice.ProtocolException("SSL error occurred for new outgoing connection"), ConnectionBroken),
+        (Ice.UnmarshalOutOfBoundsException(), ServerTrouble),
         (Ice.ObjectNotExistException(), ConnectionBroken),
         (Ice.UnknownLocalException(), ConnectionBroken),
         (Glacier2.SessionNotExistException(), ConnectionBroken),
