@@ -130,7 +130,8 @@ def test_every_example_of_the_page_for_producers_does_what_the_page_says(reader:
     assert run == "images [1, 2]\n"
     lines = status.splitlines()
     assert lines[:4] == ["completed Dataset:151 1", *(f"{stage} None" for stage in COMPLETED)]
-    assert lines[4:] == [f"/data/group/image{number}.tif annotated ({number},) None" for number in (1, 2)]
+    assert lines[4:-1] == [f"/data/group/image{number}.tif annotated ({number},) None" for number in (1, 2)]
+    assert re.fullmatch(r"1 \S+:1 2\S+ \S+ completed None", lines[-1])
     assert reader.stages("/data/group/image3.tif") == {names["mine"]: COMPLETED}
 
     assert saw["Where an order stands"][0] == [("Import Completed", None)]

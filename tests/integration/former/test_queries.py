@@ -56,6 +56,7 @@ SHOWN: dict[str, Rows] = {
     "Failed in the last day": [("today", "ben", "Demo", ANY, "There is no user 'ben'.")],
     "How long orders take": [(ANY, 3, timedelta(seconds=20), timedelta(seconds=40))],
     "Orders by user": [("ann", 1, 0, 2, 0), ("ben", 0, 0, 1, 2), ("dora", 0, 1, 0, 0)],
+    "An order that is to go first": [(ONE, "running", 10)],
     "The state of every order": [("Import Completed", 4), ("Import Failed", 1), ("Import Pending", 3), ("Import Started", 1)],
 }
 """What each right query shows of the orders below; whatever depends on the clock may be anything."""
