@@ -188,14 +188,18 @@ class Service:
     # --- its end
 
     def _asked_to_end(self) -> None:
-        self._crew.ask_to_end()
-        self._systemd.stopping(seconds=self._end_seconds + 2 * FAREWELL_SECONDS)
+        """Have the end begin, whatever the main thread does just now; in the thread of the signals."""
+        self._begin_to_end()
         self._waker.wake()
+
+    def _begin_to_end(self) -> None:
+        self._systemd.stopping(seconds=self._end_seconds + 2 * FAREWELL_SECONDS)
+        self._crew.ask_to_end()
 
     def _end(self) -> None:
         """Let the workers end, kill those that do not in time, and say good-bye."""
         self._over = True
-        self._crew.ask_to_end()
+        self._begin_to_end()
         until = min(self._ending.deadline, time.monotonic() + self._end_seconds)
         while len(self._crew) and (left := until - time.monotonic()) > 0:
             self._look_after()

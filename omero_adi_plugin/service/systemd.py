@@ -32,6 +32,7 @@ class Systemd:
         self._watchdog_microseconds = int(microseconds) if mine else 0
         self._alive_at = float("-inf")
         self._status: str | None = None
+        self._stopping = False
 
     @property
     def alive_seconds(self) -> float | None:
@@ -68,8 +69,10 @@ class Systemd:
             self._tell(f"STATUS={' '.join(words.split())}")
 
     def stopping(self, *, seconds: float) -> None:
-        """Say that the service ends, and how long that may take, whatever TimeoutStopSec is."""
-        self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+        """Say, once, that the service ends, and how long that may take, whatever TimeoutStopSec is."""
+        if not self._stopping:
+            self._stopping = True
+            self._tell(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _tell(self, message: str) -> None:
         if not self._address:
