@@ -33,7 +33,12 @@ Examples:
   omero adi serve --once                   do what is waiting, then end
   omero adi serve --config /etc/adi.yml
 
-Any number of services, on any number of hosts, can run on one database."""
+Any number of services, on any number of hosts, can run on one database. SIGTERM or Ctrl-C: no new orders, those that run may
+finish for `shutdown_timeout` seconds and are given back then; a second time: at once.
+
+Exit status: 0 ended as asked or, with --once, nothing is left to do; 78 a setting is wrong. With --once also 69 if OMERO or the
+database is not there, and 75 if all imports are paused; without it the service waits for them. What became of each order is told
+by `omero adi orders list`: that an order failed is no failure of the service."""
 
 IMPORT = """\
 Examples:
