@@ -37,7 +37,8 @@ heads AS (
 -- claim
 -- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
 -- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have
--- locked are passed over. All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
+-- locked are passed over: one after the other is tried, so that no more is locked than what is taken, and no plan reads all that wait.
+-- All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
 -- does something else meanwhile, nor by one that does not take its answer.
 WITH RECURSIVE {+candidates}, mine AS (
     UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
@@ -45,11 +46,10 @@ WITH RECURSIVE {+candidates}, mine AS (
     RETURNING *
 ), next AS (
     SELECT o.uuid
-      FROM candidates c
-      JOIN adi_order o ON o.uuid = c.uuid
-     WHERE o.state = 'waiting' AND NOT EXISTS (SELECT FROM mine)
-     ORDER BY c.rank, c.claimed_at NULLS FIRST, c.run_after, c.imports_id LIMIT 1
-       FOR UPDATE OF o SKIP LOCKED
+      FROM (SELECT uuid FROM candidates WHERE NOT EXISTS (SELECT FROM mine)
+             ORDER BY rank, claimed_at NULLS FIRST, run_after, imports_id) c
+      CROSS JOIN LATERAL (SELECT uuid FROM adi_order WHERE uuid = c.uuid AND state = 'waiting' FOR UPDATE SKIP LOCKED) o
+     LIMIT 1
 ), taken AS (
     UPDATE adi_order o
        SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, lease_owner = :owner, lease_token = CAST(:token AS uuid),
