@@ -19,7 +19,7 @@
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
-    │   ├── DatabaseDown  DiskFull
+    │   ├── DatabaseDown  DiskFull  StorageDown
     │   └── OmeroDown
     │       └── OmeroReadOnly   it answers, and refuses whatever would change something
     └── LeaseLost               another worker has taken the order over: stop at once
@@ -503,6 +503,17 @@ class DiskFull(SurroundingsDown):
     def __init__(self, *, path: str) -> None:
         super().__init__(f"There is no space left on the disk of {quoted(path)}. Make room; the order goes on by itself.")
         self.path = path
+
+
+class StorageDown(SurroundingsDown):
+    """The storage that files to import lie on is away; `why` is a predicate: "is not there"."""
+
+    def __init__(self, *, folder: str, why: str) -> None:
+        super().__init__(
+            f"The folder {quoted(folder)}, in which files to import lie, {why}. "
+            "Mount what belongs there, or correct `base_dir` and `group_roots`; orders wait meanwhile."
+        )
+        self.folder, self.why = folder, why
 
 
 class LeaseLost(AdiError):

@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, FileMissing, ImportInterrupted
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import restore_link
@@ -347,8 +347,7 @@ class Carrying(ABC):
             self._show(finished[-1][0].entry, FileStep.IMPORTED)
 
     def _fail(self, piece: Piece, failure: EntryFailed) -> None:
-        if isinstance(failure, FileMissing) and (away := self._gate.away()) is not None:  # then it says nothing of this file
-            raise away from failure
+        self._gate.check_storage(getattr(failure, "path", piece.original))  # when that is away, it says nothing of the file
         event(_log, logging.WARNING, "entry.failed", order=self._order.uuid, entry=piece.entry, why=str(failure))
         self._record.note_failure(piece, failure)
         self._tally.fail(piece.entry, failure)
@@ -356,6 +355,7 @@ class Carrying(ABC):
 
     def _put_off(self, piece: Piece, error: EntryNotReady | ImportInterrupted) -> None:
         """Leave something to the next attempt."""
+        self._gate.check_storage(getattr(error, "path", piece.original))
         self._tell("entry.not_ready", piece.entry, why=str(error))
         self._record.note(piece, FileStep.PLANNED)
         self._tally.put_off(error)

@@ -10,9 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from omero_adi_plugin.errors import EntryFailed, FileBroken, FileMissing, FormatUnknown, PathOutsideRoots, SourceUnreadable
+from omero_adi_plugin.errors import (
+    EntryFailed,
+    FileBroken,
+    FileMissing,
+    FormatUnknown,
+    ImportInterrupted,
+    PathOutsideRoots,
+    SourceUnreadable,
+)
 from omero_adi_plugin.importers.plans import AdmittedFile
 from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.importers.truncation import TIFF_MAGIC, check_tiff
@@ -56,8 +65,10 @@ class FileGate:
 
     Raises
     ------
+    StorageDown
+        `base_dir` is not there.
     ConfigurationError
-        `base_dir` is not there, or the roots lead out of it.
+        The roots lead out of it.
     """
 
     def __init__(self, *, settings: Settings, group: str, reader_account: ServerAccount | None, **who: str) -> None:
@@ -93,7 +104,7 @@ class FileGate:
     def admit(self, path: str) -> AdmittedFile:
         """Return what is known of a file that may be imported; raises as `Gate.admit`.
 
-        Also raises ConfigurationError if the file is missing and nothing else is in `base_dir` either: a mount is away.
+        Also raises StorageDown if the file cannot be had because what it lies on is away.
         """
         place = self.locate(path)
         try:
@@ -106,7 +117,7 @@ class FileGate:
         try:
             return self._look(path, place, handle)
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise self._unreadable(path, error) from error
         finally:
             os.close(handle)
 
@@ -137,13 +148,20 @@ class FileGate:
                 raise SourceUnreadable(path=path, account=self._access.name)
             os.stat(".", dir_fd=handle)  # which asks whether we may open what is in it by its name
         except OSError as error:
-            raise unreadable(path, error) from error
+            raise self._unreadable(path, error) from error
         finally:
             os.close(handle)
 
-    def away(self) -> AdiError | None:
-        """Return what to say if nothing at all is in `base_dir`, as when a mount is away; None if something is."""
-        return self._roots.away()
+    def check_storage(self, path: str) -> None:
+        """Return if it may be the file's own fault that it cannot be had.
+
+        Raises
+        ------
+        StorageDown
+            What it lies on is away.
+        """
+        with suppress(EntryFailed, ValueError):  # outside, or no path at all: nothing of it would ever be looked at
+            self._roots.check_storage(self._roots.locate(path))
 
     def settle(self, files: Sequence[AdmittedFile], *, check: Callable[[], None]) -> None:
         """Return when the files of a fileset do not change any more; several threads may call at the same time.
@@ -191,7 +209,9 @@ class FileGate:
 
     def _unreadable(self, path: str, error: OSError) -> AdiError:
         meaning = unreadable(path, error)
-        return (self._roots.away() or meaning) if isinstance(meaning, FileMissing) else meaning
+        if isinstance(meaning, (FileMissing, ImportInterrupted)):
+            self._roots.check_storage(self._roots.locate(path))
+        return meaning
 
     def _report(self, path: str) -> None:
         event(_log, logging.WARNING, "security.path_outside_roots", **self._who, path=path, leads_to=os.path.realpath(path))

@@ -7,7 +7,16 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError, ConfigurationError, LeaseLost, NotPermitted, OrderFailed, SurroundingsDown, TryAgain
+from omero_adi_plugin.errors import (
+    AdiError,
+    ConfigurationError,
+    LeaseLost,
+    NotPermitted,
+    OrderFailed,
+    StorageDown,
+    SurroundingsDown,
+    TryAgain,
+)
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -93,6 +102,10 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
+        case StorageDown():  # that of one group, perhaps, while others can be served: less and less often
+            seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * claim.lease.attempt)
+            queue.give_back(claim.lease, note=str(error), after_seconds=seconds)
+            event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))
         case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
             queue.give_back(claim.lease, note=str(error), after_seconds=settings.surroundings_seconds)
             event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))  # the service says it for all

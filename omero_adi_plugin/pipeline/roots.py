@@ -8,7 +8,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from omero_adi_plugin.errors import ConfigurationError, PathOutsideRoots
+from omero_adi_plugin.errors import ConfigurationError, PathOutsideRoots, StorageDown
+from omero_adi_plugin.pipeline.storage import check_above, check_root
 from omero_adi_plugin.settings.roots import OTHERS
 
 if TYPE_CHECKING:
@@ -33,16 +34,18 @@ class Roots:
 
     Raises
     ------
+    StorageDown
+        `base_dir` is not there.
     ConfigurationError
-        `base_dir` is not there, or one of the folders leads out of it.
+        One of the folders leads out of it.
     """
 
     def __init__(self, *, base_dir: Path, folders: Sequence[Path]) -> None:
         self._configured, self._base = os.path.abspath(base_dir), os.path.realpath(base_dir)  # noqa: PTH100 (links stay)
         if not os.path.isdir(self._base):  # noqa: PTH112 (a mount that is away fails no order)
-            raise self._not_there()
-        self._roots = [os.path.realpath(folder) for folder in folders]
-        for folder, root in zip(folders, self._roots, strict=True):
+            raise StorageDown(folder=self._configured, why="is not there")
+        self._roots = {str(folder): os.path.realpath(folder) for folder in folders}
+        for folder, root in self._roots.items():
             if not _lies_in(root, self._base):
                 raise ConfigurationError(
                     f"`group_roots` names '{folder}', which leads out of `base_dir` ('{base_dir}') to '{root}'. "
@@ -80,35 +83,37 @@ class Roots:
             raise self.refusal(path)
         return place
 
-    def away(self) -> ConfigurationError | None:
-        """Return what to say if nothing at all is in `base_dir`, as when what is mounted there is away; None if something is."""
-        try:
-            with os.scandir(self._base) as found:
-                if next(found, None) is not None:
-                    return None
-        except OSError:
-            return self._not_there()
-        return ConfigurationError(
-            f"The folder '{self._configured}', which files to import must lie in (`base_dir`), is empty. "
-            "Mount what belongs there, or correct the setting; orders wait meanwhile."
-        )
+    def check_storage(self, place: str) -> None:
+        """Return if the storage that a path of the order leads to is there; whether a file is, is not asked.
 
-    def _not_there(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"The folder '{self._configured}', which files to import must lie in (`base_dir`), is not there. "
-            "Mount it, or correct the setting; orders wait meanwhile."
-        )
+        Parameters
+        ----------
+        place : str
+            As `locate` gives it.
+
+        Raises
+        ------
+        StorageDown
+            `base_dir`, or the root that the path lies in, is away or empty, or the file system of a folder above it is away.
+        """
+        check_root(self._base, shown=self._configured)
+        for folder, root in self._roots.items():
+            if _lies_in(place, root):
+                if root != self._base:
+                    check_root(root, shown=folder)
+                check_above(place, root=root)
+                return
 
     def hold(self, place: str) -> bool:
         """Say whether a path without links lies in the roots."""
-        return any(_lies_in(place, root) for root in self._roots)
+        return any(_lies_in(place, root) for root in self._roots.values())
 
     def hold_by_any_name(self, place: str) -> bool:
         """Say whether a path lies in the roots, by what the folders are and not by what they are called.
 
         Where capitals do not count (a share of Windows, say) the kernel may spell a folder otherwise than the settings do.
         """
-        known = {_identity(root) for root in self._roots}
+        known = {_identity(root) for root in self._roots.values()}
         while not (found := _identity(place) in known) and place != "/":
             place = place.rpartition("/")[0] or "/"
         return found

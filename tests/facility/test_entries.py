@@ -105,7 +105,7 @@ def test_a_base_dir_whose_mount_is_away_fails_nobodys_order(facility: Facility, 
     order = ("--into", f"Dataset:{facility.lab.dataset}", "--for", facility.lab.user, "--in-group", facility.lab.group)
     for base in (data_folder, data_folder / "none"):
         done = facility.services.run("import", data_folder / "none" / "a.tif", *order, "--set", f"base_dir={base}")
-        assert done.returncode == os.EX_CONFIG
+        assert done.returncode == os.EX_UNAVAILABLE
         assert "orders wait meanwhile" in done.stderr
 
 

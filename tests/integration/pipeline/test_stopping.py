@@ -152,7 +152,7 @@ def test_a_folder_is_left_while_it_is_still_read(runs: Runs) -> None:
 def test_of_a_folder_that_was_left_nothing_is_read_or_brought_in_twice(runs: Runs) -> None:
     for number in range(6):
         runs.samples.image(f"{number}.ome.tif")
-    claim = runs.order(str(runs.samples.folder))
+    claim = runs.order(str(runs.samples.folder), names=["for a single one"])
     runs.guard.stop = lambda settled: GAVE_WAY if settled else None
     runs.settings = runs.settings.model_copy(update={"parallel_filesets_per_worker": 1})
     attempts = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_adi_plugin.errors import ConfigurationError, FileMissing, PathOutsideRoots
+from omero_adi_plugin.errors import ConfigurationError, FileMissing, PathOutsideRoots, StorageDown
 from omero_adi_plugin.pipeline.roots import Roots
 from tests.fixtures.gates import gate_of
 
@@ -135,11 +135,11 @@ def test_the_root_of_the_file_system_can_be_the_base(base: Path) -> None:
 
 
 def test_a_base_that_is_not_there_or_empty_fails_no_order(base: Path) -> None:
-    with pytest.raises(ConfigurationError, match="is not there"):
+    with pytest.raises(StorageDown, match="is not there"):
         gate_of(base / "none")
     (base / "empty").mkdir()
     gate = gate_of(base / "empty")
-    with pytest.raises(ConfigurationError, match="is empty"):
+    with pytest.raises(StorageDown, match="is empty"):
         gate.admit(f"{base}/empty/lab/good.dat")
-    with pytest.raises(ConfigurationError, match="is empty"):
+    with pytest.raises(StorageDown, match="is empty"):
         gate.admit_folder(f"{base}/empty/lab")
