@@ -17,12 +17,14 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OmeroDown,
+    StorageDown,
     UserUnknown,
 )
-from omero_adi_plugin.orders import Claim, Target, TargetKind
-from omero_adi_plugin.pipeline.outcome import ShuttingDown, settle
+from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route, Target, TargetKind
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
 from tests.fixtures.services import Tracking
@@ -76,7 +78,9 @@ def test_permanent_trouble_fails_the_order_at_once_with_its_sentence(
         DiskFull(path="/OMERO"),
         ConfigurationError("The password is wrong."),
         NotPermitted("The database account may not do that."),
+        StorageDown(folder="/data", why="is empty"),
         ShuttingDown(),
+        GaveWay("gave way to orders of others after 100 filesets"),
     ],
 )
 def test_no_order_is_to_blame_for_the_surroundings(
@@ -91,7 +95,72 @@ def test_no_order_is_to_blame_for_the_surroundings(
         claim = again
 
 
-@pytest.mark.parametrize("error", [ConnectionBroken(doing="importing"), ZeroDivisionError("a bug")])
+def test_who_gave_way_is_due_at_once_and_the_trail_says_why(
+    queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+) -> None:
+    settle(queue, claim, GaveWay("gave way to orders of others after 100 filesets"), settings=settings)
+    assert queue.claim(owner="me:1") is not None
+    assert tracking.description(claim.lease.order) == "Attempt 2: gave way to orders of others after 100 filesets"
+    outcomes = "SELECT outcome FROM adi_attempt WHERE uuid = %s ORDER BY attempt"
+    assert tracking.sql(outcomes, claim.lease.order) == [("given back",), (None,)]
+
+
+def test_what_a_person_called_off_ends_with_who_did_it_and_is_not_tried_again(
+    queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+) -> None:
+    tracking.sql("UPDATE adi_order SET cancel_requested = true, cancelled_by = 'ada@lab on 2026-11-28 09:30 UTC'")
+    extension = queue.extend(claim.lease)
+    assert extension.cancelled_by is not None
+    settle(queue, claim, Cancelled(by=extension.cancelled_by), settings=settings)
+    assert state(tracking, claim) == ("cancelled", 0, "Import Failed")
+    assert tracking.description(claim.lease.order).startswith("Cancelled by ada@lab on 2026-11-28 09:30 UTC, while it was")
+    assert tracking.sql("SELECT cancel_requested, cancelled_by FROM adi_order") == [(False, None)]
+    assert queue.claim(owner="me:1") is None
+
+
+def test_storage_of_one_group_that_stays_away_is_looked_at_less_and_less_often(
+    queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+) -> None:
+    pauses = []
+    for _ in range(3):
+        settle(queue, claim, StorageDown(folder="/data", why="is empty"), settings=settings)
+        [[seconds]] = tracking.sql("SELECT extract(epoch FROM run_after - clock_timestamp())::float FROM adi_order")
+        pauses.append(round(seconds / settings.surroundings_seconds))
+        tracking.sql("UPDATE adi_order SET run_after = now()")
+        again = queue.claim(owner="me:1")
+        assert again is not None
+        claim = again
+    assert pauses == [1, 2, 3]
+
+
+def test_failures_are_counted_anew_when_the_attempt_got_on(
+    queue: Queue, claim: Claim, settings: Settings, tracking: Tracking, database_url: str
+) -> None:
+    database = Database(database_url, name="test")
+    try:
+        for number in range(settings.failures_allowed + 2):  # each brings one file in, and then fails
+            line = LedgerFile(entry=f"/{number}", key=f"/{number}", route=Route.INPLACE, step=FileStep.ANNOTATED, fileset=number)
+            Ledger(database, claim.lease).record(line)
+            settle(queue, claim, ConnectionBroken(doing="importing"), settings=settings)
+            assert state(tracking, claim) == ("waiting", 1, "Import Started")
+            tracking.sql("UPDATE adi_order SET run_after = now()")
+            again = queue.claim(owner="me:1")
+            assert again is not None
+            claim = again
+        settle(queue, claim, ConnectionBroken(doing="importing"), settings=settings)  # this one does not
+    finally:
+        database.close()
+    assert state(tracking, claim) == ("failed", 1, "Import Failed")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionBroken(doing="importing"),
+        NoProgress(seconds=7200, doing="0/1 /data/a.tif: importing"),
+        ZeroDivisionError("a bug"),
+    ],
+)
 def test_transient_trouble_is_tried_again_later_but_not_for_ever(
     error: Exception, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
 ) -> None:

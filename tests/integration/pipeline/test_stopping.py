@@ -22,6 +22,9 @@ from tests.fixtures.filesets import made
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.runs import Runs
 
+FILES = 7
+"""Two are brought in by each attempt that gives way as soon as it can, so that one is left to the last."""
+
 CANCELLED, GAVE_WAY, ENDING = Cancelled(by="ada@lab"), GaveWay("gave way"), ShuttingDown()
 
 
@@ -150,7 +153,7 @@ def test_a_folder_is_left_while_it_is_still_read(runs: Runs) -> None:
 
 
 def test_of_a_folder_that_was_left_nothing_is_read_or_brought_in_twice(runs: Runs) -> None:
-    for number in range(6):
+    for number in range(FILES):
         runs.samples.image(f"{number}.ome.tif")
     claim = runs.order(str(runs.samples.folder), names=["for a single one"])
     runs.guard.stop = lambda settled: GAVE_WAY if settled else None
@@ -164,14 +167,14 @@ def test_of_a_folder_that_was_left_nothing_is_read_or_brought_in_twice(runs: Run
         try:
             runs.run(claim, on_read=read.append, on_progress=seen.append)
         except GaveWay:
-            assert len(read) == 6 - before
+            assert len(read) == FILES - before
         else:
             break
     assert attempts > 2, "it never gave way"
     assert (seen[-1].done, seen[-1].total) == (1, 1)
-    check_whole(runs.lab, claim, count=6)
+    check_whole(runs.lab, claim, count=FILES)
     names = runs.lab.session.query("select i.name from Image i where i.details.owner.id = :user", user=runs.lab.session.user_id)
-    assert sorted(name for (name,) in names) == [f"{number}.ome.tif" for number in range(6)]
+    assert sorted(name for (name,) in names) == [f"{number}.ome.tif" for number in range(FILES)]
     assert set(runs.steps(claim).values()) == {FileStep.ANNOTATED}
 
 
