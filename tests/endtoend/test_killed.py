@@ -144,6 +144,9 @@ def test_killed_in_the_middle_of_fifty_orders_all_finish_and_each_file_is_there_
     for order in cut_off:
         assert tracking.stages(order).count("Import Started") >= 2, "it was not cut off"
         assert (taken_over(tracking, order) - killed_at).total_seconds() < LEASE_SECONDS + 15
+    if kill is Kill.WORKER:  # its service need not wait for the end of the lease
+        ends = "SELECT outcome FROM adi_attempt WHERE uuid = ANY(%s) AND attempt = 1"
+        assert tracking.sql(ends, cut_off) == [("worker died",)]
     assert tracking.sql("SELECT uuid FROM adi_order WHERE failures > 0") == []
     assert services.stop(service) == os.EX_OK
     wait_until(lambda: open_sessions(server) <= before, what="the end of all sessions of users and services")
