@@ -302,3 +302,48 @@ def test_a_service_shows_itself_and_its_workers_while_it_runs(
     wait_until(lambda: tracking.sql(shown)[0][4] is None and len(workers(service)) == 2, what="work without trouble")
     assert services.stop(service) == os.EX_OK
     assert tracking.sql(shown) == []
+
+
+# --- its exit status with --once
+
+CLOSED = 1
+"""A port where nobody listens."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "words"),
+    [
+        ({"omero_port": CLOSED}, os.EX_UNAVAILABLE, "cannot be reached"),
+        ({"omero_password": "wrong"}, os.EX_CONFIG, "does not let 'root' in"),
+        ({"ingest_tracking_db": f"postgresql://u@127.0.0.1:{CLOSED}/d"}, os.EX_UNAVAILABLE, "cannot be reached"),
+    ],
+)
+def test_once_it_does_not_wait_for_what_is_away_and_says_what_it_is(
+    lab: Lab,
+    tracking: Tracking,
+    services: Services,
+    samples: Samples,
+    settings: dict[str, object],
+    status: int,
+    words: str,
+) -> None:
+    order = tracking.order(lab, samples.image())
+    services.configure(**settings)
+    ended = services.run("serve", "--once")
+    assert ended.returncode == status
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert tracking.stages(order) == ["Import Pending"], "a row for people to read was written although nothing could be done"
+
+
+def test_once_it_ends_with_try_again_later_when_imports_are_paused_and_well_after_an_order_failed(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    samples.image()  # a folder without any file counts as one that is not mounted
+    order = tracking.order(lab, f"{samples.folder}/none.tif")
+    services.run("pause")
+    paused = services.run("serve", "--once")
+    assert (paused.returncode, "All imports are paused" in paused.stderr) == (os.EX_TEMPFAIL, True)
+    services.run("resume")
+    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert tracking.stages(order)[-1] == "Import Failed"
