@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-FIRST_SECONDS = 2.0
+FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 60.0
 """The pause after workers that died right after their start: doubled each time up to the longest."""
 

@@ -23,7 +23,7 @@ def test_the_pause_doubles_up_to_a_minute_and_ends_when_one_does_its_work(clock:
         found.failed("ended with status 1")
         pauses.append(found.due_seconds)
         clock[0] += found.due_seconds
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     assert found.on_trial
     found.failed("ended with status 1")
     found.went_well()
@@ -34,7 +34,7 @@ def test_workers_that_fail_together_are_one_failure(clock: list[float]) -> None:
     found = Restarts()
     for _ in range(4):
         found.failed("ended with status 1")
-    assert found.due_seconds == 2.0
+    assert found.due_seconds == 1.0
 
 
 def test_the_same_reason_is_said_once_until_one_has_done_its_work(clock: list[float]) -> None:
