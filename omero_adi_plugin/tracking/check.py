@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.tracking import trigger
+from omero_adi_plugin.tracking import status, trigger
 from omero_adi_plugin.tracking.pausing import pause_of
 from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.trigger import TriggerState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
 
@@ -75,6 +76,7 @@ def findings(database: Database, revisions: Revisions, *, pending_days: int, tri
     if tables.level is Level.ERROR:
         return [tables]
     with database.begin() as connection:
+        services = connection.execute(_SQL["services"], {"silent_seconds": status.SILENT_SECONDS}).all()
         return [
             tables,
             _trigger(connection, wanted=trigger_wanted),
@@ -83,7 +85,9 @@ def findings(database: Database, revisions: Revisions, *, pending_days: int, tri
             _another_importer(connection),
             _put_off(connection),
             _paused(connection),
-            _services(connection),
+            _services(connection, [service.name for service in services if not service.silent]),
+            _unheard([service for service in services if service.silent]),
+            _troubled([service for service in services if service.trouble is not None and not service.silent]),
             _silent(connection),
         ]
 
@@ -144,7 +148,7 @@ def _another_importer(connection: Connection) -> Finding:
     rows = connection.execute(_SQL["another_importer"], {"days": REMEMBERED_DAYS}).all()
     if not rows:
         return Finding(name="another importer", level=Level.OK, words="No other importer has begun an order lately.")
-    newest = f"{rows[0].at.astimezone():%Y-%m-%d %H:%M %Z}"
+    newest = _when(rows[0].at)
     return Finding(
         name="another importer",
         level=Level.ERROR,
@@ -170,17 +174,21 @@ def _paused(connection: Connection) -> Finding:
     pause = pause_of(connection)
     if pause is None:
         return Finding(name="pause", level=Level.OK, words="Imports are not paused.")
+    draining = connection.execute(_SQL["draining"]).scalar_one()
     return Finding(
         name="pause",
         level=Level.WARNING,
-        words=f"All imports are paused {pause}.",
+        words=f"All imports are paused {pause}{', and those that run are given back' if draining else ''}.",
         remedy="`omero adi resume` lets them go on.",
     )
 
 
-def _services(connection: Connection) -> Finding:
-    row = connection.execute(_SQL["services"]).one()
-    if row.connected:
+def _services(connection: Connection, names: Sequence[str]) -> Finding:
+    row = connection.execute(_SQL["work"]).one()
+    if names:
+        words = f"Services at work: {', '.join(names)}."
+        return Finding(name="services", level=Level.OK, words=words)
+    if row.connected:  # it has only just started, or cannot write just now
         return Finding(name="services", level=Level.OK, words="A service is connected to the database.")
     waiting = f", and {row.due} order{'' if row.due == 1 else 's'} wait for one" if row.due else ""
     return Finding(
@@ -189,6 +197,36 @@ def _services(connection: Connection) -> Finding:
         words=f"No service is connected to the database{waiting}.",
         remedy="Run `omero adi serve`.",
     )
+
+
+def _unheard(silent: Sequence[Row[Any]]) -> Finding:
+    if not silent:
+        return Finding(name="silent services", level=Level.OK, words="No service fell silent.")
+    listed = ", ".join(f"{service.name} (since {_when(service.seen_at)})" for service in silent)
+    return Finding(
+        name="silent services",
+        level=Level.WARNING,
+        words=f"Services that ended without a word, hang, or cannot reach the database: {listed}.",
+        remedy="Look at the process and its log on that host. If it is gone on purpose, this is forgotten after a day.",
+    )
+
+
+def _troubled(troubled: Sequence[Row[Any]]) -> Finding:
+    if not troubled:
+        return Finding(name="surroundings", level=Level.OK, words="No service is kept from its work.")
+    since = [f" since {_when(service.trouble_since)}" if service.trouble_since else "" for service in troubled]
+    return Finding(
+        name="surroundings",
+        level=Level.ERROR,
+        words=" ".join(
+            f"{service.name} begins nothing{when}: {service.trouble}" for service, when in zip(troubled, since, strict=True)
+        ),
+        remedy="Remove the cause; the services go on by themselves.",
+    )
+
+
+def _when(time: datetime) -> str:
+    return f"{time.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _silent(connection: Connection) -> Finding:

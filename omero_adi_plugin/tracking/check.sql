@@ -26,7 +26,20 @@ SELECT uuid, at, count(*) OVER () AS amount
 SELECT uuid, count(*) OVER () AS amount
   FROM adi_inbox WHERE not_before > now() GROUP BY uuid ORDER BY max(id) DESC LIMIT 3
 
+-- draining
+-- Whether a pause holds for the orders that run, too.
+SELECT draining FROM adi_control
+
 -- services
+-- The services that say that they are at work, and those that once said so and then nothing more, if none has taken their place on the
+-- same host. With the trouble that they, or workers of theirs, are in.
+SELECT host || ':' || pid AS name, seen_at, silent,
+       coalesce(trouble, (SELECT min(w ->> 'trouble') FROM jsonb_array_elements(workers) w)) AS trouble, trouble_since
+  FROM (SELECT *, seen_at < now() - make_interval(secs => :silent_seconds) AS silent FROM adi_service) s
+ WHERE NOT silent OR NOT EXISTS (SELECT FROM adi_service n WHERE n.host = s.host AND n.started_at > s.seen_at)
+ ORDER BY name
+
+-- work
 -- Whether a service is connected, and how many orders have nothing to wait for but one.
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'adi service' AND datname = current_database()) AS connected,
        (SELECT count(*) FROM (SELECT uuid FROM adi_order WHERE state = 'waiting' AND run_after <= now()

@@ -16,6 +16,7 @@ from omero_adi_plugin.stages import STAGE_INGEST_FAILED, STAGE_NEW_ORDER
 from omero_adi_plugin.tracking import audit, trigger
 from omero_adi_plugin.tracking.migrate import exclusively, refuse_unversioned
 from omero_adi_plugin.tracking.sql import statements
+from omero_adi_plugin.tracking.status import SILENT_SECONDS
 from omero_adi_plugin.tracking.tracks import PLUGIN, move, our_tables
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def detach(database_url: str) -> Detached:
     Raises
     ------
     ServicesRunning
-        An order is being carried out, or a service is connected. Nothing was changed.
+        An order is being carried out, or a service is connected or was heard of just now. Nothing was changed.
     ConfigurationError
         A newer program was at work on our tables, or they came without their version table.
     NotPermitted
@@ -81,6 +82,9 @@ def detach(database_url: str) -> Detached:
 
 def _refuse_while_in_use(connection: Connection) -> None:
     who = [f"'{each.application_name}' (pid {each.pid}, from {each.host})" for each in connection.execute(_SQL["connections"])]
+    if "adi_service" in our_tables(connection):  # an older version has none
+        said = connection.execute(_SQL["services"], {"silent_seconds": SILENT_SECONDS})
+        who += [f"service {each.host}:{each.pid}, which said so within the last {SILENT_SECONDS} s" for each in said]
     who += [f"order '{each.uuid}' is carried out by {each.lease_owner}" for each in connection.execute(_SQL["running"])]
     if who:
         raise ServicesRunning(who=_listed(who))
@@ -89,13 +93,17 @@ def _refuse_while_in_use(connection: Connection) -> None:
 def _hand_over(connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Append what makes the former importer do the right thing; return the orders left to it, and those that were failed."""
     pending, failed = [], []
+    forgotten = set()
+    if "adi_attempt" in our_tables(connection):
+        forgotten.update(connection.execute(_SQL["forgotten"]).scalars())
     for order in connection.execute(_SQL["unfinished"]).all():
-        if order.begun and (order.open or order.stage == STAGE_NEW_ORDER):
+        begun = order.begun or order.uuid in forgotten
+        if begun and (order.open or order.stage == STAGE_NEW_ORDER):
             audit.append(connection, imports_id=order.imports_id, stage=STAGE_INGEST_FAILED, description=_begun(order))
             failed.append(order.uuid)
-        elif not order.begun and order.stage == STAGE_NEW_ORDER:
+        elif not begun and order.stage == STAGE_NEW_ORDER:
             pending.append(order.uuid)
-        elif not order.begun and order.known:
+        elif not begun and order.known:
             audit.append(
                 connection,
                 imports_id=order.imports_id,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import current
 from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.pausing import pause
+from omero_adi_plugin.tracking.services import Presence, WorkerState
 from tests.fixtures.accounts import account
 
 if TYPE_CHECKING:
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
     from omero_adi_plugin.tracking.queue import Queue
     from tests.fixtures.producer import Producer
 
-NAMES = ["tables", "trigger", "first start", "old orders", "another importer", "inbox", "pause", "services", "leases"]
+NAMES = ["tables", "trigger", "first start", "old orders", "another importer", "inbox", "pause", "services", "silent services"]
+NAMES += ["surroundings", "leases"]
 
 
 @pytest.fixture
@@ -143,6 +147,63 @@ def test_a_pause(service: Database, database_url: str) -> None:
     (found,) = wrong(database_url, service)
     assert (found.name, found.level) == ("pause", Level.WARNING)
     assert "ann@host" in found.words
+
+
+def test_a_pause_that_holds_for_what_runs_too(service: Database, database_url: str) -> None:
+    pause(service, who="ann@host", drain=True)
+    (found,) = wrong(database_url, service)
+    assert found.words.endswith("by ann@host, and those that run are given back.")
+
+
+def services(database_url: str, database: Database) -> Finding:
+    (found,) = (each for each in look(database_url, database) if each.name == "services")
+    return found
+
+
+def test_services_say_where_they_are_at_work(database: Database, database_url: str) -> None:
+    takeover.take_over(database, who="host:1")
+    Presence(database).tell([])
+    found = services(database_url, database)
+    assert (found.level, found.words) == (Level.OK, f"Services at work: {socket.gethostname()}:{os.getpid()}.")
+    assert wrong(database_url, database) == []
+
+
+def test_a_service_that_fell_silent_is_told_of_until_another_has_taken_its_place(
+    service: Database, database_url: str, producer: Producer
+) -> None:
+    Presence(service).tell([])
+    producer.sql("UPDATE adi_service SET started_at = now() - interval '1 day', seen_at = now() - interval '5 minutes'")
+    (found,) = wrong(database_url, service)
+    assert (found.name, found.level) == ("silent services", Level.WARNING)
+    assert f"{socket.gethostname()}:{os.getpid()} (since " in found.words
+    assert services(database_url, service).words == "A service is connected to the database."
+    Presence(service).tell([])
+    assert wrong(database_url, service) == []
+    producer.sql("UPDATE adi_service SET host = 'another' WHERE seen_at > now() - interval '1 minute'")
+    assert [each.name for each in wrong(database_url, service)] == ["silent services"]
+
+
+def test_a_service_that_ended_properly_is_not_told_of(service: Database, database_url: str) -> None:
+    presence = Presence(service)
+    presence.tell([], ending=True)
+    presence.leave()
+    assert wrong(database_url, service) == []
+
+
+@pytest.mark.parametrize("of_worker", ["service", "worker"])
+def test_a_service_that_is_kept_from_its_work(of_worker: str, service: Database, database_url: str) -> None:
+    why = "OMERO.server at omero:4064 cannot be reached."
+    presence = Presence(service)
+    if of_worker == "worker":
+        presence.tell([WorkerState(pid=7, trouble=None), WorkerState(pid=8, trouble=why)])
+    else:
+        presence.tell([WorkerState(pid=7)], trouble=why)
+    (found,) = wrong(database_url, service)
+    assert (found.name, found.level) == ("surroundings", Level.ERROR)
+    assert found.words.startswith(f"{socket.gethostname()}:{os.getpid()} begins nothing")
+    assert found.words.endswith(f": {why}")
+    presence.tell([WorkerState(pid=7), WorkerState(pid=8)])
+    assert wrong(database_url, service) == []
 
 
 def waits_in_the_inbox(producer: Producer, intake: Intake) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -21,6 +23,7 @@ from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.migrate import current, upgrade
 from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.services import Presence
 from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, PLUGIN_HEAD, Revisions
 from tests.fixtures.migrating import BY_HAND, ORDER, OUR_RELATIONS, in_schema, login, recorded, rows
 from tests.fixtures.postgres import execute
@@ -327,6 +330,25 @@ def test_nothing_is_given_away_while_a_service_is_connected(name: str, database_
         with pytest.raises(ServicesRunning, match=rf"'{name}' \(pid {pid}, from .*Stop all services"):
             detach(database_url)
     assert current(database_url) == HEAD
+
+
+def test_nothing_is_given_away_while_a_service_says_that_it_is_at_work(site: Site, database_url: str) -> None:
+    presence = Presence(site.database)
+    presence.tell([])
+    with pytest.raises(
+        ServicesRunning, match=rf"service {socket.gethostname()}:{os.getpid()}, which said so within the last 60 s"
+    ):
+        detach(database_url)
+    assert current(database_url) == HEAD
+    site.producer.sql("UPDATE adi_service SET seen_at = now() - interval '2 minutes'")
+    assert detach(database_url).tables == OURS
+
+
+def test_a_service_that_has_left_keeps_nobody(site: Site, database_url: str) -> None:
+    presence = Presence(site.database)
+    presence.tell([])
+    presence.leave()
+    assert detach(database_url).tables == OURS
 
 
 def test_nothing_is_given_away_while_a_service_listens(database_url: str) -> None:
