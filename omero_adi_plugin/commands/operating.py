@@ -48,7 +48,10 @@ def _retry(database: Database, args: Namespace) -> str:
 
 
 def _cancel(database: Database, args: Namespace) -> str:
-    owner = operating.cancel(database, args.uuid, who=who())
-    if owner:
-        return f"order {args.uuid} is being carried out by {owner}, which ends it at the next safe point"
-    return f"order {args.uuid} is cancelled"
+    done = operating.cancel(database, args.uuid, who=who())
+    if done.ended:
+        return f"order {args.uuid} is cancelled"
+    if done.owner:
+        return f"order {args.uuid} is being carried out by {done.owner}, which ends it at the next safe point"
+    note_pause(database)
+    return f"order {args.uuid} may be half imported: a service tidies that up, and ends it then"

@@ -20,7 +20,7 @@ from omero_adi_plugin.stages import (
 )
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.sql import statements
-from omero_adi_plugin.tracking.tables import Action
+from omero_adi_plugin.tracking.tables import Action, AttemptOutcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,6 +46,18 @@ class Retry:
 
     waited: bool
     forgotten: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOff:
+    """What calling an order off came to.
+
+    ended: it is cancelled.
+    owner: if not, whose worker will end it, as `host:pid`; None: a service will, when it has tidied up what is half imported.
+    """
+
+    ended: bool
+    owner: str | None = None
 
 
 def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Retry:
@@ -92,13 +104,14 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
     return Retry(waited=waited, forgotten=forgotten)
 
 
-def cancel(database: Database, uuid: str, *, who: str) -> str | None:
+def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
     """Call an order off.
 
     One that waits, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it and when. One that is
     being carried out is left to its worker, which stops at the next safe point, tidies up and writes the same. What was imported
     by then stays in OMERO. An order whose worker died is called off like one that waits: should the worker live after all, it
-    finds its lease gone and stops.
+    finds its lease gone and stops. If the ledger says that something may be half imported, from a worker that died, the order
+    gets its turn once more, for tidying up, before it ends.
 
     Parameters
     ----------
@@ -111,8 +124,8 @@ def cancel(database: Database, uuid: str, *, who: str) -> str | None:
 
     Returns
     -------
-    str or None
-        Whose worker will call it off, as `host:pid`; None: it is cancelled.
+    CallOff
+        Whether it is cancelled; if not, who will see to it.
 
     Raises
     ------
@@ -131,11 +144,11 @@ def cancel(database: Database, uuid: str, *, who: str) -> str | None:
         connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
         if connection.execute(_SQL["know"], {"imports_id": called_off.pending_id}).one_or_none():
             _check_pending(connection, uuid)
-        elif owner := _check_open(connection, uuid, events=called_off.events, pending_id=called_off.pending_id):
-            by = f"{who} on {_words(connection.execute(_SQL['time']).scalar_one())}"
-            connection.execute(_SQL["ask_to_stop"], {"uuid": uuid, "by": audit.storable(by), "pending_id": called_off.pending_id})
-            audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, detail=f"while {owner} carried it out")
-            return owner
+        else:
+            owner = _check_open(connection, uuid, events=called_off.events, pending_id=called_off.pending_id)
+            if owner or connection.execute(_SQL["half_imported"], {"uuid": uuid}).scalar_one():
+                _ask_to_stop(connection, uuid, who=who, owner=owner, pending_id=called_off.pending_id)
+                return CallOff(ended=False, owner=owner)
         row = connection.execute(_SQL["cancel"], {"uuid": uuid, "pending_id": called_off.pending_id}).one_or_none()
         if row is None:  # it was ordered while we looked
             raise OrderNotFound(uuid=uuid)
@@ -143,7 +156,18 @@ def cancel(database: Database, uuid: str, *, who: str) -> str | None:
         words = f"Cancelled by {who} on {_words(row.finished_at)}. {done}. Order again if it is wanted."
         imports_id = audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_FAILED, description=words)
         audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, imports_id=imports_id)
-    return None
+    return CallOff(ended=True)
+
+
+def _ask_to_stop(connection: Connection, uuid: str, *, who: str, owner: str | None, pending_id: int | None) -> None:
+    """Have an order ended by whoever carries it out or, if nobody does, by the next worker."""
+    by = f"{who} on {_words(connection.execute(_SQL['time']).scalar_one())}"
+    connection.execute(_SQL["ask_to_stop"], {"uuid": uuid, "by": audit.storable(by), "pending_id": pending_id})
+    if owner is None:
+        connection.execute(_SQL["tidy"], {"uuid": uuid, "note": audit.shortened(f"called off by {by}")})
+        connection.execute(_SQL["wake"], {"channel": "adi_order"})
+    detail = f"while {owner} carried it out" if owner else "while something of it was half imported"
+    audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, detail=detail)
 
 
 def _words(time: datetime) -> str:
@@ -155,7 +179,16 @@ def _locked(connection: Connection, uuid: str) -> Row[Any] | None:
     order = connection.execute(_SQL["lock"], {"uuid": uuid}).one_or_none()
     if order is not None and _is_carried_out(order):
         raise OrderBusy(uuid=uuid, owner=order.lease_owner, called_off=order.cancel_requested)
+    if order is not None:
+        _note_if_lapsed(connection, uuid, order)
     return order
+
+
+def _note_if_lapsed(connection: Connection, uuid: str, order: Row[Any]) -> None:
+    """Note how an attempt ended whose worker is silent, and whose order is taken from it here."""
+    if order.state == OrderState.RUNNING:
+        why = f"the lease of {order.lease_owner} lapsed"
+        audit.end_attempt(connection, uuid=uuid, attempt=order.attempt, outcome=AttemptOutcome.LEASE_LAPSED, why=why)
 
 
 def _ordered(connection: Connection, uuid: str, *, known: bool, description: str) -> int | None:
@@ -199,6 +232,7 @@ def _check_open(connection: Connection, uuid: str, *, events: int, pending_id: i
         return None
     if _is_carried_out(order):
         return str(order.lease_owner)
+    _note_if_lapsed(connection, uuid, order)
     state = OrderState(order.state)
     ordered_again = pending_id is not None and (events > 0 or pending_id > order.imports_id)
     if state.ended and not ordered_again:

@@ -1,6 +1,7 @@
 -- lock
 -- Where an order stands in the queue. Its row is locked, so that nobody claims it, ends it or takes it in again meanwhile.
-SELECT state, imports_id, lease_owner, lease_until < clock_timestamp() AS lapsed, cancel_requested FROM adi_order WHERE uuid = :uuid FOR UPDATE
+SELECT state, imports_id, attempt, lease_owner, lease_until < clock_timestamp() AS lapsed, cancel_requested
+  FROM adi_order WHERE uuid = :uuid FOR UPDATE
 
 -- newest
 -- The newest row of an order.
@@ -66,6 +67,17 @@ SELECT clock_timestamp()
 -- Who asked first is named.
 UPDATE adi_order
    SET cancel_requested = true, cancelled_by = coalesce(cancelled_by, :by), imports_id = coalesce(:pending_id, imports_id)
+ WHERE uuid = :uuid
+
+-- half_imported
+-- Whether something of an order may be half imported, by the ledger.
+SELECT EXISTS (SELECT FROM adi_file WHERE uuid = :uuid AND step IN ('created', 'verifying'))
+
+-- tidy
+-- Give an order that nobody carries out its turn at once.
+UPDATE adi_order
+   SET state = 'waiting', run_after = least(run_after, now()), note = :note, finished_at = NULL, places = 0, doing = NULL,
+       lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 
 -- wake

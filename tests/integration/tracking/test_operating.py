@@ -13,7 +13,7 @@ from omero_adi_plugin.errors import OrderBusy, OrderEnded, OrderNotFound
 from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route
 from omero_adi_plugin.tracking.bell import Bell
 from omero_adi_plugin.tracking.ledger import Ledger, read_files
-from omero_adi_plugin.tracking.operating import Retry, cancel, retry
+from omero_adi_plugin.tracking.operating import CallOff, Retry, cancel, retry
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ class TestRetry:
         claimed(queue)
         producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second'")
         assert retry(database, uuid, who=WHO).waited
+        assert producer.sql("SELECT outcome, why FROM adi_attempt") == [("lease lapsed", "the lease of host:1 lapsed")]
         assert claimed(queue).lease.attempt == 2
 
     def test_what_is_gone_from_omero_is_forgotten_only_if_a_person_says_so(
@@ -311,7 +312,7 @@ class TestCancel:
         self, standing: str, producer: Producer, intake: Intake, queue: Queue, database: Database
     ) -> None:
         uuid = STANDINGS[standing](producer, intake, queue)
-        cancel(database, uuid, who=WHO)
+        assert cancel(database, uuid, who=WHO) == CallOff(ended=True)
         newest = "SELECT stage, description FROM imports WHERE uuid = %s ORDER BY timestamp DESC LIMIT 1"  # as readers ask
         [[stage, description]] = producer.sql(newest, uuid)
         assert stage == "Import Failed"
@@ -346,7 +347,7 @@ class TestCancel:
         uuid = waiting(producer, intake, queue)
         lease = claimed(queue).lease
         producer.pending(uuid)
-        assert cancel(database, uuid, who=WHO) == "host:1"
+        assert cancel(database, uuid, who=WHO) == CallOff(ended=False, owner="host:1")
         by = queue.extend(lease).cancelled_by
         assert by is not None
         assert by.startswith(f"{WHO} on 2")
@@ -373,7 +374,7 @@ class TestCancel:
     ) -> None:
         uuid = waiting(producer, intake, queue)
         lease = claimed(queue).lease
-        assert [cancel(database, uuid, who=who) for who in (WHO, "bob@host")] == ["host:1"] * 2
+        assert [cancel(database, uuid, who=who).owner for who in (WHO, "bob@host")] == ["host:1"] * 2
         assert (queue.extend(lease).cancelled_by or "").startswith(WHO)
 
     def test_an_order_that_is_being_called_off_is_not_ordered_again_before_its_end(
@@ -399,6 +400,40 @@ class TestCancel:
         with pytest.raises(Exception, match="is gone"):
             queue.complete(lease)
         assert producer.trail(uuid) == ["Import Pending", "Import Started", "Import Failed"]
+        assert producer.sql("SELECT outcome FROM adi_attempt") == [("lease lapsed",)]
+
+    @pytest.mark.parametrize("standing", [lapsed, in_back_off])
+    @pytest.mark.parametrize("step", [FileStep.CREATED, FileStep.VERIFYING])
+    def test_what_a_dead_worker_left_half_imported_is_tidied_up_first(
+        self,
+        step: FileStep,
+        standing: Callable[[Producer, Intake, Queue], str],
+        producer: Producer,
+        intake: Intake,
+        queue: Queue,
+        database: Database,
+        database_url: str,
+    ) -> None:
+        uuid = standing(producer, intake, queue)
+        producer.sql(
+            "INSERT INTO adi_file (uuid, key, entry, route, step) VALUES (%s, 'a', '/a', 'inplace', 'imported'), "
+            "(%s, 'b', '/b', 'inplace', %s)",
+            uuid,
+            uuid,
+            step.value,
+        )
+        producer.pending(uuid)
+        with closing(Bell(database_url, ("adi_order",))) as bell:
+            bell.wait(0)
+            assert cancel(database, uuid, who=WHO) == CallOff(ended=False)
+            assert bell.wait(10)
+        assert producer.trail(uuid)[-1] == "Import Pending"
+        assert intake.take_in() == 0  # what was ordered before is called off with it
+        claim = claimed(queue)
+        assert (claim.lease.order, claim.lease.attempt) == (uuid, 2)
+        assert (claim.cancelled_by or "").startswith(f"{WHO} on 2")
+        queue.cancel(claim.lease, reason="Cancelled.")
+        assert (producer.trail(uuid)[-1], queue.pending()) == ("Import Failed", 0)
 
     def test_an_order_whose_rows_were_deleted_is_called_off_all_the_same(
         self, producer: Producer, intake: Intake, queue: Queue, database: Database
