@@ -57,11 +57,11 @@ class Ending:
         if self._requests == 1:
             self.deadline = time.monotonic() + self._seconds
             event(_log, logging.INFO, "service.ending", seconds=self._seconds)
+            self._asked()
             # the main thread ends the service, unless it hangs: PostgreSQL may, in the middle of an answer
             timer = threading.Timer(self._seconds + 2 * FAREWELL_SECONDS, self._end_now, kwargs={"why": "it hangs"})
             timer.daemon = True
             timer.start()
-            self._asked()
         elif self._requests == 2:  # noqa: PLR2004 (it says so)
             self._end_now(why="it was asked twice")
 
@@ -77,8 +77,10 @@ class Ending:
     def _end_now(self, *, why: str) -> None:
         if self._last.acquire(blocking=False):
             event(_log, logging.WARNING, "service.ended_at_once", why=why)
-            self.say_farewell()
-            os._exit(os.EX_OK)  # the main thread may hang, and would be waited for otherwise
+            try:
+                self.say_farewell()
+            finally:
+                os._exit(os.EX_OK)  # the main thread may hang, and would be waited for otherwise
 
 
 def _said(say: Callable[[], None]) -> None:

@@ -16,7 +16,6 @@ from omero_adi_plugin.errors import LeaseLost, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
 from omero_adi_plugin.tracking.database import Database
-from omero_adi_plugin.tracking.queue import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.orders import Claim
     from omero_adi_plugin.pipeline.progress import Progress
     from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class LeaseKeeper:
 
     def _keep(self) -> None:
         database = Database(self._settings.ingest_tracking_db.get_secret_value(), name="adi lease")
-        queue = Queue(database, lease_seconds=self._settings.lease_seconds)
+        queue = self._queue.on(database)
         try:
             while not self._lost and not self._done.wait(self._settings.heartbeat_seconds):
                 if self._without_progress() > self._settings.no_progress_seconds + STUCK_SECONDS:

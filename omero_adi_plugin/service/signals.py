@@ -7,14 +7,19 @@ not while it waits for a database that hangs. So a thread of its own reads what 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.logs import event
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
+
+_log = logging.getLogger(__name__)
 
 
 class Signals:
@@ -23,7 +28,7 @@ class Signals:
     Parameters
     ----------
     actions : mapping of signal.Signals to callable
-        What to do. Must not raise.
+        What to do.
     """
 
     def __init__(self, actions: Mapping[signal.Signals, Callable[[], None]]) -> None:
@@ -41,9 +46,11 @@ class Signals:
 
     def _act(self, reads: int) -> None:
         while numbers := os.read(reads, 64):
-            for number in numbers:
-                if number in self._actions:
+            for number in filter(self._actions.__contains__, numbers):
+                try:
                     self._actions[number]()
+                except Exception as error:  # noqa: BLE001 (whatever it is, the next signal must be seen to as well)
+                    event(_log, logging.ERROR, "signal.not_seen_to", number=number, error=error)
 
 
 def _noted(number: int, frame: FrameType | None) -> None:
