@@ -49,6 +49,9 @@ WATCH_SECONDS = 1.0
 STOCKTAKING = "looking up what is in OMERO already"
 """What a person is told of the first look, which takes a while when much was imported earlier."""
 
+REMOVING = "removing what an earlier attempt left"
+"""And while that is done."""
+
 
 class Stopped(Exception):
     """The order is to be left, or called off, at a point where nothing of it is half done; `why` is what ends the attempt."""

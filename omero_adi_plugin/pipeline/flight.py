@@ -63,6 +63,11 @@ class Flight(Generic[_Result]):
         return bool(self._waiting)
 
     @property
+    def flying(self) -> int:
+        """How many pieces of work are in the air."""
+        return self._flying
+
+    @property
     def wanted(self) -> int:
         """How many pieces of work could be in the air by now."""
         return min(len(self._pending), self._width)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Official: carries one claimed order out with OMERO's own importer, which brings in all that is missing in one call.
+"""Official: carries one claimed order out with OMERO's own importer, which brings in many filesets in one call.
 
 Files are admitted, read and grouped as on the other way (`run`), so that the same is refused in the same words before anything
 is touched. Before the call and after it OMERO is asked what it holds of the order; what the importer prints only explains.
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed
@@ -25,9 +27,11 @@ from omero_adi_plugin.importers.target import check_target
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.carrying import Carrying
+from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
+from omero_adi_plugin.pipeline.outcome import Cancelled
+from omero_adi_plugin.pipeline.progress import NO_PLACE
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 
 if TYPE_CHECKING:
@@ -42,9 +46,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 0.5
+"""How often who waits for a place looks whether there is one."""
+
 
 class OfficialRun(Carrying):
-    """One attempt at one order, with one call for all that is missing; the parameters are those of `Carrying`."""
+    """One attempt at one order, with a call for each `yield_after_filesets` that are missing: between them it can be left.
+
+    The parameters are those of `Carrying`.
+    """
 
     route = Route.OMERO
 
@@ -55,6 +65,7 @@ class OfficialRun(Carrying):
         self._kept: set[int] = set()  # filesets that are in OMERO for good
         self._missing: dict[str, tuple[Piece, FilesetPlan]] = {}  # what is to be imported, by the file to open
         self._interrupted: AdiError | None = None
+        self._heard = 0  # lines that the importer has said
 
     def run(self) -> str | None:
         """See `Carrying.run`."""
@@ -64,6 +75,9 @@ class OfficialRun(Carrying):
             self._kept |= {line.fileset for line in lines if line.step in KNOWN_COMPLETE and line.fileset is not None}
         try:
             self._carry_out()
+        except Stopped as stopped:
+            self._leave_tidy(stopped)
+            raise stopped.why from None
         except OrderFailed as error:  # no further attempt will clear up
             with contextlib.suppress(AdiError):
                 self._clear_up()
@@ -73,20 +87,32 @@ class OfficialRun(Carrying):
         return self._tally.outcome()
 
     def _carry_out(self) -> None:
+        self._take_stock()
+        self._safe_point()  # it may have been called off while it waited for this attempt
         preflight.check_order(self._order, session=self._session)
         Installation.find()
-        self._take_stock()
         for entry in self._entries():
             self._begin(entry)
             self._finish_if_due()
         self._delete(self._stock.halves(kept=self._kept))
         self._await_rest()
-        if self._missing:
-            self._call()
+        missing, most = list(self._missing.items()), self._settings.yield_after_filesets
+        for start in range(0, len(missing), most):
+            self._safe_point()
+            self._missing = dict(missing[start : start + most])
+            self._call(self._await_place())
         self._finish()
         self._guard.check()
         withdraw(self._session, uuid=self._order.uuid)
         self._record.conclude()
+
+    def _leave_tidy(self, stopped: Stopped) -> None:
+        """Finish what came in; of an order that is called off, also remove what is half, as nobody will come back for it."""
+        if isinstance(stopped.why, Cancelled):
+            self._clear_up()
+            self._adopt_rest()
+        self._finish()
+        self._record.flush()
 
     def _clear_up(self) -> None:
         self._take_stock()
@@ -95,13 +121,14 @@ class OfficialRun(Carrying):
 
     def _take_stock(self) -> None:
         order = self._order
+        self._show(self._reading, FileStep.PLANNED, STOCKTAKING)
         self._stock = Stock.taken(self._session, uuid=order.uuid, target=order.target, statistics=self._statistics)
 
     # --- one fileset: what is to be done with it
 
     def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
         line = self._record.line(piece.key)
-        return self._stock.get(line.fileset if line else None) + (self._stock.of(plan) if plan else [])
+        return self._stock.get(line.fileset if line else None) + (self._stock.of(plan) if plan else self._stock.at(piece.key))
 
     def _bring_in(self, piece: Piece, plan: FilesetPlan, decision: ImportAnew) -> None:
         del decision  # halves are deleted all together
@@ -126,15 +153,24 @@ class OfficialRun(Carrying):
                 continue
             del self._missing[source]
 
-    def _call(self) -> None:
-        """Have all that is missing imported, and see what came of it."""
+    def _await_place(self) -> int:
+        """Return how many filesets may be imported at the same time, as soon as one may."""
+        wanted = min(self._settings.parallel_filesets_per_worker, len(self._missing))
+        while not (places := self._guard.places(wanted=wanted)):
+            self._show(self._reading, FileStep.PLANNED, NO_PLACE, moved=False)
+            self._safe_point()
+            time.sleep(_LOOK_SECONDS)
+        return places
+
+    def _call(self, places: int) -> None:
+        """Have what is missing imported, so many filesets at the same time, and see what came of it."""
         marker = Marker(uuid=self._order.uuid, attempt=self._attempt, key=ALL)
         plans = [plan for _, plan in self._missing.values()]
         self._record.flush()
         self._guard.check()
         announce(self._session, marker)
         try:
-            ended = self._importer.run(
+            ended = replace(self._importer, parallel_filesets=places).run(
                 plans, target=self._order.target, marker=marker, on_reported=self._take_up, on_wait=self._wait
             )
         except Exception:
@@ -153,12 +189,14 @@ class OfficialRun(Carrying):
         for plan in plans:
             self._delete(self._stock.doubles(plan, kept=self._kept))
 
-    def _wait(self) -> None:
+    def _wait(self, heard: int) -> None:
         self._guard.check()
         self._finish_if_due()
         for piece, _ in self._missing.values():
-            self._show(piece.entry, FileStep.VERIFYING, f"importing, {len(self._missing)} filesets to go")
+            words = f"importing, {len(self._missing)} filesets to go"
+            self._show(piece.entry, FileStep.VERIFYING, words, moved=heard != self._heard)
             break
+        self._heard = heard
 
     def _take_up(self, filesets: list[int]) -> None:
         """Take up filesets that the importer has reported, while it goes on with others."""
@@ -176,6 +214,7 @@ class OfficialRun(Carrying):
             self._guard.check()
             rename(self._session, fileset=fileset, path=plan.files[0].source, name=plan.name)
         self._kept.add(fileset)
+        self._brought += 1
         self._tell("fileset.imported", piece.entry, fileset=fileset, files=len(plan.files), bytes=plan.bytes)
         self._finishing.add(Landed(piece=piece, fileset=fileset, fresh=True))
 
@@ -197,6 +236,7 @@ class OfficialRun(Carrying):
             restore_link(self._session, self._order.target, found.images, found.plates)
 
     def _explain(self, piece: Piece, plan: FilesetPlan, ended: Ended) -> None:
+        self._gate.check_storage(piece.original)
         why = ended.why_not(plan)
         if isinstance(why, EntryFailed):
             self._fail(piece, why)
@@ -215,6 +255,7 @@ class OfficialRun(Carrying):
             delete_fileset(self._session, found.fileset)
             name = "fileset.double_deleted" if found.complete else "fileset.half_deleted"
             event(_log, logging.INFO, name, order=self._order.uuid, fileset=found.fileset, of_attempt=found.marker.attempt)
+            self._show(self._reading, FileStep.PLANNED, REMOVING)
 
 
 def _importer(session: OmeroSession, settings: Settings) -> OfficialImporter:

@@ -18,6 +18,9 @@ WORDS = {
 }
 """What a person who waits is told at each step."""
 
+NO_PLACE = "waiting, because as many filesets as are allowed are being imported"
+"""What a person is told while an order has no place."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:

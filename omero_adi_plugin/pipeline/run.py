@@ -8,6 +8,7 @@ gets its key-values, many filesets at once.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
 from collections import defaultdict
@@ -16,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
+from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline import preflight
-from omero_adi_plugin.pipeline.carrying import STOCKTAKING, Carrying, Stopped
+from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
 from omero_adi_plugin.pipeline.outcome import Cancelled
-from omero_adi_plugin.pipeline.progress import WORDS
+from omero_adi_plugin.pipeline.progress import NO_PLACE, WORDS
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 from omero_adi_plugin.pipeline.tally import Streak
 
@@ -37,13 +39,12 @@ if TYPE_CHECKING:
     from omero_adi_plugin.pipeline.record import Piece
     from omero_adi_plugin.pipeline.resume import ImportAnew
 
+_log = logging.getLogger(__name__)
+
 _LOOK_SECONDS = 0.5
 """How often it is looked, while all are waiting for OMERO, whether something else is due."""
 
 PER_CENT = 100
-
-NO_PLACE = "waiting, because as many filesets as are allowed are being imported"
-"""What a person is told meanwhile."""
 
 
 class Halted(TryAgain):
@@ -134,7 +135,7 @@ class OrderRun(Carrying):
         delete_fileset(self._session, half.fileset)
         self._halves.pop(half.fileset, None)
         self._tell("fileset.half_deleted", half.marker.key, fileset=half.fileset, of_attempt=half.marker.attempt)
-        self._show(half.marker.key, FileStep.PLANNED, "removing what an earlier attempt left")
+        self._show(self._reading, FileStep.PLANNED, REMOVING)
 
     def _leave_tidy(self, stopped: Stopped) -> None:
         """Finish what came in; of an order that is called off, also remove what is half, as nobody will come back for it."""
@@ -149,7 +150,8 @@ class OrderRun(Carrying):
         with self._flight, self._halting_in_trouble():
             try:
                 self._all_entries()
-            except Stopped:
+            except Stopped as stopped:
+                event(_log, logging.INFO, "order.stops", order=self._order.uuid, why=str(stopped), under_way=self._flight.flying)
                 self._stopping.set()
                 self._flight.drop_waiting()
                 self._land_all()

@@ -66,7 +66,7 @@ class OfficialImporter:
         target: Target,
         marker: Marker,
         on_reported: Callable[[list[int]], None],
-        on_wait: Callable[[], None],
+        on_wait: Callable[[int], None],
     ) -> Ended:
         """Have filesets imported, in one call; what came of them is to be asked of OMERO afterwards (`holdings`).
 
@@ -81,7 +81,7 @@ class OfficialImporter:
         on_reported : callable
             Told the ids of filesets that the importer says it is done with.
         on_wait : callable
-            Called about twice a second. An exception from either ends the importer.
+            Called about twice a second, and told how many lines the importer has said so far. An exception from either ends it.
 
         Raises
         ------
@@ -125,22 +125,24 @@ class OfficialImporter:
 class _Listener:
     """Reads along, and writes the importer's log into that of the order, without the session key."""
 
-    def __init__(self, key: str, *, order: str, on_reported: Callable[[list[int]], None], on_wait: Callable[[], None]) -> None:
-        self.output = Output()
+    def __init__(self, key: str, *, order: str, on_reported: Callable[[list[int]], None], on_wait: Callable[[int], None]) -> None:
+        self.output, self._heard = Output(), 0
         self._key, self._order = key, order
         self._on_reported, self._on_wait = on_reported, on_wait
 
     def out(self, line: str) -> None:
+        self._heard += 1
         if not self.output.out(line):
             self._keep(line)
 
     def err(self, line: str) -> None:
+        self._heard += 1
         self.output.err(line)
         self._keep(line)
 
     def wait(self) -> None:
         self._report()
-        self._on_wait()
+        self._on_wait(self._heard)
 
     def end(self) -> None:
         self.output.end()

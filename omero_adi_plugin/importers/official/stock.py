@@ -51,6 +51,10 @@ class Stock:
         """Return the fileset of an id, if it is the order's and there."""
         return [self._all[fileset]] if fileset in self._all else []
 
+    def at(self, path: str) -> list[MarkedFileset]:
+        """Return what OMERO's importer has made of a file, and of others perhaps."""
+        return [holding.found for holding in self._by_path.get(path, ())]
+
     def of(self, plan: FilesetPlan) -> list[MarkedFileset]:
         """Return what there is of a fileset that was to be imported, complete or not.
 
@@ -82,4 +86,4 @@ class Stock:
         return [holding.found for holding in self._by_path.get(plan.files[0].source, ()) if holding.paths == sources]
 
     def _around(self, plan: FilesetPlan) -> list[MarkedFileset]:
-        return [holding.found for holding in self._by_path.get(plan.files[0].source, ())]
+        return self.at(plan.files[0].source)

@@ -31,6 +31,7 @@ from omero_adi_plugin.logs import order_logs, set_up
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Claim, LedgerFile, Marker, Target, TargetKind
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.official import OfficialRun
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
@@ -200,7 +201,7 @@ def test_the_session_key_is_for_nobody_to_see(ordering: Ordering, stand_in: Stan
 
 def test_it_is_told_what_the_settings_say(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
     settings = {"skip_all": False, "skip_minmax": True, "parallel_filesets_per_worker": 3, "reader_heap_mb": 2000}
-    ordering.run(ordering.order(samples.image()), **settings)
+    ordering.run(ordering.order(*(samples.image(f"{number}.ome.tif") for number in range(4))), **settings)
     ordering.run(ordering.order(samples.three_images()), skip_all=True)
     first, second = (call["words"] for call in stand_in.calls)
     for word in ("--transfer=ln_s", "--output=yaml", "-c", f"Dataset:{ordering.lab.dataset}", "--no-stats-info", "-Xmx2000M"):
@@ -314,6 +315,53 @@ def test_who_may_not_go_on_ends_it_and_leaves_no_half(ordering: Ordering, stand_
     assert call["group"] == call["pid"] != os.getpgid(0)
     with pytest.raises(ProcessLookupError):
         os.killpg(call["group"], 0)
+
+
+def test_between_its_calls_the_order_can_be_left(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
+    claim = ordering.order(*(samples.image(f"{number}.ome.tif") for number in range(5)))
+    ordering.guard.stop = lambda settled: GaveWay("gave way") if settled >= 4 else None
+    with pytest.raises(GaveWay):
+        ordering.run(claim, yield_after_filesets=2)
+    assert len(stand_in.calls) == 2
+    assert len(ordering.lab.images_with(claim.lease.order)) == len(ordering.lab.images()) == 4
+    claim = ordering.again(claim)
+    assert ordering.run(claim) is None
+    assert len(ordering.lab.images_with(claim.lease.order)) == len(ordering.lab.images()) == 5
+    assert [Path(word).name for word in stand_in.calls[2]["words"] if word.startswith(str(samples.folder))] == ["4.ome.tif"]
+    assert ordering.loose() == []
+
+
+@pytest.mark.parametrize("point", ["verifying", "imported"])
+def test_an_order_that_comes_called_off_imports_nothing_and_is_tidied_up(
+    point: str, ordering: Ordering, stand_in: StandIn, samples: Samples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = ordering.order(samples.image("a.ome.tif"), samples.image("b.ome.tif"), samples.image("c.ome.tif"))
+    stand_in.does(at=[point, "b.ome.tif"], do="die")
+    monkeypatch.setattr(OfficialRun, "_take_back", nothing)  # the worker dies with it
+    with pytest.raises(ImportInterrupted):
+        ordering.run(claim)
+    stand_in.does()
+    ordering.guard.stop = lambda _: Cancelled(by="ada@lab")
+    claim = ordering.again(claim)
+    with pytest.raises(Cancelled):
+        ordering.run(claim)
+    assert len(stand_in.calls) == 1
+    assert len(ordering.lab.images()) == len(ordering.filesets()) > 0, "a half is left"
+    assert ordering.lab.images_with(claim.lease.order) == ordering.lab.images()
+    assert ordering.loose() == []
+
+
+def test_it_is_told_how_many_places_there_are_and_waits_for_one(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
+    claim = ordering.order(*(samples.image(f"{number}.ome.tif") for number in range(3)))
+    answers = iter([0, 2])
+
+    def places(*, wanted: int) -> int:
+        assert wanted == 3
+        return next(answers)
+
+    ordering.guard.places = places  # type: ignore[method-assign]
+    ordering.run(claim, parallel_filesets_per_worker=8)
+    assert "--parallel-fileset=2" in stand_in.calls[0]["words"]
 
 
 def test_one_that_says_nothing_any_more_is_ended(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
@@ -499,7 +547,7 @@ def bring_in(ordering: Ordering, path: str, marker: Marker) -> None:
         parallel_filesets=1,
         heap_mb=512,
         patience_seconds=60,
-    ).run([planned(path)], target=ordering.target, marker=marker, on_reported=nothing, on_wait=lambda: None)
+    ).run([planned(path)], target=ordering.target, marker=marker, on_reported=nothing, on_wait=nothing)
 
 
 def test_a_session_that_is_gone_is_told_as_such(lab: Lab) -> None:

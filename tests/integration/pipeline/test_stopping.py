@@ -15,8 +15,7 @@ from omero_adi_plugin.errors import AdiError, ConnectionBroken, TargetMissing
 from omero_adi_plugin.importers.protocol import OnProgress
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Claim, FileStep, LedgerFile, Marker, Route
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, ShuttingDown
-from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.pipeline.run import NO_PLACE
+from omero_adi_plugin.pipeline.progress import NO_PLACE, Progress
 from omero_adi_plugin.tracking.ledger import Ledger
 from tests.fixtures.filesets import made
 from tests.fixtures.laboratory import Lab
