@@ -93,7 +93,7 @@ def _refuse_while_in_use(connection: Connection) -> None:
 def _hand_over(connection: Connection) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Append what makes the former importer do the right thing; return the orders left to it, and those that were failed."""
     pending, failed = [], []
-    forgotten = set()
+    forgotten: set[str] = set()
     if "adi_attempt" in our_tables(connection):
         forgotten.update(connection.execute(_SQL["forgotten"]).scalars())
     for order in connection.execute(_SQL["unfinished"]).all():

@@ -8,6 +8,7 @@ worker stops. The state and the row in the trail that tells of it change in one 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ _OUTCOMES = {
 
 
 class Queue:
-    """The orders that were taken in, and who carries them out.
+    """The orders that were taken in, and who carries them out, in the hands of one thread.
 
     Every method is one transaction. All of them raise `DatabaseDown` when PostgreSQL is not there.
     """
@@ -59,9 +60,13 @@ class Queue:
         """
         self._database = database
         self.lease_seconds = lease_seconds
-        limits = limits or Limits()
+        self._of_all = limits or Limits()
         self._token = uuid4()
-        self._limits = {"per_user": limits.per_user, "per_group": limits.per_group, "in_flight": limits.in_flight}
+        self._limits = asdict(self._of_all)
+
+    def on(self, database: Database) -> Queue:
+        """Return the same queue over other connections, for another thread."""
+        return Queue(database, lease_seconds=self.lease_seconds, limits=self._of_all)
 
     def claim(self, *, owner: str) -> Claim | None:
         """Take the next order that is due, and say so in its trail.

@@ -39,7 +39,8 @@ def fill(producer: Producer) -> None:
     """Write rows that have something in all that is new."""
     producer.sql(
         "INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, attempt, deaths, lapses, places, doing, "
-        "cancelled_by, cancel_requested, lease_owner, lease_token, lease_until) VALUES ('runs', 1, 'ann', 'Demo', 'running', 8, 2, 9, 3, "
+        "cancelled_by, cancel_requested, lease_owner, lease_token, lease_until) "
+        "VALUES ('runs', 1, 'ann', 'Demo', 'running', 8, 2, 9, 3, "
         "'1/2 /a: reading', 'ann@desk', true, 'h:1', gen_random_uuid(), now() - interval '1 second')"
     )
     for number, outcome in enumerate([None, *AttemptOutcome]):
@@ -82,10 +83,10 @@ def test_orders_of_an_older_version_go_on(database_url: str) -> None:
         "('waits', 1, 'ann', 'Demo', 'waiting', 1, 1, 0, now(), 'busy', false, false, NULL, NULL, NULL, now(), NULL), "
         "('runs', 2, 'bob', 'Demo', 'running', 1, 0, 0, now(), NULL, false, true, 'h:1', gen_random_uuid(), now(), now(), NULL), "
         "('ended', 3, 'bob', 'Demo', 'failed', 1, 0, 0, now(), NULL, false, true, NULL, NULL, NULL, now(), now()), "
-        "('ended long ago', 4, 'bob', 'Demo', 'completed', 1, 0, 0, now(), NULL, false, true, NULL, NULL, NULL, now(), '2020-1-1')"
+        "('ended long ago', 4, 'bob', 'Demo', 'failed', 1, 0, 0, now(), NULL, false, true, NULL, NULL, NULL, now(), '2020-1-1')"
     )
     producer.sql("DELETE FROM adi_inbox")
-    producer.pending("ended long ago", stage="Import Completed")
+    producer.pending("ended long ago", stage="Import Failed")
     upgrade(database_url)
     producer.sql("UPDATE adi_control SET scanned_at = now(), watched_id = 100000")
     with closing(Database(database_url, name="tests")) as database:
