@@ -21,7 +21,7 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, alive, children
 from tests.fixtures.waiting import freeze, wait_until
 
-ORDERS = 50
+ORDERS, USERS = 50, 4
 LEASE_SECONDS = 5
 IDLE_SECONDS = 4.0
 """How long a session may be silent: what a killed worker leaves on a server is gone after that."""
@@ -42,7 +42,7 @@ def omero_account(server: ServerHere) -> Account:
 
 @pytest.fixture
 def crowd(omero_account: Account) -> Iterator[Crowd]:
-    with crowd_of(omero_account) as crowd:
+    with crowd_of(omero_account, users=USERS) as crowd:
         yield crowd
 
 
@@ -173,8 +173,8 @@ def test_a_worker_that_was_frozen_for_longer_than_its_lease_doubles_and_spoils_n
 ) -> None:
     service = services.start(max_workers=len(FROZEN_AT) + 1)
     holds, frozen = [], []
-    for moment, operation, release in FROZEN_AT:
-        hold = Hold(server, moment, operation)
+    for lab, (moment, operation, release) in zip(crowd.labs, FROZEN_AT, strict=True):
+        hold = Hold(server, moment, operation, user=lab.user)  # of the others some have been taken over by now
         [order] = crowd.order(tracking, samples, 1)
         hold.wait()
         [[owner]] = tracking.sql("SELECT lease_owner FROM adi_order WHERE uuid = %s", order)
