@@ -187,7 +187,7 @@ def test_a_server_that_dies_in_the_middle_of_an_order_and_comes_back_costs_no_at
         order = tracking.order(lab, *files)
         wait_until(lambda: tracking.sql("SELECT 1 FROM adi_file WHERE step = 'verifying'"), what="an import in the server")
         first.stop(signal.SIGKILL)
-        wait_until(lambda: "event=worker.paused" in services.log.read_text(), what="the worker's notice")
+        wait_until(lambda: "event=surroundings.down" in services.log.read_text(), what="the notice")
     with started(data, "--ssl-port", str(first.ssl_port)):
         tracking.wait(order)
         assert tracking.sql("SELECT failures FROM adi_order WHERE uuid = %s", order) == [(0,)]
