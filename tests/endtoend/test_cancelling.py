@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Orders that are called off, or held up by a pause, while a service carries them out: what is in is whole, nothing half is left."""
+"""Orders that are called off, or held up by a pause, while a service carries them out: what is in is whole, the rest is not."""
 
 from __future__ import annotations
 
