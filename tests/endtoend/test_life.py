@@ -128,10 +128,10 @@ def test_an_order_over_which_three_workers_die_fails_with_that_reason_and_the_ne
 
 
 BROKEN = """
-import os, sys
+import os, sys, time
 if "--multiprocessing-fork" in sys.orig_argv and os.path.exists({flag!r}):
     with open({tries!r}, "a") as tries:
-        tries.write(".")
+        print(time.monotonic(), file=tries)
     os._exit(13)
 """
 
@@ -146,11 +146,13 @@ def test_a_broken_installation_is_said_once_and_tried_less_and_less_often_until_
     path = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", f"{site}:{path}" if path else str(site))
     services.start(max_workers=3, poll_seconds=1)
-    wait_until(lambda: tries.exists() and len(tries.read_text()) > 3, what="another try after that of all workers")
-    order = tracking.order(lab, samples.image())
-    assert tries.read_text() == "." * 4, "one is enough to try it"
+    wait_until(lambda: tries.exists() and len(tries.read_text().split()) > 4, what="two more tries after that of all workers")
+    times = sorted(map(float, tries.read_text().split()))
     flag.unlink()
-    tracking.wait(order)
+    assert times[3] - times[0] > 1
+    assert times[4] - times[3] > 2, "one is enough to try it, after a longer pause"
+    assert len(times) == 5
+    tracking.wait(tracking.order(lab, samples.image()))
     [said] = lines(services, "worker.died")
     assert "ended with status 13" in said
 
