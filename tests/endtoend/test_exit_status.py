@@ -130,7 +130,7 @@ def test_75_the_time_is_over(shell: Shell, database_url: str, database: Database
 
 def test_75_the_order_is_being_carried_out(shell: Shell, database_url: str, database: Database, queue: Queue) -> None:
     claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
-    done = shell(database_url, "orders", "cancel", claim.lease.order)
+    done = shell(database_url, "orders", "retry", claim.lease.order)
     assert (done.status, done.stdout) == (75, "")
     assert "is being carried out by host:1" in done.stderr
 
