@@ -111,6 +111,12 @@ class Crew:
         return {each.process.pid or 0: each.trouble for each in self._workers if each.trouble is not None}
 
     @property
+    def trouble(self) -> str | None:
+        """What keeps the service from having workers, for people; None: nothing."""
+        why = self._restarts.why
+        return None if why is None else f"The last worker was {why}, before it had done anything."
+
+    @property
     def ears(self) -> list[int]:
         """Descriptors from which something can be read when a worker has reported, or has ended."""
         return [each.ear.fileno() for each in self._workers if each.ear is not None]

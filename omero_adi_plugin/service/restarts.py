@@ -28,6 +28,11 @@ class Restarts:
         """Whether one is enough to see if workers can be started again."""
         return self._in_vain > 0
 
+    @property
+    def why(self) -> str | None:
+        """Why workers end before they do anything; None if they do not."""
+        return self._said
+
     def failed(self, why: str) -> bool:
         """Take note of a worker that ended before it had done anything.
 

@@ -164,7 +164,7 @@ class Service:
             self._crew.hire()
         troubles = self._crew.troubles
         self._surroundings.are(troubles if self._trouble is None else {os.getpid(): self._trouble, **troubles})
-        why = self._surroundings.why
+        why = self._surroundings.why or self._crew.trouble
         self._systemd.alive()
         self._systemd.status("ending" if self._over else why or f"{len(self._crew)} workers")
         if self._trouble is None:

@@ -148,6 +148,8 @@ def test_a_broken_installation_is_said_once_and_tried_less_and_less_often_until_
     services.start(max_workers=3, poll_seconds=1)
     wait_until(lambda: tries.exists() and len(tries.read_text().split()) > 4, what="two more tries after that of all workers")
     times = sorted(map(float, tries.read_text().split()))
+    shown = "SELECT 1 FROM adi_service WHERE trouble LIKE '%%ended with status 13%%'"
+    wait_until(lambda: tracking.sql(shown), what="what keeps it, for whoever asks")
     flag.unlink()
     assert times[3] - times[0] > 1
     assert times[4] - times[3] > 2, "one is enough to try it, after a longer pause"
@@ -155,6 +157,7 @@ def test_a_broken_installation_is_said_once_and_tried_less_and_less_often_until_
     tracking.wait(tracking.order(lab, samples.image()))
     [said] = lines(services, "worker.died")
     assert "ended with status 13" in said
+    wait_until(lambda: tracking.sql("SELECT 1 FROM adi_service WHERE trouble IS NULL"), what="that nothing keeps it")
 
 
 # --- its end
