@@ -123,29 +123,6 @@ def test_an_order_that_no_trigger_told_of_is_found_and_imported(
     assert tracking.stages(order) == DONE
 
 
-def test_killed_in_the_middle_of_thirty_orders_and_started_again_every_file_is_there_once(
-    lab: Lab, tracking: Tracking, services: Services, samples: Samples
-) -> None:
-    files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(30)]
-    service = services.start()
-    orders = [tracking.order(lab, file) for file in files]
-
-    def halfway() -> bool:
-        states = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))
-        return states.get("completed", 0) >= 5 and states.get("running", 0) > 0
-
-    wait_until(halfway, what="some orders done and some running")
-    services.kill(service)
-    done = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))["completed"]
-    assert done < 30, "the service was killed too late for this test to prove anything"
-    services.start()
-    tracking.wait(*orders)
-    assert lab.markers() == Counter(dict.fromkeys(zip(orders, files, strict=True), 1))
-    assert len(lab.images()) == 30
-    assert all(lab.images_with(order) and len(lab.key_values(lab.images_with(order)[0])) == 1 for order in orders)
-    assert all(tracking.stages(order)[-1] == "Import Completed" for order in orders)
-
-
 def test_the_same_order_again_imports_nothing_twice(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
     services.start(max_workers=1)
     file = samples.three_images()
