@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.all
 
-from omero_adi_plugin.errors import AdiError, ConnectionBroken, DiskFull, ImportInterrupted, OmeroDown, ServerTrouble
+from omero_adi_plugin.errors import (
+    AdiError,
+    ConnectionBroken,
+    DiskFull,
+    ImportInterrupted,
+    ImportRefused,
+    OmeroDown,
+    ServerTrouble,
+)
 from omero_adi_plugin.ice import TROUBLE, translated
 from omero_adi_plugin.importers import crews
 from omero_adi_plugin.importers.filesets import client_path, new_fileset, new_settings
@@ -114,7 +122,7 @@ class InPlace:
         repository = self._repository
         try:
             return self._run(plan, target, marker, on_step, on_progress)
-        except ServerTrouble as error:
+        except (ServerTrouble, ImportInterrupted, ImportRefused) as error:  # what it says of the file, too
             if repository.full():
                 raise DiskFull(path=str(repository.root)) from error
             raise

@@ -128,6 +128,15 @@ def test_a_full_disk_is_nobodys_fault(
     importing_here.begin(importing_here.plan(one))
 
 
+def test_a_disk_that_gets_full_while_the_server_imports_is_nobodys_fault(
+    server_here: ServerHere, importing_here: Importing, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_here.disturb.fail("import.step.1.in", exception="omero.InternalException", times=None)
+    nothing_stays(importing_here, one, ImportInterrupted)
+    monkeypatch.setattr(ManagedRepository, "full", lambda _: True)  # of the real disk of this test it is not so
+    nothing_stays(importing_here, one, DiskFull)
+
+
 def test_a_source_that_the_server_may_not_read_is_named(
     importing_here: Importing, one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
