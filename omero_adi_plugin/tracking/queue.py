@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _SQL = statements("queue.sql")
 _CLAIM = Prepared("adi_claim", _SQL["claim"], first=_SQL["one_by_one"])
+_CONTENT = Prepared("adi_content", _SQL["content"])
 _WIDEN = text(f"{_SQL['one_by_one'].text}; {_SQL['widen'].text}")
 _EXTEND = text(f"{_SQL['wait_if_lapsed'].text}; {_SQL['extend'].text}")
 
@@ -86,7 +87,7 @@ class Queue:
         rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
         if not rows:
             return None
-        [content] = self._database.at_once(_SQL["content"], {"imports_id": rows[0].imports_id})
+        [content] = self._database.at_once(_CONTENT, {"imports_id": rows[0].imports_id})
         self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
         return _claim(rows[0], content, asked)
 
