@@ -122,7 +122,10 @@ def test_a_process_that_is_frozen_in_the_middle_of_a_transaction_does_not_keep_i
     assert producer.sql("SELECT note FROM adi_order") == [("taken over: the lease of host:1 lapsed",)]
 
 
-def test_every_connection_that_has_transactions_is_limited_so(database: Database) -> None:
+def test_every_connection_is_set_so_whatever_the_database_has_for_a_default(producer: Producer, database: Database) -> None:
+    name = producer.sql("SELECT current_database()")[0][0]
+    producer.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    producer.sql(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = 0")
     limit = text("SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_isolation')")
     expected = (f"{database_module.STANDSTILL_SECONDS}s", "read committed")
     with database.begin() as connection:
