@@ -54,4 +54,4 @@ def _cancel(database: Database, args: Namespace) -> str:
     if done.owner:
         return f"order {args.uuid} is being carried out by {done.owner}, which ends it at the next safe point"
     note_pause(database)
-    return f"order {args.uuid} may be half imported: a service tidies that up, and ends it then"
+    return f"order {args.uuid} was begun before: a service removes what is half imported, and ends it then"

@@ -96,9 +96,10 @@ ORDERS_CANCEL = """\
 Example:
   omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
 
-One that waits is cancelled at once. One that is being carried out is called off by whoever does so: what is just being imported
-is finished first, and nothing is left half done; nor is what a worker left that died, which a service tidies up first. What was
-imported stays in OMERO. The producer reads `Import Failed`, with who cancelled it and when."""
+One that waits for its first attempt is cancelled at once. One that is being carried out is called off by whoever does so: what is
+just being imported is finished first, and nothing is left half done. One that waits for another attempt gets it at once, to
+remove what is half imported, and ends. What was imported stays in OMERO. The producer reads `Import Failed`, with who cancelled
+it and when."""
 
 PAUSE = """\
 Examples:

@@ -53,7 +53,7 @@ class CallOff:
     """What calling an order off came to.
 
     ended: it is cancelled.
-    owner: if not, whose worker will end it, as `host:pid`; None: a service will, when it has tidied up what is half imported.
+    owner: if not, whose worker will end it, as `host:pid`; None: the next free one of a service, when it has tidied up.
     """
 
     ended: bool
@@ -107,11 +107,10 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
 def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
     """Call an order off.
 
-    One that waits, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it and when. One that is
-    being carried out is left to its worker, which stops at the next safe point, tidies up and writes the same. What was imported
-    by then stays in OMERO. An order whose worker died is called off like one that waits: should the worker live after all, it
-    finds its lease gone and stops. If the ledger says that something may be half imported, from a worker that died, the order
-    gets its turn once more, for tidying up, before it ends.
+    One that waits for its first attempt, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it
+    and when. One that is being carried out is left to its worker, which stops at the next safe point, tidies up and writes the
+    same. What was imported by then stays in OMERO. One that waits for another attempt may be half imported: it gets its turn at
+    once, for tidying up, and ends then. So does one whose worker is silent: should that live after all, it finds its lease gone.
 
     Parameters
     ----------
@@ -152,7 +151,7 @@ def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
         row = connection.execute(_SQL["cancel"], {"uuid": uuid, "pending_id": called_off.pending_id}).one_or_none()
         if row is None:  # it was ordered while we looked
             raise OrderNotFound(uuid=uuid)
-        done = "What earlier attempts imported stays in OMERO" if row.attempt else "Nothing of it was imported"
+        done = "What earlier orders of it imported stays in OMERO" if row.attempt else "Nothing of it was imported"
         words = f"Cancelled by {who} on {_words(row.finished_at)}. {done}. Order again if it is wanted."
         imports_id = audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_FAILED, description=words)
         audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, imports_id=imports_id)
@@ -166,7 +165,7 @@ def _ask_to_stop(connection: Connection, uuid: str, *, who: str, owner: str | No
     if owner is None:
         connection.execute(_SQL["tidy"], {"uuid": uuid, "note": audit.shortened(f"called off by {by}")})
         connection.execute(_SQL["wake"], {"channel": "adi_order"})
-    detail = f"while {owner} carried it out" if owner else "while something of it was half imported"
+    detail = f"while {owner} carried it out" if owner else "between two attempts"
     audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, detail=detail)
 
 

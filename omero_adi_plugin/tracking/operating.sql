@@ -70,8 +70,10 @@ UPDATE adi_order
  WHERE uuid = :uuid
 
 -- half_imported
--- Whether something of an order may be half imported, by the ledger.
-SELECT EXISTS (SELECT FROM adi_file WHERE uuid = :uuid AND step IN ('created', 'verifying'))
+-- Whether something of an order may be half imported: its last attempt did not end it. The ledger does not say that for certain, as it
+-- may be written later than what it tells of.
+SELECT EXISTS (SELECT FROM adi_order o JOIN adi_attempt a ON a.uuid = o.uuid AND a.attempt = o.attempt
+                WHERE o.uuid = :uuid AND coalesce(a.outcome, '') NOT IN ('completed', 'failed', 'cancelled'))
 
 -- tidy
 -- Give an order that nobody carries out its turn at once.

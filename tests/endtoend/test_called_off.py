@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An import on a command line that somebody else calls off, or has given back: it ends soon, with a status and a sentence."""
+"""Orders that are called off, or given back, while they are carried out on a command line, or after their worker was killed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.endtoend.test_import import order
+from tests.endtoend.test_takeover import carried_out_until_killed
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, clean
@@ -70,3 +71,18 @@ def test_one_that_a_drain_has_given_back_says_so_and_a_service_goes_on(
     assert tracking.stages(uuid)[-1] == "Import Completed"
     assert len(lab.images()) == FILES == sum(lab.markers().values())
     assert set(before) <= set(lab.images())
+
+
+def test_what_a_worker_left_that_was_killed_is_tidied_up_before_its_order_ends(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    uuid = tracking.order(lab, samples.image())
+    carried_out_until_killed(services, tracking, step="created")
+    assert sum(lab.markers().values()) == 1
+    tracking.sql("UPDATE adi_order SET lease_until = now() - interval '1 s'")
+    said = services.run("orders", "cancel", uuid).stdout
+    assert said == f"order {uuid} was begun before: a service removes what is half imported, and ends it then\n"
+    assert services.run(*ONCE).returncode == os.EX_OK
+    assert tracking.sql("SELECT state FROM adi_order") == [("cancelled",)]
+    assert "Cancelled by" in tracking.description(uuid)
+    assert (sum(lab.markers().values()), lab.images()) == (0, [])
