@@ -262,7 +262,7 @@ def test_a_pause_waits_for_the_claim_that_is_just_being_made(
     intake.take_in()
     claimed(queue)
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    with closing(producer.connect()) as other, other.cursor() as cursor, ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2) as threads, closing(producer.connect()) as other, other.cursor() as cursor:
         cursor.execute("SELECT FROM adi_turn FOR UPDATE")  # which a claim writes
         claim = threads.submit(queue.claim, owner="host:1")
         wait_until(lambda: producer.sql(waiting) == [(1,)], what="the claim, in its middle")

@@ -13,7 +13,7 @@ from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route
 from omero_adi_plugin.tracking.bell import Bell
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.losses import DEATHS_ALLOWED, LAPSES_ALLOWED, PAUSE_SECONDS, Loss, bury, free_lapsed
-from omero_adi_plugin.tracking.operating import cancel, retry
+from omero_adi_plugin.tracking.operating import CallOff, cancel, retry
 
 if TYPE_CHECKING:
     from omero_adi_plugin.tracking.database import Database
@@ -178,7 +178,7 @@ def test_an_order_that_was_called_off_while_it_ran_is_still_called_off_after_a_l
     lose: object, site: Site, intake: Intake
 ) -> None:
     claim = site.claimed()
-    assert cancel(site.database, site.uuid, who="ann@desk") == "host:1"
+    assert cancel(site.database, site.uuid, who="ann@desk") == CallOff(ended=False, owner="host:1")
     if lose is Site.lapse:
         site.producer.sql(LAPSE)
         assert free_lapsed(site.database) == site.waits_again()

@@ -15,7 +15,7 @@ from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking import pruning, takeover
 from omero_adi_plugin.tracking.detach import detach
 from omero_adi_plugin.tracking.ledger import Ledger
-from omero_adi_plugin.tracking.operating import cancel, retry
+from omero_adi_plugin.tracking.operating import CallOff, cancel, retry
 from omero_adi_plugin.tracking.services import Presence
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from omero_adi_plugin.tracking.views import order_status
@@ -122,13 +122,13 @@ def failed(site: Site, timestamp: str | None = "now") -> str:
 def cancelled(site: Site, timestamp: str | None = "now") -> str:
     uuid = site.producer.pending(timestamp=timestamp)
     site.intake.take_in()
-    assert cancel(site.database, uuid, who="ann@desk") is None
+    assert cancel(site.database, uuid, who="ann@desk") == CallOff(ended=True)
     return uuid
 
 
 def cancelled_before_it_was_taken_in(site: Site, timestamp: str | None = "now") -> str:
     uuid = site.producer.pending(timestamp=timestamp)
-    assert cancel(site.database, uuid, who="ann@desk") is None
+    assert cancel(site.database, uuid, who="ann@desk") == CallOff(ended=True)
     return uuid
 
 
@@ -136,7 +136,7 @@ def cancelled_while_it_ran(site: Site, timestamp: str | None = "now") -> str:
     uuid = site.producer.pending(timestamp=timestamp)
     claim = site.claimed()
     site.producer.pending(uuid, timestamp=timestamp)
-    assert cancel(site.database, uuid, who="ann@desk") == ME
+    assert cancel(site.database, uuid, who="ann@desk") == CallOff(ended=False, owner=ME)
     site.queue.cancel(claim.lease, reason="Cancelled by ann")
     return uuid
 
@@ -312,8 +312,8 @@ def by_a_command_that_wants_more(site: Site, uuid: str) -> None:
 
 def by_a_command_after_it_was_called_off(site: Site, uuid: str) -> None:
     site.producer.pending(uuid)
-    assert cancel(site.database, uuid, who="ann@desk") is None
-    assert "earlier attempts" in str(order_status(site.database, uuid).description)
+    assert cancel(site.database, uuid, who="ann@desk") == CallOff(ended=True)
+    assert "imported stays in OMERO" in str(order_status(site.database, uuid).description)
     retry(site.database, uuid, who="ann@desk")
 
 
