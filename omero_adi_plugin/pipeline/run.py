@@ -97,6 +97,10 @@ class OrderRun(Carrying):
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
             raise given_up(self._order, error, complete, session=self._session) from error
+        except BaseException:  # whoever calls the order off before the next attempt goes by the ledger
+            with suppress(AdiError):
+                self._record.flush()
+            raise
         return self._tally.outcome()
 
     def _take_stock(self) -> None:

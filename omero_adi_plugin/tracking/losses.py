@@ -111,7 +111,7 @@ def _lapsed(connection: Connection, row: Row[Any]) -> Loss:
 
 def _died(connection: Connection, row: Row[Any], *, why: str, counts: bool) -> Loss:
     if not counts:
-        return _wait_again(connection, row, AttemptOutcome.GIVEN_BACK, f"the worker {row.lease_owner} was ended: {why}")
+        return _wait_again(connection, row, AttemptOutcome.WORKER_DIED, f"the worker {row.lease_owner} was ended: {why}")
     deaths = 1 if row.got_on else row.deaths + 1
     if deaths >= DEATHS_ALLOWED:
         words = (

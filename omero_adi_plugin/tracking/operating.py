@@ -107,10 +107,11 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
 def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
     """Call an order off.
 
-    One that waits for its first attempt, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it
-    and when. One that is being carried out is left to its worker, which stops at the next safe point, tidies up and writes the
-    same. What was imported by then stays in OMERO. One that waits for another attempt may be half imported: it gets its turn at
-    once, for tidying up, and ends then. So does one whose worker is silent: should that live after all, it finds its lease gone.
+    One that waits, or is pending and not yet taken in, is cancelled at once: its trail ends with who did it and when. One that is
+    being carried out is left to its worker, which stops at the next safe point, tidies up and writes the same. What was imported
+    by then stays in OMERO. One that waits for another attempt, after one that may have left something half imported, gets its
+    turn at once, for tidying up, and ends then. So does one whose worker is silent: should that live after all, it finds its
+    lease gone.
 
     Parameters
     ----------

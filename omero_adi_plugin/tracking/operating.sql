@@ -70,10 +70,12 @@ UPDATE adi_order
  WHERE uuid = :uuid
 
 -- half_imported
--- Whether something of an order may be half imported: its last attempt did not end it. The ledger does not say that for certain, as it
--- may be written later than what it tells of.
+-- Whether something of an order may be half imported: its last attempt did not end it, and has either left something in the ledger or
+-- died before it wrote down what it had begun.
 SELECT EXISTS (SELECT FROM adi_order o JOIN adi_attempt a ON a.uuid = o.uuid AND a.attempt = o.attempt
-                WHERE o.uuid = :uuid AND coalesce(a.outcome, '') NOT IN ('completed', 'failed', 'cancelled'))
+                WHERE o.uuid = :uuid AND coalesce(a.outcome, '') NOT IN ('completed', 'failed', 'cancelled')
+                  AND (coalesce(a.outcome, '') NOT IN ('to be retried', 'given back')
+                       OR EXISTS (SELECT FROM adi_file f WHERE f.uuid = o.uuid)))
 
 -- tidy
 -- Give an order that nobody carries out its turn at once.

@@ -145,7 +145,7 @@ def test_a_worker_that_its_service_has_ended_is_not_the_orders_fault(site: Site)
         site.claimed()
         assert bury(site.database, owner="host:1", why="it did not end in time", counts=False) == site.waits_again()
     assert site.counted() == (0, 0, 0)
-    assert site.producer.sql("SELECT DISTINCT outcome FROM adi_attempt") == [("given back",)]
+    assert site.producer.sql("SELECT DISTINCT outcome FROM adi_attempt") == [("worker died",)]
 
 
 def test_only_the_dead_workers_orders_are_taken(site: Site) -> None:

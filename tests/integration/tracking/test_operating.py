@@ -245,6 +245,12 @@ def in_back_off(producer: Producer, intake: Intake, queue: Queue) -> str:
     return uuid
 
 
+def in_back_off_with_a_file_begun(producer: Producer, intake: Intake, queue: Queue) -> str:
+    uuid = in_back_off(producer, intake, queue)
+    producer.sql("INSERT INTO adi_file (uuid, key, entry, route, step) VALUES (%s, 'a', '/a', 'inplace', 'planned')", uuid)
+    return uuid
+
+
 def lapsed(producer: Producer, intake: Intake, queue: Queue) -> str:
     uuid = waiting(producer, intake, queue)
     claimed(queue)
@@ -295,6 +301,7 @@ STANDINGS: dict[str, Callable[[Producer, Intake, Queue], str]] = {
         waiting,
         pending,
         left_alone,
+        in_back_off,
         ordered_again,
         ordered_again_by_the_documented_update,
         ordered_again_by_an_update_of_its_first_row,
@@ -400,7 +407,7 @@ class TestCancel:
         assert producer.trail(uuid) == ["Import Pending", "Import Started"]
         assert producer.sql("SELECT outcome FROM adi_attempt") == [("lease lapsed",)]
 
-    @pytest.mark.parametrize("standing", [lapsed, in_back_off])
+    @pytest.mark.parametrize("standing", [lapsed, in_back_off_with_a_file_begun])
     def test_what_an_attempt_left_half_imported_is_tidied_up_first(
         self,
         standing: Callable[[Producer, Intake, Queue], str],
