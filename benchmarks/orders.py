@@ -11,7 +11,10 @@ orders so far are made to look as if they had ended long ago, and what services 
 are counted before that.
 
 Last line: what there is at the end over what there was after the tenth part of the orders. All of it runs on servers of its own
-and leaves nothing behind; some 20 minutes.
+and leaves nothing behind; 20 to 45 minutes.
+
+20,000 orders with two workers on two cores that others used as well, 44 minutes: memory_ratio=1.032 descriptors=103->101
+rows=4615->4567. The service and the readers stay as they are; a worker grows by 0.6 kB an order, outside of Python's own memory.
 """
 
 from __future__ import annotations
