@@ -1,6 +1,6 @@
 -- record
 -- Write lines of the ledger, if the lease still holds. The order's row is locked meanwhile, so that no takeover comes in between. No
--- row back: the lease is gone.
+-- row back: the lease is gone. What each attempt only finds again as it was keeps its time: it is no progress of that attempt.
 WITH held AS (
     SELECT uuid FROM adi_order WHERE uuid = :uuid AND lease_token = :token AND state = 'running' FOR SHARE
 ), given AS (
@@ -15,7 +15,9 @@ WITH held AS (
       FROM held, given g ORDER BY g.number
     ON CONFLICT (uuid, key) DO UPDATE
        SET entry = excluded.entry, output = excluded.output, route = excluded.route, step = excluded.step,
-           fileset = excluded.fileset, images = excluded.images, plates = excluded.plates, error = excluded.error, changed_at = now()
+           fileset = excluded.fileset, images = excluded.images, plates = excluded.plates, error = excluded.error,
+           changed_at = CASE WHEN (f.step, f.fileset) IS DISTINCT FROM (excluded.step, excluded.fileset)
+                             THEN now() ELSE f.changed_at END
 )
 SELECT uuid FROM held
 

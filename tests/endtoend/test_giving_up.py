@@ -11,12 +11,13 @@ import numpy as np
 import omero.cmd
 import tifffile
 
-from omero_adi_plugin.errors import TargetVanished
+from omero_adi_plugin.errors import FileGrowing, TargetVanished
 from omero_adi_plugin.importers.handles import finished
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.pipeline.progress import Progress
 from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.settings import Settings
+from omero_adi_plugin.tracking.intake import Intake
 from tests.endtoend.test_takeover import carried_out_until_killed
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
@@ -55,6 +56,32 @@ def test_images_that_a_vanished_dataset_leaves_alone_are_named(
     assert tracking.description(order) == str(error)
     assert f"Dataset:{lab.dataset} went away during the import" in str(error)
     assert lab.markers() == Counter({(order, first): 1}), "the second file's fileset was left"
+
+
+def test_a_file_that_is_never_ready_fails_its_order_also_beside_one_that_was_imported_long_ago(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    good, growing = samples.image("good.ome.tif"), samples.image("growing.ome.tif")
+    order = tracking.order(lab, good, growing)
+    settings = Settings.load(services.config, failures_allowed=3, settle_seconds=1)
+
+    def grow(progress: Progress) -> None:
+        if progress.entry == growing and progress.step is FileStep.PLANNED:
+            with Path(growing).open("ab") as file:
+                file.write(b"more")
+
+    failures = []
+    with closing(Attempts(settings)) as attempts:
+        assert Intake(attempts.database, pending_days=10).take_in() == 1
+        for _ in range(settings.failures_allowed):
+            tracking.sql("UPDATE adi_order SET run_after = now()")
+            claim = attempts.queue.claim(owner="this test")
+            assert claim is not None
+            failures.append(claim.failures)
+            assert isinstance(attempts.carry_out(claim, on_progress=grow), FileGrowing)
+    assert failures == [0, 1, 2], "what was imported once is no progress of every further attempt"
+    assert tracking.stages(order)[-1] == "Import Failed"
+    assert lab.markers() == Counter({(order, good): 1})
 
 
 def test_the_half_of_a_file_that_is_gone_is_deleted_when_its_order_fails(
