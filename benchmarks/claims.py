@@ -15,10 +15,11 @@ the old orders, and at the same moments to a loop that asks every 5 s for rows b
 orders fail at once, because their file does not exist. In the last line `baseline_pickup_ratio` is p95 of the loop over p95 of
 the service.
 
-All of it runs on servers of its own, with fsync, and leaves nothing behind; about four minutes. Measured on two cores that others
-used as well (load 3 to 6): with one claimer 393 claims a second without history and 452 with it, 21 ms to `Import Started` (p95),
-226 times as long for the loop; on the same machine at rest 700 to 1,000 claims a second. A claim costs PostgreSQL 0.65 ms of a
-processor and the claimer 0.43 ms. The figures of the last line are worth something only on a machine that does nothing else.
+All of it runs on servers of its own, with fsync, and leaves nothing behind; about four minutes. Measured on two cores that
+others used as well (load 3 to 6), twice: 393 and 323 claims a second with one claimer, 1.15 and 1.00 of that with history;
+p95 to `Import Started` 21 and 33 ms; 226 and 151 times as long for the loop. Short runs with a load of about 1, 20 rounds or
+fewer and 1,000 old orders: 630 to 770 claims a second. Not yet measured as a whole on a machine that does nothing else. A
+claim costs PostgreSQL 0.65 ms of a processor and the claimer 0.43 ms; the rest is the commit, and waiting for a processor.
 """
 
 from __future__ import annotations
