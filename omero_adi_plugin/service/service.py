@@ -150,7 +150,8 @@ class Service:
         until = time.monotonic() + self._settings.poll_seconds
         self._look_after()
         while not self._ending:
-            times = [until - time.monotonic(), TELL_SECONDS, self._systemd.alive_seconds, self._crew.hires_in_seconds]
+            hires = self._crew.hires_in_seconds if self._open else None
+            times = [until - time.monotonic(), TELL_SECONDS, self._systemd.alive_seconds, hires]
             if wait(max(0.0, min(each for each in times if each is not None))) or time.monotonic() >= until:
                 return
             self._look_after()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,12 @@ def said(services: Services, words: str) -> int:
     """How many lines of the log tell that something of this kind is away."""
     lines = services.log.read_text().splitlines() if services.log.exists() else []
     return sum("event=surroundings.down" in line and words in line for line in lines)
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long the processors have worked for a process (proc(5): `utime` and `stime`)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def in_the_middle(tracking: Tracking) -> bool:
@@ -110,6 +117,19 @@ def test_a_service_that_starts_while_postgresql_and_omero_are_down_begins_when_b
     }
     assert (said(services, "tracking database"), said(services, "OMERO at")) == (1, 1), "the log repeats itself"
     assert services.stop(service) == os.EX_OK
+
+
+def test_a_service_that_waits_for_postgresql_from_its_start_rests_meanwhile(services: Services) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with knocked_at(port) as knocks:
+        services.configure(ingest_tracking_db=f"postgresql://user:word@127.0.0.1:{port}/tracking")
+        service = services.start(**QUICKLY)
+        wait_until(lambda: said(services, "tracking database"), what="the notice that PostgreSQL is down")
+        began, used, before = time.monotonic(), cpu_seconds(service.pid), knocks()
+        wait_until(lambda: knocks() >= before + 4, what="several more tries")
+        assert cpu_seconds(service.pid) - used < 0.2 * (time.monotonic() - began), "it looks again and again for what to do"
+        assert services.stop(service) == os.EX_OK
 
 
 def test_omero_stops_in_the_middle_of_orders_is_read_only_for_a_while_and_comes_back(
