@@ -31,6 +31,9 @@ MOST_LINES = 10_000
 MOST_ORDERS = 1000
 """How many orders one call forgets: a service has other things to do as well; the next call goes on."""
 
+MOST_PORTIONS = 10
+"""In so many transactions: a thousand orders of 10,000 files each would take minutes in one go."""
+
 SILENT_SECONDS = 86_400
 """After so long a service that has not been heard of is not worth showing any more."""
 
@@ -63,7 +66,9 @@ def prune(database: Database, *, keep_days: int, most: int = MOST_ORDERS) -> int
         PostgreSQL is not there. What was forgotten before stays forgotten, each order as a whole.
     """
     forgotten = 0
-    while forgotten < most:
+    for _ in range(MOST_PORTIONS):
+        if forgotten >= most:
+            break
         [row] = database.at_once(_SQL["due"], {"every_seconds": EVERY_SECONDS})
         if not row.due:
             break

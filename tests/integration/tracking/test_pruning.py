@@ -464,6 +464,22 @@ def test_much_is_forgotten_in_portions_and_the_next_call_goes_on(site: Site, mon
     assert site.sizes()["adi_file"] == 0
 
 
+def test_orders_of_many_files_are_forgotten_by_several_calls_as_a_service_has_other_things_to_do(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.producer.sql("UPDATE adi_control SET watched_id = 10000, scanned_at = now()")
+    site.producer.sql(
+        "INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, finished_at) "
+        "SELECT 'o' || n, n, 'ann', 'Demo', 'completed', now() - interval '1 year' FROM generate_series(1, 25) n"
+    )
+    site.producer.sql(
+        "INSERT INTO adi_file (uuid, key, entry, route, step) "
+        "SELECT 'o' || n, k, '/a', 'inplace', 'annotated' FROM generate_series(1, 25) n, generate_series(1, 4) k"
+    )
+    monkeypatch.setattr(pruning, "MOST_LINES", 4)  # one order a transaction
+    assert [site.prune() for _ in range(4)] == [10, 10, 5, 0]
+
+
 def test_an_order_with_a_hundred_thousand_files_goes_in_one_piece(site: Site) -> None:
     uuid = completed(site)
     site.producer.sql(
