@@ -35,6 +35,7 @@ BRIEF_SECONDS = 3600
 
 _LOG = logging.getLogger(__name__)
 _SQL = statements("intake.sql")
+_QUEUE = statements("queue.sql")
 
 
 class Intake:
@@ -139,5 +140,5 @@ def _queue_all(connection: Connection, uuids: list[str], asked: set[str]) -> set
         connection.execute(_SQL["fill_timestamps"], {"uuids": uuids})
         taken = set(connection.execute(_SQL["take_in"], {"uuids": uuids, "asked": sorted(asked)}).scalars())
         if taken:
-            connection.execute(_SQL["wake_claimers"])
+            connection.execute(_QUEUE["wake_claimers"])
     return taken

@@ -18,16 +18,31 @@ UPDATE imports p
                                                  WHERE r.uuid = p.uuid AND r.timestamp < '9999-12-31 UTC'))
  WHERE p.uuid = ANY(:uuids) AND p.stage = 'Import Pending' AND p.timestamp IS NULL
 
+-- earlier
+-- A part of others: above which number the attempts at an order `n` begin that we do not know. If it is not new, because it was forgotten
+-- or somebody else had it, each older row may tell of an attempt. A pending one of these days is only one that was written twice.
+(SELECT count(*) FROM imports r
+  WHERE r.uuid = n.uuid AND r.id < n.id
+    AND NOT (r.stage = 'Import Pending' AND r.timestamp > now() - interval '1 day' AND r.timestamp < now() + interval '1 day'))
+
+-- attempts_before
+-- How many attempts there may have been before an order that was just written, if we do not know it.
+SELECT {+earlier} FROM imports n WHERE n.id = :imports_id
+
+-- know
+-- Give an order that was never taken in its row in the queue, called off. No row back: it has one.
+INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, finished_at, attempt)
+SELECT n.uuid, n.id, n.user_name, n.group_name, 'cancelled', now(), {+earlier}
+  FROM imports n WHERE n.id = :imports_id
+ON CONFLICT (uuid) DO NOTHING
+RETURNING uuid
+
 -- take_in
 -- Queue orders, new or again. One that waits already takes the newer content and its turn, but keeps count of its failures: a program
 -- that submits an order every few minutes must not keep it alive for ever. One that runs is left to its worker. In the order of the
--- uuids, so that two services do not lock each other out. Of a new one that is not new, because it was forgotten or somebody else had
--- it, each older row may tell of an attempt: it begins above them. A pending one of these days is only one that was written twice.
+-- uuids, so that two services do not lock each other out.
 INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, attempt)
-SELECT n.uuid, n.id, n.user_name, n.group_name,
-       (SELECT count(*) FROM imports r
-         WHERE r.uuid = n.uuid AND r.id < n.id
-           AND NOT (r.stage = 'Import Pending' AND r.timestamp > now() - interval '1 day' AND r.timestamp < now() + interval '1 day'))
+SELECT n.uuid, n.id, n.user_name, n.group_name, {+earlier}
   FROM (SELECT DISTINCT ON (p.uuid) p.uuid, p.id, p.user_name, p.group_name
           FROM imports p
          WHERE p.uuid = ANY(:uuids) AND p.stage = 'Import Pending'
@@ -96,7 +111,3 @@ RETURNING uuid
 -- scanned
 -- Note when all pending rows were last looked for.
 UPDATE adi_control SET scanned_at = now()
-
--- wake_claimers
--- Tell all services that an order may be due.
-SELECT pg_notify('adi_order', '')

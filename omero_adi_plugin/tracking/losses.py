@@ -32,6 +32,7 @@ PAUSE_SECONDS = 15.0
 another program that takes all memory."""
 
 _SQL = statements("losses.sql")
+_QUEUE = statements("queue.sql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,7 @@ def _lost(connection: Connection, uuids: Any) -> list[Row[Any]]:  # noqa: ANN401
 
 
 def _lapsed(connection: Connection, row: Row[Any]) -> Loss:
-    lapses = 1 if row.got_on else row.lapses + 1
+    lapses = 1 if _got_on(connection, row) else row.lapses + 1
     if lapses >= LAPSES_ALLOWED:
         why = (
             f"The worker of the order fell silent {lapses} times, one after the other, and nothing of it got done. "
@@ -112,7 +113,7 @@ def _lapsed(connection: Connection, row: Row[Any]) -> Loss:
 def _died(connection: Connection, row: Row[Any], *, why: str, counts: bool) -> Loss:
     if not counts:
         return _wait_again(connection, row, AttemptOutcome.WORKER_DIED, f"the worker {row.lease_owner} was ended: {why}")
-    deaths = 1 if row.got_on else row.deaths + 1
+    deaths = 1 if _got_on(connection, row) else row.deaths + 1
     if deaths >= DEATHS_ALLOWED:
         words = (
             f"The order has cost {deaths} worker processes their lives, one after the other; the last one was {why}. "
@@ -122,6 +123,11 @@ def _died(connection: Connection, row: Row[Any], *, why: str, counts: bool) -> L
     note = f"the worker {row.lease_owner} died ({why})"
     seconds = 0.0 if deaths == 1 else PAUSE_SECONDS * 2 ** (deaths - 2)
     return _wait_again(connection, row, AttemptOutcome.WORKER_DIED, note, deaths=deaths, after_seconds=seconds)
+
+
+def _got_on(connection: Connection, row: Row[Any]) -> bool:
+    """Return whether something came to its end in the attempt: that begins the count anew."""
+    return bool(connection.execute(_QUEUE["got_on"], {"uuid": row.uuid, "attempt": row.attempt}).scalar_one())
 
 
 def _wait_again(

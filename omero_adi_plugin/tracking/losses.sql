@@ -7,12 +7,8 @@ SELECT uuid FROM adi_order WHERE state = 'running' AND lease_until < now() ORDER
 SELECT uuid FROM adi_order WHERE state = 'running' AND lease_owner = :owner ORDER BY uuid FOR UPDATE
 
 -- lost
--- What there is to know of a lost order: its row was locked before. An attempt in which something came to its end begins the count anew.
-SELECT o.uuid, o.imports_id, o.attempt, o.lease_owner, o.deaths, o.lapses,
-       EXISTS (SELECT FROM adi_attempt a JOIN adi_file f ON f.uuid = a.uuid
-                WHERE a.uuid = o.uuid AND a.attempt = o.attempt
-                  AND f.step IN ('imported', 'annotated', 'skipped') AND f.changed_at >= a.started_at) AS got_on
-  FROM adi_order o WHERE o.uuid = ANY(:uuids)
+-- What there is to know of a lost order: its row was locked before.
+SELECT uuid, imports_id, attempt, lease_owner, deaths, lapses FROM adi_order WHERE uuid = ANY(:uuids)
 
 -- wait_again
 -- Make an order claimable again, after a while. Without a pause it keeps its place among those of its user, however many they are.

@@ -142,7 +142,7 @@ def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
     with database.begin() as connection:
         called_off = connection.execute(_SQL["call_off_events"], {"uuid": uuid}).one()
         connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
-        if connection.execute(_SQL["know"], {"imports_id": called_off.pending_id}).one_or_none():
+        if connection.execute(_INTAKE["know"], {"imports_id": called_off.pending_id}).one_or_none():
             _check_pending(connection, uuid)
         else:
             owner = _check_open(connection, uuid, events=called_off.events, pending_id=called_off.pending_id)

@@ -38,18 +38,6 @@ WITH gone AS (DELETE FROM adi_inbox WHERE uuid = :uuid RETURNING id)
 SELECT (SELECT count(*) FROM gone) AS events,
        (SELECT max(id) FROM imports WHERE uuid = :uuid AND stage = 'Import Pending') AS pending_id
 
--- know
--- Give an order that was never taken in its row in the queue, called off. Its attempts are counted as intake does (`take_in`). No row
--- back: it has one.
-INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, finished_at, attempt)
-SELECT n.uuid, n.id, n.user_name, n.group_name, 'cancelled', now(),
-       (SELECT count(*) FROM imports r
-         WHERE r.uuid = n.uuid AND r.id < n.id
-           AND NOT (r.stage = 'Import Pending' AND r.timestamp > now() - interval '1 day' AND r.timestamp < now() + interval '1 day'))
-  FROM imports n WHERE n.id = :imports_id
-ON CONFLICT (uuid) DO NOTHING
-RETURNING uuid
-
 -- cancel
 -- Call an order off. What was pending of it is settled thereby, so the reconciling scan does not find it again.
 UPDATE adi_order

@@ -101,7 +101,7 @@ def resume(database: Database, *, who: str) -> Pause | None:
             return None
         ended = _pause(row)
         audit.act(connection, Action.RESUMED, who=who, detail=f"paused {ended}")
-        connection.execute(_SQL["wake_claimers"])
+        connection.execute(_QUEUE["wake_claimers"])
         return ended
 
 

@@ -22,7 +22,3 @@ SELECT paused_at, paused_by FROM adi_control WHERE paused_at IS NOT NULL
 -- running
 -- How many orders are being carried out. One whose lease has lapsed is not: its worker is dead, or will stop at its next step.
 SELECT count(*) FROM adi_order WHERE state = 'running' AND lease_until > clock_timestamp()
-
--- wake_claimers
--- Tell all services that orders may be due.
-SELECT pg_notify('adi_order', '')

@@ -41,6 +41,7 @@ HIGHEST_PRIORITY = 100
 
 _SQL = statements("submit.sql")
 _QUEUE = statements("queue.sql")
+_INTAKE = statements("intake.sql")
 
 
 def submit_order(
@@ -161,7 +162,8 @@ def submit_claimed(
         raise_if_paused(connection)
         imports_id = _append(connection, text)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
-        values = {**_queued(text, imports_id, skip_existing=skip_existing), "owner": owner, "lease_seconds": queue.lease_seconds}
+        values = {**_queued(connection, text, imports_id, skip_existing=skip_existing), "owner": owner}
+        values["lease_seconds"] = queue.lease_seconds
         row = connection.execute(_SQL["claim"], values).one_or_none()
         if row is None:
             raise _running(text)
@@ -176,19 +178,21 @@ def submit_claimed(
 def _queue(connection: Connection, text: OrderText, imports_id: int, *, skip_existing: bool, priority: int) -> None:
     """Let an order wait in the queue that wants something which its row in `imports` has no room for."""
     connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
-    values = {**_queued(text, imports_id, skip_existing=skip_existing), "priority": priority}
+    values = {**_queued(connection, text, imports_id, skip_existing=skip_existing), "priority": priority}
     if connection.execute(_SQL["wait"], values).one_or_none() is None:
         raise _running(text)
-    connection.execute(_SQL["wake_claimers"])
+    connection.execute(_QUEUE["wake_claimers"])
 
 
-def _queued(text: OrderText, imports_id: int, *, skip_existing: bool) -> dict[str, object]:
+def _queued(connection: Connection, text: OrderText, imports_id: int, *, skip_existing: bool) -> dict[str, object]:
+    """Return what the queue's row of an order that was just written has to say."""
     return {
         "uuid": text.uuid,
         "imports_id": imports_id,
         "user": text.user,
         "group": text.group,
         "skip_existing": skip_existing,
+        "earlier": connection.execute(_INTAKE["attempts_before"], {"imports_id": imports_id}).scalar_one(),
     }
 
 

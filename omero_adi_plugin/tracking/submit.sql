@@ -8,17 +8,11 @@ VALUES (:uuid, 'Import Pending', :user, :group, :destination_type, :destination_
                                       WHERE r.uuid = :uuid AND r.timestamp < '9999-12-31 UTC')))
 RETURNING id
 
--- earlier
--- A part of others: how many attempts the older rows of an order may tell of, when we know it no more; as `take_in` in intake.sql.
-(SELECT count(*) FROM imports r
-  WHERE r.uuid = :uuid AND r.id < :imports_id
-    AND NOT (r.stage = 'Import Pending' AND r.timestamp > now() - interval '1 day' AND r.timestamp < now() + interval '1 day'))
-
 -- claim
 -- Queue an order with a lease on it already. No row back: it is running.
 INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing, state, attempt, lease_owner, lease_token,
                             lease_until)
-VALUES (:uuid, :imports_id, :user, :group, :skip_existing, 'running', {+earlier} + 1, :owner, gen_random_uuid(),
+VALUES (:uuid, :imports_id, :user, :group, :skip_existing, 'running', :earlier + 1, :owner, gen_random_uuid(),
         clock_timestamp() + make_interval(secs => :lease_seconds))
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name, state = 'running',
@@ -32,17 +26,13 @@ RETURNING o.attempt, o.lease_token, o.lease_until
 -- wait
 -- Queue an order that wants something which its row in `imports` has no room for. No row back: it is running.
 INSERT INTO adi_order AS o (uuid, imports_id, user_name, group_name, skip_existing, priority, attempt)
-VALUES (:uuid, :imports_id, :user, :group, :skip_existing, :priority, {+earlier})
+VALUES (:uuid, :imports_id, :user, :group, :skip_existing, :priority, :earlier)
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
        skip_existing = excluded.skip_existing, priority = excluded.priority, state = 'waiting', run_after = now(), failures = 0,
        deaths = 0, lapses = 0, note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running'
 RETURNING o.uuid
-
--- wake_claimers
--- Tell all services that an order may be due.
-SELECT pg_notify('adi_order', '')
 
 -- drop_event
 -- Forget what the trigger has noted of an order that is already being carried out.
