@@ -32,7 +32,7 @@ def test_whether_the_commit_was_lost_or_only_its_answer_each_file_is_imported_on
             submit_order([file], **asked, url=relay.url)
         return wait_for_order(uuid, timeout_seconds=WAIT_SECONDS, url=tracking.url)
 
-    ended = [order(samples.image(f"{at.name}.ome.tif"), at) for at in Break]
+    ended = [order(samples.image(f"{at.name}.ome.tif"), at) for at in (Break.BEFORE_COMMIT, Break.AFTER_COMMIT)]
     assert [status.state for status in ended] == [OrderState.COMPLETED] * 2
     assert [status.attempt for status in ended] == [1, 2]
     images = [image for status in ended for file in status.files or () for image in file.images]
