@@ -6,7 +6,8 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- candidates
 -- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
 -- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
--- is left or all imports are paused. One order may be left out of account, as if it did not run.
+-- is left or all imports are paused. What runs without a place, a command or a worker of an older version, is to have the next one: it
+-- looks for it now and then only, and would never be quicker. One order may be left out of account, as if it did not run.
 heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
@@ -17,7 +18,7 @@ heads AS (
                            WHERE state = 'waiting' AND (-priority, user_name, group_name) > (h.rank, h.user_name, h.group_name)
                            ORDER BY -priority, user_name, group_name LIMIT 1) n
 ), running AS MATERIALIZED (
-    SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN places ELSE 0 END AS places
+    SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN greatest(places, 1) ELSE 0 END AS places
       FROM adi_order WHERE state = 'running' AND uuid IS DISTINCT FROM CAST(:without AS text)
 ), candidates AS (
     SELECT o.uuid, h.rank, h.user_name, o.run_after, o.imports_id, t.claimed_at

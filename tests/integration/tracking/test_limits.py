@@ -189,6 +189,22 @@ def test_a_command_begins_without_a_place_and_may_take_the_last_one(
     assert queue.widen(here.lease, wanted=0) == 0
 
 
+def test_a_command_that_waits_for_a_place_gets_the_next_one_however_many_workers_want_it(
+    producer: Producer, intake: Intake, database: Database
+) -> None:
+    producer.many(3)
+    intake.take_in()
+    queue, idle = limited(database, in_flight=1), limited(database, in_flight=1)
+    claim = claimed(queue)
+    here = submit_claimed(database, queue, user="bob", group="Demo", target=TARGET, files=["/a"], owner="desk:1")
+    assert queue.widen(here.lease, wanted=1) == 0
+    queue.complete(claim.lease)
+    assert idle.claim(owner="host:2") is None
+    assert queue.widen(here.lease, wanted=1) == 1
+    queue.complete(here.lease)
+    assert idle.claim(owner="host:2") is not None
+
+
 def test_a_lease_that_lapsed_frees_its_places_before_it_is_taken_over(
     producer: Producer, intake: Intake, database: Database
 ) -> None:
