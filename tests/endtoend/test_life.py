@@ -199,7 +199,7 @@ def test_asked_a_second_time_a_service_ends_at_once_and_its_orders_are_given_bac
     hold.let_go()
     services.start(max_workers=1)
     tracking.wait(order)
-    assert tracking.sql(ATTEMPTS, order) == [("given back",), ("completed",)]
+    assert tracking.sql(ATTEMPTS, order) == [("worker died",), ("completed",)]
     assert lab.markers() == Counter({(order, file): 1})
 
 
