@@ -63,6 +63,17 @@ def test_when_one_fileset_meets_trouble_of_all_the_others_are_not_begun(runs: Ru
     assert len(runs.lab.images()) == 3
 
 
+@pytest.mark.parametrize("trouble", [ConnectionBroken(doing="importing"), KeyboardInterrupt()], ids=["lost", "Ctrl-C"])
+def test_whatever_ends_an_attempt_the_ledger_tells_what_it_had_begun(runs: Runs, trouble: BaseException) -> None:
+    def importing(*_: object) -> None:
+        raise trouble
+
+    claim = runs.order(runs.samples.image("0.ome.tif"))
+    with pytest.raises(type(trouble)):
+        runs.run(claim, on_import=importing)
+    assert runs.steps(claim) == {"0.ome.tif": FileStep.PLANNED}
+
+
 def test_at_ctrl_c_not_even_what_omero_is_doing_is_waited_for(runs: Runs) -> None:
     given_up = threading.Event()
 
