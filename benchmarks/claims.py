@@ -16,9 +16,10 @@ orders fail at once, because their file does not exist. In the last line `baseli
 the service.
 
 All of it runs on servers of its own, with fsync, and leaves nothing behind; about four minutes. Measured on two cores, on
-28 November 2026: 819 claims a second with one claimer, 0.97 of that with history, 1,190 and 1,070 with 4 and 8; p95 to `Import Started` 10.7
-ms, for the loop 452 times as long. With other programs on the same cores (load 3 to 6) 323 to 393 claims a second, p95 21 to 33 ms.
-A claim costs PostgreSQL 0.65 ms of a processor and the claimer 0.43 ms; the rest is the commit.
+28 November 2026: 819 claims a second with one claimer, 0.97 of that with history, 1,190 and 1,070 with 4 and 8; p95 to
+`Import Started` 10.7 ms, for the loop 452 times as long. With other programs on the same cores (load 3 to 6) 323 to 393
+claims a second, p95 21 to 33 ms. A claim costs PostgreSQL 0.65 ms of a processor and the claimer 0.43 ms; the rest is the
+commit.
 """
 
 from __future__ import annotations
