@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands import printing
-from omero_adi_plugin.commands.using import database_of, limits_of, settings_of
+from omero_adi_plugin.commands.using import database_of, settings_of
+from omero_adi_plugin.tracking.queue import limits_of
 from omero_adi_plugin.tracking.status import ENDED_HOURS, status
 
 if TYPE_CHECKING:

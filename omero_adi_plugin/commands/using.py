@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.errors import UsageError
-from omero_adi_plugin.orders import Limits
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.settings.catalogue import FILE_SUFFIX, catalogue
 from omero_adi_plugin.settings.checking import file_keys, unknown_key
 from omero_adi_plugin.tracking.advice import Terms
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.queue import limits_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -62,15 +62,6 @@ def given_of(args: Namespace) -> dict[str, str]:
             )
         given[key] = value
     return given
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return what all services together may do at the same time, as the settings say."""
-    return Limits(
-        per_user=settings.max_orders_per_user,
-        per_group=settings.max_orders_per_group,
-        in_flight=settings.max_filesets_in_flight,
-    )
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -14,7 +14,7 @@ from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
-from omero_adi_plugin.orders import SAFE_UUID, Limits, Route
+from omero_adi_plugin.orders import SAFE_UUID, Route
 from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import settle
 from omero_adi_plugin.pipeline.resume import SETTLED
@@ -24,7 +24,7 @@ from omero_adi_plugin.service.replacing import in_sessions
 from omero_adi_plugin.sessions import Account, Logins
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
-from omero_adi_plugin.tracking.queue import Queue
+from omero_adi_plugin.tracking.queue import Queue, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,12 +81,7 @@ class Attempts:
         self._settings, self._on_stuck = settings, on_stuck
         self._deadline = deadline or Deadline()
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
-        limits = Limits(
-            per_user=settings.max_orders_per_user,
-            per_group=settings.max_orders_per_group,
-            in_flight=settings.max_filesets_in_flight,
-        )
-        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits)
+        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings))
         self._logins = Logins(account(settings))
         self._reader = reader_of(settings)
 

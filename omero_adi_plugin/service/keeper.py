@@ -137,7 +137,12 @@ class LeaseKeeper:
         if settled - self._yielded_to < self._settings.yield_after_filesets or spent < took:
             return
         self._yielded_to = settled
-        if self._queue.others_wait(self._lease):
+        try:
+            others_wait = self._queue.others_wait(self._lease)
+        except SurroundingsDown as error:  # nobody can be given anything just now
+            event(_log, logging.DEBUG, "others.not_asked_for", order=self._lease.order, why=str(error))
+            return
+        if others_wait:
             raise GaveWay(f"gave way to orders of others after {settled} filesets")
 
     def _pause_before_asking_again(self) -> float:
@@ -197,12 +202,10 @@ class Deadline:
         self._seconds = 0.0
 
     def in_seconds(self, seconds: float) -> None:
-        """Set the deadline; the first one stays, but for one that comes at once."""
+        """Set the deadline; the first one stays."""
         if self._asked is None:
             self._seconds = seconds  # first: other threads look at it as soon as the time is set
             self._asked = time.monotonic()
-        elif seconds == 0:
-            self._seconds = 0.0
 
     @property
     def is_set(self) -> bool:

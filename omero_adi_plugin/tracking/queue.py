@@ -25,6 +25,7 @@ from omero_adi_plugin.tracking.tables import AttemptOutcome
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Row
 
+    from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.database import Database
 
 _SQL = statements("queue.sql")
@@ -39,6 +40,15 @@ _OUTCOMES = {
     OrderState.CANCELLED: (STAGE_INGEST_FAILED, AttemptOutcome.CANCELLED),
 }
 """What the trail and the attempt say of an order that has ended."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what all services together may do at the same time, as the settings say."""
+    return Limits(
+        per_user=settings.max_orders_per_user,
+        per_group=settings.max_orders_per_group,
+        in_flight=settings.max_filesets_in_flight,
+    )
 
 
 class Queue:
