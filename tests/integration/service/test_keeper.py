@@ -91,5 +91,4 @@ def test_when_the_service_ends_the_order_may_be_finished_until_the_deadline(
 def test_who_cannot_ask_whether_others_wait_goes_on(claim: Claim, settings: Settings) -> None:
     nowhere = Queue(Database("postgresql://nobody@localhost:1/none", name="tests"), lease_seconds=settings.lease_seconds)
     keeper = LeaseKeeper(claim, queue=nowhere, settings=settings)
-    keeper.safe_point(settled=0)
     keeper.safe_point(settled=settings.yield_after_filesets)
