@@ -226,6 +226,14 @@ def _add_behaviour(add: Callable[..., object]) -> None:
         help="longest life of a session, whatever its maker asks for (default: what is asked, else no limit)",
     )
     add(
+        "--session-sync-seconds",
+        type=_seconds,
+        default=120,
+        metavar="S",
+        help="how often sessions that nobody uses are looked for whose time is over, omero.sessions.sync_interval of a real"
+        " server (default: %(default)s)",
+    )
+    add(
         "--processors",
         type=int,
         default=1,

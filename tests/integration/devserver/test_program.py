@@ -15,10 +15,12 @@ from pathlib import Path
 import Ice
 import omero
 import pytest
+from omero.rtypes import rstring
 
 import omero_devserver
 from omero_devserver.disturb.control import COMMANDS
 from tests.fixtures.omero import started
+from tests.fixtures.waiting import wait_until
 
 LONGEST_END_SECONDS = 10  # it takes 4, and this machine may be busy
 
@@ -72,6 +74,14 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
             assert root.sf.getAdminService().getEventContext().isAdmin
         assert (data / "certificate" / "server-with-key.pem").read_bytes() == certificate
         assert (data / "certificate" / "server-with-key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_a_session_that_nobody_uses_is_ended_as_soon_as_it_is_looked_for(tmp_path: Path) -> None:
+    options = ("--session-idle-seconds", "0.5", "--session-sync-seconds", "0.1")
+    with started(tmp_path / "data", *options) as server, server.client() as root, server.client() as silent:
+        service, parameters = root.sf.getQueryService(), omero.sys.ParametersI().add("uuid", rstring(silent.getSessionId()))
+        ended = "select s.id from Session s where s.uuid = :uuid and s.closed is not null"
+        wait_until(lambda: service.projection(ended, parameters), what="the end of the silent session")
 
 
 def test_the_end_does_not_wait_for_a_long_call(tmp_path: Path) -> None:
