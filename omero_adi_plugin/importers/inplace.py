@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import (
     AdiError,
     ConnectionBroken,
@@ -131,10 +132,15 @@ class InPlace:
         with self._registered(plan, target, marker) as (process, made):
             with self._taken_back(made.id):
                 on_step(FileStep.CREATED, fileset=made.id)
+                reached(Point.FILESET_NOTED)
                 hashes = self._link(process, plan, made, on_progress)
+                reached(Point.FILESET_LINKED)
                 on_step(FileStep.VERIFYING, fileset=made.id)
+            reached(Point.VERIFY_DUE)
             handle = self._verify(process, hashes, plan, made)
+            reached(Point.VERIFY_CALLED)
             response = self._response(handle, plan, made.id, on_progress)
+            reached(Point.FILESET_IMPORTED)
             if response is not None:
                 keep_log(self._session, made.id, order=marker.uuid)
                 self._take_back(made.id)
@@ -157,8 +163,10 @@ class InPlace:
         process = None
         try:
             try:
+                reached(Point.FILESET_DUE)
                 with translated(_doing(plan), self._session.where):
                     process = self._repository.service.importFileset(fileset, settings)
+                reached(Point.FILESET_MADE)
                 made = self._finder.find(marker)
             except _SILENT:
                 raise

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import Ice
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import (
     ConfigurationError,
     DiskFull,
@@ -98,12 +99,14 @@ def place_link(
     mark = secrets.token_bytes(16)
     with _closed_after_trouble(process.getUploader(index)) as uploader:
         uploader.write(mark, 0, len(mark))
+        reached(Point.MARK_WRITTEN)
         shared = _holds(location, mark)
         if not shared:  # on a network file system it may appear with the closing
             uploader.close()
             if not _holds(location, mark):
                 raise _not_shared(location)
         _replace(location, file.source)
+        reached(Point.LINK_PLACED)
         try:
             digest = file_hash(file, size_only=size_only, on_read=meter.read)
         except CalledOff:
@@ -112,6 +115,7 @@ def place_link(
     with meter.server_reads(silent):
         if not (shared and _saved(uploader, size_only=size_only)):
             look_again(process, index, file=file, location=location)
+    reached(Point.FILE_CLOSED)
     return digest
 
 
@@ -200,6 +204,7 @@ def _replace(location: Path, source: str) -> None:
     """
     try:
         location.unlink()
+        reached(Point.MARK_REMOVED)
         os.symlink(source, location)  # noqa: PTH211 (as above)
     except OSError as error:
         raise _refused(error, location) from error

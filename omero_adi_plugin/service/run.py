@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
+from omero_adi_plugin.crashpoints import warn_if_armed
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.service.service import Service
@@ -28,6 +29,7 @@ def serve(settings: Settings, *, once: bool) -> None:
         With `once`: OMERO or the database is not there, or all imports are paused.
     """
     logs.set_up(settings)
+    warn_if_armed()
     for key in settings.legacy:
         event(
             _log,

@@ -17,6 +17,7 @@ import Glacier2
 import Ice
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import (
     AdiError,
     ConfigurationError,
@@ -102,6 +103,7 @@ class Logins:
         service = self.service()
         membership.check_membership(service, user=user, group=group)
         made = self._make_session(service, user, group)
+        reached(Point.SESSION_MADE)
         try:
             return self._join(made, user, group)
         except BaseException:  # Ctrl-C too: nobody else knows of it
@@ -178,6 +180,7 @@ class Logins:
             session.close()
             raise NotInGroup(user=user, group=group)
         session.give_back = functools.partial(self._give_back, made)
+        reached(Point.SESSION_JOINED)
         return session
 
     def _give_back(self, made: Any) -> None:  # noqa: ANN401 (omero.model.Session)
@@ -186,6 +189,7 @@ class Logins:
         Only another session can: called in the session itself, this would take its client's reference (real server, recorded).
         Where it cannot be done the session ends by its idle time-out.
         """
+        reached(Point.SESSION_LEFT)
         with self._lock:
             service = self._service
         if service is None:
@@ -200,6 +204,7 @@ class Logins:
         except (AdiError, *TROUBLE) as error:
             why = str(error) if isinstance(error, AdiError) else words(error)
             event(_log, logging.INFO, "session.left_to_end", minutes=IDLE_MILLISECONDS // 60_000, why=why)
+        reached(Point.SESSION_GIVEN_BACK)
 
 
 def _raise_if_read_only(client: Any, account: Account) -> None:  # noqa: ANN401 (omero.client is untyped)

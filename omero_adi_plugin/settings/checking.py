@@ -33,7 +33,7 @@ LEGACY_KEYS = frozenset(
 )
 """Keys of the settings files that the former importer was published with. They mean nothing here."""
 
-OTHER_VARIABLES = frozenset({"ADI_CONFIG"})
+OTHER_VARIABLES = frozenset({"ADI_CONFIG", "ADI_CRASH_POINT"})
 """Variables with our prefix that are no settings, but ours all the same."""
 
 VERY_NEAR = 0.85
