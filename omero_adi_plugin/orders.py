@@ -195,6 +195,7 @@ class Claim:
     places: how many filesets it may have in flight for now.
     asked:  when it was asked for, in s by this host's monotonic clock: from then on the lease counts, at the latest.
     cancelled_by: who has called it off while somebody carried it out, `name@host`; what is half done is to be tidied up.
+    again: whether what was imported, and is not in OMERO any more, is to be imported again.
     """
 
     lease: Lease
@@ -204,6 +205,24 @@ class Claim:
     places: int = 1
     asked: float = field(default_factory=time.monotonic)
     cancelled_by: str | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueSweep:
+    """An order that has ended, and of which OMERO is to be looked at once more.
+
+    A request of a session that was lost, by a worker that died, may have arrived there after everybody had looked.
+
+    attempt: the last one that there was; a greater one means that the order was begun again.
+    text:    as in `Claim`; if somebody has deleted the row, nothing is in it and reading it says so.
+    tries:   how often this was begun by now, this time included.
+    """
+
+    uuid: str
+    attempt: int
+    text: OrderText
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

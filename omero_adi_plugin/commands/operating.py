@@ -41,7 +41,7 @@ def _retry(database: Database, args: Namespace) -> str:
     done = operating.retry(database, args.uuid, who=who(), again=args.again)
     note_pause(database)
     if args.again:
-        printing.note(f"Filesets that were not visible any more and are imported anew: {done.forgotten}.")
+        printing.note("What was imported and is not visible in OMERO any more is imported again.")
     if done.waited:
         return f"order {args.uuid} was waiting, and gets its next attempt at once"
     return f"order {args.uuid} is ordered again"

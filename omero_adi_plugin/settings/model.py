@@ -190,6 +190,18 @@ class Settings(BaseSettings):
         ge=60,
         description="How long an order may show no progress at all before it is taken from its worker, and tried again.",
     )
+    takeover_patience_seconds: int = Field(
+        default=600,
+        ge=0,
+        description="How long it is waited, after a worker died, for OMERO.server to finish the import that it had begun, before "
+        "that is removed and begun anew.",
+    )
+    sweep_seconds: int = Field(
+        default=900,
+        ge=1,
+        description="How long after the end of an interrupted order OMERO is looked at once more, for what lost sessions of it "
+        "may have done since. They live for 600 s after they were last heard of.",
+    )
     keep_days: int = Field(
         default=90,
         ge=1,

@@ -68,6 +68,22 @@ class Ledger:
         if not self._database.at_once(_SQL["record"], values):
             raise LeaseLost(uuid=self._lease.order)
 
+    def suspect(self) -> None:
+        """Have OMERO looked at once more, some time after the end of the order.
+
+        For what may have left something there that nobody sees yet: a lost session whose last request is still under way, or
+        trouble while tidying up. When this returns, that is on the database's disk.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone; nothing was written.
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        if not self._database.at_once(_SQL["suspect"], {"uuid": self._lease.order, "token": self._lease.token}):
+            raise LeaseLost(uuid=self._lease.order)
+
     def forget(self, keys: Collection[str]) -> None:
         """Take out lines of what was planned, or could not be imported, in earlier attempts; without the lease nothing happens.
 

@@ -21,6 +21,12 @@ WITH held AS (
 )
 SELECT uuid FROM held
 
+-- suspect
+-- Have OMERO looked at once more after the end of an order, if the lease still holds. No row back: it is gone.
+UPDATE adi_order SET unswept_since = coalesce(unswept_since, clock_timestamp())
+ WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
+RETURNING uuid
+
 -- forget
 -- Forget what earlier attempts have planned, or failed with, and this one has not met, if the lease still holds.
 DELETE FROM adi_file f USING adi_order o

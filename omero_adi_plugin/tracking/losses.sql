@@ -20,9 +20,10 @@ UPDATE adi_order
  WHERE uuid = :uuid
 
 -- fail
--- End an order over which workers die again and again.
+-- End an order over which workers die again and again. What they left in OMERO is looked for later.
 UPDATE adi_order
    SET state = 'failed', note = NULL, finished_at = now(), cancel_requested = false, cancelled_by = NULL, deaths = 0, lapses = 0,
+       unswept_since = clock_timestamp(), sweeps = 0, again = false,
        places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 

@@ -40,12 +40,10 @@ _INTAKE = statements("intake.sql")
 class Retry:
     """What ordering again came to.
 
-    waited:    the order waits in the queue already; it got its turn at once.
-    forgotten: how many filesets, imported and not visible any more, will be imported anew.
+    waited: the order waits in the queue already; it got its turn at once.
     """
 
     waited: bool
-    forgotten: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +74,7 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
     who : str
         ``name@host`` of the person.
     again : bool
-        Import anew what was imported earlier and could not be seen any more at the last attempt.
+        Import again also what was imported and is not visible in OMERO any more; without it the order fails over that.
 
     Raises
     ------
@@ -91,7 +89,8 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
     with database.begin() as connection:
         order = _locked(connection, uuid)
         note = f"ordered again by {who}"
-        forgotten = len(connection.execute(_SQL["forget"], {"uuid": uuid}).all()) if again else 0
+        if again:
+            connection.execute(_SQL["again"], {"uuid": uuid})
         waited = order is not None and order.state in {OrderState.WAITING, OrderState.RUNNING}
         imports_id = None
         if waited:
@@ -99,9 +98,9 @@ def retry(database: Database, uuid: str, *, who: str, again: bool = False) -> Re
             connection.execute(_SQL["wake"], {"channel": "adi_order"})
         else:
             imports_id = _ordered(connection, uuid, known=order is not None, description=note)
-        detail = f"filesets to import anew: {forgotten}" if again else None
+        detail = "with what is not visible in OMERO any more" if again else None
         audit.act(connection, Action.RETRIED, who=who, uuid=uuid, imports_id=imports_id, detail=detail)
-    return Retry(waited=waited, forgotten=forgotten)
+    return Retry(waited=waited)
 
 
 def cancel(database: Database, uuid: str, *, who: str) -> CallOff:

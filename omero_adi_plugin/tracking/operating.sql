@@ -24,12 +24,10 @@ UPDATE adi_order
        lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid
 
--- forget
--- Forget of an order's ledger what was imported and could not be seen any more. The lines stay, as planned: an entry without a line
--- for each of its filesets would look as if all of it were there.
-UPDATE adi_file SET step = 'planned', fileset = NULL, images = '{}', plates = '{}', error = NULL, changed_at = now()
- WHERE uuid = :uuid AND step IN ('imported', 'annotated') AND error IS NOT NULL
-RETURNING key
+-- again
+-- Have what was imported of an order, and is not in OMERO any more, imported again. One without a row needs no such word: nothing
+-- is known of it, so all is looked for in OMERO.
+UPDATE adi_order SET again = true WHERE uuid = :uuid
 
 -- call_off_events
 -- Empty the inbox of an order, and say which pending row was its newest at that very moment. Whatever is ordered after it has an event
@@ -42,7 +40,8 @@ SELECT (SELECT count(*) FROM gone) AS events,
 -- Call an order off. What was pending of it is settled thereby, so the reconciling scan does not find it again.
 UPDATE adi_order
    SET state = 'cancelled', imports_id = coalesce(:pending_id, imports_id), note = NULL, finished_at = now(), cancel_requested = false,
-       cancelled_by = NULL, places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+       cancelled_by = NULL, places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL,
+       unswept_since = CASE WHEN attempt > 1 OR unswept_since IS NOT NULL THEN clock_timestamp() END, sweeps = 0, again = false
  WHERE uuid = :uuid
 RETURNING imports_id, attempt, finished_at
 

@@ -97,7 +97,7 @@ class Queue:
         rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
         if not rows:
             return None
-        [content] = self._database.at_once(_CONTENT, {"imports_id": rows[0].imports_id})
+        content = order_text(self._database, uuid=rows[0].uuid, imports_id=rows[0].imports_id)
         self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
         return _claim(rows[0], content, asked)
 
@@ -238,6 +238,27 @@ class Queue:
             connection.execute(_SQL["wake_limited"])
 
 
+def order_text(database: Database, *, uuid: str, imports_id: int) -> OrderText:
+    """Return what was ordered; if somebody has deleted the row that says so, nothing is in it, and reading it says that.
+
+    Raises
+    ------
+    DatabaseDown
+        PostgreSQL is not there.
+    """
+    [content] = database.at_once(_CONTENT, {"imports_id": imports_id})
+    return OrderText(
+        uuid=uuid,
+        user=content.user_name or "",
+        group=content.group_name or "",
+        destination_type=content.destination_type or "",
+        destination_id=content.destination_id or "",
+        files=content.files or "",
+        file_names=content.file_names,
+        container=content.container,
+    )
+
+
 def _held(lease: Lease) -> dict[str, object]:
     return {"uuid": lease.order, "token": lease.token}
 
@@ -250,19 +271,8 @@ def _write(connection: Connection, statement: str, lease: Lease, **values: objec
     return int(found)
 
 
-def _claim(row: Row[Any], content: Row[Any], asked: float) -> Claim:
+def _claim(row: Row[Any], order: OrderText, asked: float) -> Claim:
     lease = Lease(order=row.uuid, owner=row.lease_owner, token=row.lease_token, attempt=row.attempt, until=row.lease_until)
-    # somebody may have deleted the row of `imports`: then all of the text is missing, and reading it says so
-    order = OrderText(
-        uuid=row.uuid,
-        user=content.user_name or "",
-        group=content.group_name or "",
-        destination_type=content.destination_type or "",
-        destination_id=content.destination_id or "",
-        files=content.files or "",
-        file_names=content.file_names,
-        container=content.container,
-    )
     return Claim(
         lease=lease,
         text=order,
@@ -271,4 +281,5 @@ def _claim(row: Row[Any], content: Row[Any], asked: float) -> Claim:
         places=row.places,
         asked=asked,
         cancelled_by=row.cancelled_by,
+        again=row.again,
     )

@@ -75,7 +75,7 @@ WITH RECURSIVE {+candidates}, mine AS (
     SELECT uuid, attempt, (SELECT id FROM started), lease_owner FROM taken
 )
 SELECT uuid, imports_id, attempt, failures, skip_existing, places, lease_owner, lease_token, lease_until,
-       CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by
+       CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by, again
   FROM (SELECT * FROM taken UNION ALL SELECT * FROM mine) c
 
 -- content
@@ -118,9 +118,11 @@ RETURNING lease_until, CASE WHEN cancel_requested THEN coalesce(cancelled_by, ''
           EXISTS (SELECT FROM adi_control WHERE draining) AS draining
 
 -- finish
--- Give an order its outcome. No row back: the lease is gone.
+-- Give an order its outcome. If it was interrupted, OMERO is to be looked at once more, some time from now. No row back: the lease is
+-- gone.
 UPDATE adi_order
    SET state = :state, note = NULL, finished_at = now(), cancel_requested = false, cancelled_by = NULL, deaths = 0, lapses = 0,
+       unswept_since = CASE WHEN attempt > 1 OR unswept_since IS NOT NULL THEN clock_timestamp() END, sweeps = 0, again = false,
        places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
 RETURNING imports_id

@@ -49,6 +49,7 @@ class Action(StrEnum):
     ORDERED = "ordered"
     RETRIED = "retried"
     CANCELLED = "cancelled"
+    UNDONE = "undone"  # what it had imported was removed from OMERO
     PAUSED = "paused"
     RESUMED = "resumed"
     TAKEN_OVER = "taken over"  # the first start of a service on a database of the former importer
@@ -102,6 +103,12 @@ order = Table(
     Column("cancel_requested", Boolean, nullable=False, server_default=text("false")),
     Column("cancelled_by", Text),
     Column("skip_existing", Boolean, nullable=False, server_default=text("false")),  # ordered so; else as the settings say
+    # what was imported and is not in OMERO any more is to be imported again, until the order ends
+    Column("again", Boolean, nullable=False, server_default=text("false")),
+    # since when OMERO is to be looked at for what interrupted attempts may have brought after everybody had looked; and how often
+    # that was begun without coming to its end
+    Column("unswept_since", DateTime(timezone=True)),
+    Column("sweeps", Integer, nullable=False, server_default=text("0")),
     Column("lease_owner", Text),
     Column("lease_token", Uuid),
     Column("lease_until", DateTime(timezone=True)),
@@ -123,6 +130,7 @@ order = Table(
     Index("adi_order_ix_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
     Index("adi_order_ix_run_after", "run_after", postgresql_where=text("state = 'waiting'")),
     Index("adi_order_ix_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+    Index("adi_order_ix_unswept_since", "unswept_since", postgresql_where=text("unswept_since IS NOT NULL")),
 )
 
 attempt = Table(

@@ -67,7 +67,7 @@ def test_for_programs_both_print_where_the_order_stands_then(adi: Adi, database:
     cancelled = json.loads(adi("orders", "cancel", uuid, "--json").stdout)
     assert (cancelled["uuid"], cancelled["state"], cancelled["stage"]) == (uuid, "cancelled", "Import Failed")
     done = adi("orders", "retry", uuid, "--again", "--json")
-    assert done.stderr == "Filesets that were not visible any more and are imported anew: 0.\n"
+    assert done.stderr == "What was imported and is not visible in OMERO any more is imported again.\n"
     assert (json.loads(done.stdout)["state"], json.loads(done.stdout)["stage"]) == ("waiting", "Import Pending")
 
 

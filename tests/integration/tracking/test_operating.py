@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from omero_adi_plugin.errors import OrderBusy, OrderEnded, OrderNotFound
-from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route
 from omero_adi_plugin.tracking.bell import Bell
-from omero_adi_plugin.tracking.ledger import Ledger, read_files
 from omero_adi_plugin.tracking.operating import CallOff, Retry, cancel, retry
+from omero_adi_plugin.tracking.queue import Queue
 from tests.fixtures.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection
 
+    from omero_adi_plugin.orders import Claim, Lease
     from omero_adi_plugin.tracking.database import Database
     from omero_adi_plugin.tracking.intake import Intake
-    from omero_adi_plugin.tracking.queue import Queue
     from tests.fixtures.producer import Producer
 
 WHO = "ann@workstation"
@@ -70,7 +70,7 @@ class TestRetry:
             lease = claimed(queue).lease
             queue.complete(lease) if end == "completed" else queue.fail(lease, reason="no")
         producer.sql("DELETE FROM adi_action")
-        assert retry(database, uuid, who=WHO) == Retry(waited=False, forgotten=0)
+        assert retry(database, uuid, who=WHO) == Retry(waited=False)
         first, second = identity(producer, "Import Pending")
         assert first == second
         assert producer.trail(uuid)[-1] == "Import Pending"
@@ -125,7 +125,7 @@ class TestRetry:
         queue.give_back(claimed(queue).lease, note="the connection was lost", failures=1, after_seconds=3600)
         with closing(Bell(database_url, ("adi_order",))) as bell:
             bell.wait(0)
-            assert retry(database, uuid, who=WHO) == Retry(waited=True, forgotten=0)
+            assert retry(database, uuid, who=WHO) == Retry(waited=True)
             assert bell.wait(10)
         assert claimed(queue).failures == 0
         assert producer.trail(uuid) == ["Import Pending", "Import Started", "Import Started"]
@@ -165,39 +165,54 @@ class TestRetry:
         assert producer.sql("SELECT outcome, why FROM adi_attempt") == [("lease lapsed", "the lease of host:1 lapsed")]
         assert claimed(queue).lease.attempt == 2
 
-    def test_what_is_gone_from_omero_is_forgotten_only_if_a_person_says_so(
+    def test_what_is_gone_from_omero_comes_again_if_a_person_says_so_until_the_order_ends(
         self, producer: Producer, intake: Intake, queue: Queue, database: Database
     ) -> None:
         uuid = producer.pending()
         intake.take_in()
-        lease = claimed(queue).lease
-        lines = {
-            "gone": LedgerFile(
-                entry="/a",
-                key="gone",
-                route=Route.INPLACE,
-                step=FileStep.ANNOTATED,
-                fileset=3,
-                images=(4,),
-                plates=(5,),
-                error="?",
-            ),
-            "there": LedgerFile(entry="/a", key="there", route=Route.INPLACE, step=FileStep.ANNOTATED, fileset=6, images=(7,)),
-            "bad": LedgerFile(entry="/b", key="bad", route=Route.INPLACE, step=FileStep.FAILED, error="broken"),
-        }
-        for line in lines.values():
-            Ledger(database, lease).record(line)
-        queue.fail(lease, reason="gone")
+        queue.complete(claimed(queue).lease)
 
-        def ledger() -> dict[str, LedgerFile]:
-            with database.begin() as connection:
-                return {line.key: line for line in read_files(connection, uuid)}
+        def ordered(*, again: bool) -> Claim:
+            retry(database, uuid, who=WHO, again=again)
+            intake.take_in()
+            return claimed(queue)
 
-        assert retry(database, uuid, who=WHO).forgotten == 0
-        assert ledger() == lines
-        assert retry(database, uuid, who=WHO, again=True).forgotten == 1
-        assert ledger() == {**lines, "gone": LedgerFile(entry="/a", key="gone", route=Route.INPLACE, step=FileStep.PLANNED)}
-        assert producer.sql("SELECT detail FROM adi_action ORDER BY id") == [(None,), ("filesets to import anew: 1",)]
+        first = ordered(again=True)
+        assert first.again
+        queue.give_back(first.lease, note="OMERO was away", after_seconds=60)
+        second = ordered(again=False)  # it waits: what was asked for holds until its end
+        assert second.again
+        queue.complete(second.lease)
+        third = ordered(again=False)
+        assert not third.again
+        queue.give_back(third.lease, note="OMERO was away", after_seconds=60)
+        assert ordered(again=True).again
+        said = "with what is not visible in OMERO any more"
+        assert producer.sql("SELECT detail FROM adi_action ORDER BY id") == [(said,), (None,), (None,), (said,)]
+
+    @pytest.mark.parametrize(
+        "end", [Queue.complete, partial(Queue.fail, reason="bad"), partial(Queue.cancel, reason="off"), None]
+    )
+    def test_whatever_the_end_of_an_order_what_was_asked_for_is_over(
+        self, end: Callable[[Queue, Lease], None] | None, producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
+        uuid = producer.pending()
+        intake.take_in()
+        retry(database, uuid, who=WHO, again=True)
+        if end is not None:
+            end(queue, claimed(queue).lease)
+        else:
+            assert cancel(database, uuid, who=WHO).ended
+        assert producer.sql("SELECT again FROM adi_order") == [(False,)]
+
+    def test_an_order_that_never_came_to_us_needs_no_such_word(
+        self, producer: Producer, intake: Intake, queue: Queue, database: Database
+    ) -> None:
+        """Its ledger is empty: whatever is not in OMERO is imported in any case."""
+        uuid = producer.pending(stage="Import Completed")
+        retry(database, uuid, who=WHO, again=True)
+        intake.take_in()
+        assert not claimed(queue).again
 
     @pytest.mark.parametrize("uuid", ["nobody", "\udcff", "nul\0"])
     def test_an_unknown_order_is_not_found(self, uuid: str, producer: Producer, database: Database) -> None:

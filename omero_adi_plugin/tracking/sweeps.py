@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sweeps: orders that have ended, and of which OMERO is looked at once more some time later.
+
+An order that was interrupted, by a worker that died or a session that was lost, may have a request on its way that OMERO
+carries out after everybody has looked. `adi_order.unswept_since` says since when that is to be looked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.orders import DueSweep
+from omero_adi_plugin.tracking.ledger import read_files
+from omero_adi_plugin.tracking.queue import order_text
+from omero_adi_plugin.tracking.sql import statements
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.orders import LedgerFile
+    from omero_adi_plugin.tracking.database import Database
+
+LEASE_SECONDS = 600
+"""How long one sweep may take before somebody else does it again: its requests are few, but a server may be slow."""
+
+_SQL = statements("sweeps.sql")
+
+
+class Sweeps:
+    """The sweeps that are due, in the hands of one thread. All methods raise `DatabaseDown` when PostgreSQL is not there.
+
+    Parameters
+    ----------
+    database : Database
+        With our tables.
+    delay_seconds : int
+        How long after the end of an order it is looked.
+    lease_seconds : int
+        How long one sweep may take before it is done again.
+    """
+
+    def __init__(self, database: Database, *, delay_seconds: int, lease_seconds: int = LEASE_SECONDS) -> None:
+        self._database = database
+        self._delay_seconds, self._lease_seconds = delay_seconds, lease_seconds
+
+    def claim(self) -> DueSweep | None:
+        """Take the sweep that has been due for longest; None when none is due, or all imports are paused."""
+        values = {"delay_seconds": self._delay_seconds, "lease_seconds": self._lease_seconds}
+        rows = self._database.at_once(_SQL["claim"], values)
+        if not rows:
+            return None
+        [row] = rows
+        text = order_text(self._database, uuid=row.uuid, imports_id=row.imports_id)
+        return DueSweep(uuid=row.uuid, attempt=row.attempt, text=text, tries=row.sweeps)
+
+    def wanted(self, due: DueSweep) -> bool:
+        """Return whether nobody has begun with the order again; to be asked before anything is removed."""
+        [row] = self._database.at_once(_SQL["wanted"], {"uuid": due.uuid, "attempt": due.attempt})
+        return bool(row.wanted)
+
+    def done(self, due: DueSweep) -> None:
+        """Say that there is nothing to look for any more; of an order that was begun again that is not said."""
+        with self._database.begin() as connection:
+            connection.execute(_SQL["done"], {"uuid": due.uuid, "attempt": due.attempt})
+
+    def put_off(self, due: DueSweep, *, seconds: float) -> None:
+        """Have it done later, because of something that is not the fault of this order.
+
+        Parameters
+        ----------
+        due : DueSweep
+            Which one.
+        seconds : float
+            How much later.
+        """
+        values = {"uuid": due.uuid, "attempt": due.attempt, "seconds": seconds, "delay_seconds": self._delay_seconds}
+        with self._database.begin() as connection:
+            connection.execute(_SQL["put_off"], values)
+
+    def files(self, uuid: str) -> tuple[LedgerFile, ...]:
+        """Return what the ledger knows of an order."""
+        with self._database.begin() as connection:
+            return read_files(connection, uuid)
