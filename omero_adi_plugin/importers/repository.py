@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.ice import translated
 
@@ -79,6 +80,8 @@ class ManagedRepository:
                 parents |= {parent for parent in file.parents if parent == folder or folder in parent.parents}
                 with contextlib.suppress(OSError):
                     file.unlink(missing_ok=True)
+        reached(Point.LINKS_REMOVED)
         for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             with contextlib.suppress(OSError):
                 os.rmdir(parent)  # noqa: PTH106 (Path.rmdir does the same; this says that only empty folders go)
+        reached(Point.FOLDERS_REMOVED)

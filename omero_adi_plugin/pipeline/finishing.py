@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.importers.annotating import annotate
 from omero_adi_plugin.importers.contents import contents
@@ -118,6 +119,7 @@ class Finishing:
             if items:
                 annotate(self._session, items, namespace=self._namespace, uuid=self._order.uuid, fresh=fresh)
         self._record.write_imported(FileStep.ANNOTATED, finished)
+        reached(Point.ANNOTATED_WRITTEN)
         return finished
 
     def _ids(self, landed: list[Landed]) -> dict[int, ImportedFileset]:

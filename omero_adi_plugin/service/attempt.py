@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 import socket
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.importers.inplace import InPlace
 from omero_adi_plugin.importers.protocol import Skip
@@ -100,10 +102,13 @@ class Attempts:
         """
         uuid = claim.lease.order
         with order_logs(self._settings, uuid=uuid if SAFE_UUID.fullmatch(uuid) else "malformed"):
+            reached(Point.ORDER_CLAIMED)
             event(_log, logging.INFO, "order.started", order=uuid, attempt=claim.lease.attempt, user=claim.text.user)
             error, report = self._carried_out(claim, on_progress or _nobody)
+            reached(Point.OUTCOME_DUE)
             try:
                 settle(self.queue, claim, error, report=report, settings=self._settings)
+                reached(Point.OUTCOME_WRITTEN)
             except LeaseLost as lost:
                 event(_log, logging.WARNING, "order.lost", order=uuid, attempt=claim.lease.attempt, why=str(error or lost))
                 return lost
@@ -138,10 +143,16 @@ class Attempts:
 
             with keeper as guard:
                 order, ledger = claim.text.read(), Ledger(self.database, claim.lease)
+                sessions = itertools.count(1)
+
+                def work(session: OmeroSession) -> str | None:
+                    resumed = claim.lease.attempt > 1 or next(sessions) > 1
+                    return self._run(claim, order, session, ledger, guard, tell, resumed=resumed).run()
+
                 report = in_sessions(
                     self._logins,
                     order,
-                    lambda session: self._run(claim, order, session, ledger, guard, tell).run(),
+                    work,
                     guard=guard,
                     settled=lambda: sum(line.step in SETTLED for line in ledger.files()),
                 )
@@ -150,7 +161,15 @@ class Attempts:
             return error, None
 
     def _run(
-        self, claim: Claim, order: Order, session: OmeroSession, ledger: Ledger, guard: Guard, on_progress: OnProgress
+        self,
+        claim: Claim,
+        order: Order,
+        session: OmeroSession,
+        ledger: Ledger,
+        guard: Guard,
+        on_progress: OnProgress,
+        *,
+        resumed: bool,
     ) -> OrderRun | OfficialRun:
         settings = self._settings
         official = settings.importer == "omero" or (
@@ -175,6 +194,8 @@ class Attempts:
             guard=guard,
             settings=settings,
             skip_existing=claim.skip_existing or settings.skip_existing,
+            again=claim.again,
+            resumed=resumed,
             on_progress=on_progress,
         )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service import worker
 from omero_adi_plugin.service.restarts import Restarts
@@ -188,6 +189,7 @@ class Crew:
         finally:
             mouth.close()  # the worker has its own; when that is closed too, the pipe ends
         self._workers.append(_Worker(process=process, ear=ear, trial=self._restarts.on_trial))
+        reached(Point.WORKER_HIRED)
 
     def _hear(self, each: _Worker) -> None:
         """Take note of what a worker has reported; never waits, since whole reports come or none."""

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import owner
 from omero_adi_plugin.tracking import losses
@@ -46,5 +47,6 @@ class Deaths:
         """
         for pid, death in list(self._deaths.items()):
             for loss in losses.bury(database, owner=owner(pid), why=death.why, counts=death.counts):
+                reached(Point.DEATH_REPORTED)
                 event(_log, logging.WARNING, "order.worker_gone", order=loss.uuid, owner=loss.owner, failed=loss.failed)
             self._deaths.pop(pid, None)

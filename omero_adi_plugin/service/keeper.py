@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import LeaseLost, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
@@ -116,6 +117,7 @@ class LeaseKeeper:
             self._widened = time.monotonic()
             try:
                 self._places = self._queue.widen(self._lease, wanted=wanted)
+                reached(Point.PLACES_GIVEN)
             except SurroundingsDown as error:
                 if not self._places:
                     raise
@@ -172,6 +174,7 @@ class LeaseKeeper:
         asked = time.monotonic()  # the lease counts from before the question, not from when its answer arrived
         try:
             extension = queue.extend(self._lease, doing=self._doing or None)
+            reached(Point.LEASE_EXTENDED)
         except LeaseLost:
             self._lost = True
             event(_log, logging.WARNING, "lease.lost", order=self._lease.order, attempt=self._lease.attempt)

@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError
 from omero_adi_plugin.logs import event
 
@@ -42,6 +43,7 @@ class Notice:
             return
         try:
             self._presence.tell(workers, trouble=trouble, ending=ending)
+            reached(Point.SERVICE_SHOWN)
         except AdiError as error:  # whoever needs the database for work meets the same, and says it
             event(_log, logging.DEBUG, "service.not_shown", why=str(error))
         self._told, self._at = state, time.monotonic()
@@ -54,4 +56,6 @@ class Notice:
         DatabaseDown
             PostgreSQL is not there; the notice grows old by itself.
         """
+        reached(Point.FAREWELL_DUE)
         self._presence.leave()
+        reached(Point.FAREWELL_SAID)

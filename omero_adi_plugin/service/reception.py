@@ -7,6 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.tracking import losses, pruning, takeover
 from omero_adi_plugin.tracking.intake import Intake
@@ -52,6 +53,7 @@ class Reception:
         done = takeover.take_over(self._database, who=self._who)
         if done is not None:
             self._first = True
+            reached(Point.DATABASE_TAKEN_OVER)
             event(_log, logging.INFO, "database.taken_over", begun_orders_failed=done.failed)
 
     def take_in(self) -> None:
@@ -67,6 +69,7 @@ class Reception:
             found = self._intake.reconcile()
             self._reconciled = time.monotonic()
             if found:
+                reached(Point.RECONCILED)
                 expected = self._first or self._settings.intake == "scan"  # else `omero adi check` tells why
                 level, name = (logging.INFO, "intake.reconciled") if expected else (logging.WARNING, "intake.trigger_was_silent")
                 event(_log, level, name, orders=found)
@@ -75,8 +78,10 @@ class Reception:
             self._intake.reconcile(whole=False)
         taken = self._intake.take_in()
         if taken:
+            reached(Point.TAKEN_IN)
             event(_log, logging.INFO, "intake.taken_in", orders=taken)
         for lost in losses.free_lapsed(self._database):
+            reached(Point.LAPSED_FREED)
             event(_log, logging.WARNING, "lease.lapsed", order=lost.uuid, owner=lost.owner, failed=lost.failed)
         self._prune()
 
@@ -99,6 +104,7 @@ class Reception:
             return
         forgotten = pruning.prune(self._database, keep_days=self._settings.keep_days)
         if forgotten:
+            reached(Point.FORGOTTEN)
             event(_log, logging.INFO, "orders.forgotten", orders=forgotten, days=self._settings.keep_days)
         else:
             self._pruned = time.monotonic()

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, DatabaseDown, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import owner
@@ -99,6 +100,7 @@ class Service:
                         migrate.upgrade(
                             self._url, allow_stamp=self._settings.allow_auto_stamp, trigger=self._settings.intake == "trigger"
                         )
+                reached(Point.TABLES_READY)
                 reception.open()
             except SurroundingsDown as error:
                 self._meet(error)

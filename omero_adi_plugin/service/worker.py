@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, ConfigurationError, DatabaseDown, NotPermitted, SurroundingsDown
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
@@ -110,6 +111,7 @@ class Worker:
             while not self._deadline.is_set:
                 try:
                     if not self.turn(attempts, bell):
+                        reached(Point.WORKER_DONE)
                         return
                     self._cut_off = False
                 except NOBODYS_FAULT as error:

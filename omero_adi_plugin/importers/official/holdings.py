@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import omero.all
 from omero.rtypes import rstring
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ServerTrouble
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
@@ -69,6 +70,7 @@ def withdraw(session: Session, *, uuid: str) -> None:
     )
     ids = [comment for comment, _ in _comments(session, uuid, loose)]
     if ids:
+        reached(Point.WITHDRAWAL_DUE)
         doing = "clearing up after an import"
         with translated(doing, session.where):
             handle = session.factory.submit(omero.cmd.Delete2(targetObjects={"Annotation": ids}))
@@ -76,6 +78,7 @@ def withdraw(session: Session, *, uuid: str) -> None:
             finished(session, handle, doing=doing, patience_seconds=DELETE_PATIENCE_SECONDS)
         except NoProgress as error:
             raise ServerTrouble(doing=doing, words="it does not get on with a deletion") from error
+        reached(Point.WITHDRAWN)
 
 
 def holdings(session: Session, *, uuid: str, target: Target, statistics: bool) -> tuple[Holding, ...]:

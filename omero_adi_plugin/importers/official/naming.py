@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import omero.all
 from omero.rtypes import rlist, rlong, rstring
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
 
@@ -56,7 +57,9 @@ def _save(session: Session, entity: str, names: dict[int, str]) -> None:
         objects = _loaded(session, entity, ids[start : start + batches.OBJECTS])
         for each in objects:
             each.setName(rstring(names[each.getId().getValue()]))
+        reached(Point.RENAMING_DUE)
         batches.save(session, objects, doing="renaming images")
+        reached(Point.RENAMED)
 
 
 def _loaded(session: Session, entity: str, ids: Sequence[int]) -> list[Any]:

@@ -12,6 +12,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.importers.official.arguments import argument_file
 from omero_adi_plugin.lifeline import tied
@@ -82,6 +83,7 @@ def _child(command: Sequence[str], number: int) -> Iterator[subprocess.Popen[byt
         start_new_session=True,
     ) as process:
         try:
+            reached(Point.IMPORTER_STARTED)
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):  # the group is there as long as its first process was not waited for
