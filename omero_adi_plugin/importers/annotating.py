@@ -8,6 +8,7 @@ than go into a call is begun on one of them, and completed; what ends in between
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import omero.all
 from omero.rtypes import rstring
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ImportInterrupted, ServerTrouble
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
@@ -115,7 +117,11 @@ def _group(note: _Note) -> int:
 def _outstanding(session: Session, notes: list[_Note], namespace: str, uuid: str) -> list[_Note]:
     """Return what is not in OMERO yet."""
     groups = _groups(session, notes)
-    there = _annotations(session, notes, namespace, uuid)
+    there = {
+        (kind, identity): annotations[0]
+        for kind, ids in _by_kind(notes)
+        for identity, annotations in annotations_on(session, kind, ids, namespace=namespace, uuid=uuid).items()
+    }
     outstanding = []
     for note in notes:
         known = [there[note.kind, identity] for identity in note.ids if (note.kind, identity) in there]
@@ -148,18 +154,26 @@ def _groups(session: Session, notes: list[_Note], *, because: Exception | None =
     return groups
 
 
-def _annotations(session: Session, notes: list[_Note], namespace: str, uuid: str) -> dict[tuple[str, int], int]:
-    """Return the annotation of this order by object, for those objects that have one."""
-    there: dict[tuple[str, int], int] = {}
-    for kind, ids in _by_kind(notes):
-        hql = (
-            f"select l.parent.id, a.id from {kind}AnnotationLink l join l.child a join a.mapValue v "  # noqa: S608 (one of two names)
-            "where l.parent.id in (:ids) and a.ns = :ns and a.details.owner.id = :user and v.name = :key and v.value = :uuid"
-        )
-        rows = batches.ask(session, hql, ids, ns=namespace, user=session.user_id, key=ORDER_KEY, uuid=uuid)
-        for identity, annotation in rows:
-            there[kind, identity] = min(annotation, there.get((kind, identity), annotation))
-    return there
+def annotations_on(session: Session, kind: str, ids: Sequence[int], *, namespace: str, uuid: str) -> dict[int, list[int]]:
+    """Return the annotations of an order, of the session's user, by the object that they are on; the oldest first.
+
+    Parameters
+    ----------
+    kind : str
+        "Image" or "Plate".
+    ids : sequence of int
+        The objects; those without such an annotation are left out.
+    namespace, uuid : str
+        As in `annotate`.
+    """
+    hql = (
+        f"select l.parent.id, a.id from {kind}AnnotationLink l join l.child a join a.mapValue v "  # noqa: S608 (one of two names)
+        "where l.parent.id in (:ids) and a.ns = :ns and a.details.owner.id = :user and v.name = :key and v.value = :uuid"
+    )
+    there: dict[int, set[int]] = defaultdict(set)
+    for identity, annotation in batches.ask(session, hql, ids, ns=namespace, user=session.user_id, key=ORDER_KEY, uuid=uuid):
+        there[identity].add(annotation)
+    return {identity: sorted(annotations) for identity, annotations in there.items()}
 
 
 def _by_kind(notes: list[_Note]) -> list[tuple[str, list[int]]]:
@@ -176,7 +190,9 @@ def _write(session: Session, notes: list[_Note], namespace: str, *, group: int |
             links += note.links(_annotation(namespace, note.values))
         else:
             links += _begun(session, note, namespace, group=group)
+    reached(Point.KEY_VALUES_DUE)
     batches.save(session, links, doing=_DOING, group=group)
+    reached(Point.KEY_VALUES_SAVED)
 
 
 def _begun(session: Session, note: _Note, namespace: str, *, group: int | None) -> list[Any]:
@@ -185,6 +201,7 @@ def _begun(session: Session, note: _Note, namespace: str, *, group: int | None) 
     context = [] if group is None else [{"omero.group": str(group)}]
     with translated(_DOING, session.where):
         saved = session.factory.getUpdateService().saveAndReturnObject(first, *context)
+    reached(Point.KEY_VALUES_BEGUN)
     known = saved.getChild().getId().getValue()
     return replace(note, ids=note.ids[1:]).links(reference("MapAnnotation", known))
 

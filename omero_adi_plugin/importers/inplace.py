@@ -96,6 +96,7 @@ class InPlace:
         self._session, self._skip = session, skip
         self._patience_seconds, self._parallel_files = patience_seconds, parallel_files
         self._bioformats = bioformats
+        self.left_something = False
 
     def run(
         self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None = None
@@ -285,14 +286,16 @@ class InPlace:
         try:
             delete_fileset(self._session, fileset)
         except AdiError as error:
+            self.left_something = True
             event(_log, logging.WARNING, "fileset.left", fileset=fileset, why=str(error))
 
     def _take_back_marked(self, marker: Marker) -> None:
         """Remove what may have been made of it, though nobody has said so."""
         try:
             made = self._finder.find(marker)
-        except AdiError:
-            return  # so it was with the one before: the marker stays for the next attempt
+        except AdiError:  # so it was with the one before
+            self.left_something = True
+            return
         if made is not None:
             self._take_back(made.id)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
@@ -77,6 +78,21 @@ def examine(session: Session, markers: Mapping[int, Marker], *, target: Target, 
     )
 
 
+def in_work(session: Session, filesets: Sequence[int]) -> set[int]:
+    """Return those of the filesets that OMERO.server may still be importing by itself.
+
+    It was told to, which finishes the fileset's upload job, the only job that ever is; and the session that told it is open. One
+    that has ended, even by a restart of the server, has cut its imports off (real server, recorded: facts 1 to 3).
+    """
+    rows = batches.ask(
+        session,
+        "select distinct s.id from Fileset s join s.jobLinks l join l.child j where s.id in (:ids) "
+        "and j.status.value = 'Finished' and s.details.creationEvent.session.closed is null",
+        filesets,
+    )
+    return {fileset for (fileset,) in rows}
+
+
 def delete_fileset(session: Session, fileset: int) -> None:
     """Delete a fileset with its images and plates, its links on disk and its empty folder; the sources stay.
 
@@ -95,6 +111,7 @@ def delete_fileset(session: Session, fileset: int) -> None:
     )
     plates = session.query(_PLATES + "i.fileset.id = :id", all_groups=True, id=fileset)
     targets = {"Plate": [plate for plate, _ in plates]} if plates else {"Fileset": [fileset]}
+    reached(Point.DELETION_DUE)
     with translated(f"deleting Fileset {fileset}", session.where):
         handle = session.factory.submit(omero.cmd.Delete2(targetObjects=targets))
     try:
@@ -105,6 +122,7 @@ def delete_fileset(session: Session, fileset: int) -> None:
         "select s.id from Fileset s where s.id = :id", all_groups=True, id=fileset
     ):
         raise ImportInterrupted(path=f"Fileset:{fileset}", words=f"it could not be deleted ({refusal(response)})")
+    reached(Point.DELETED)
     if rows:
         repository.remove(template=rows[0][0], files=[repository.location(path, name) for _, path, name in rows])
 
@@ -117,7 +135,9 @@ def restore_link(session: Session, target: Target, images: Sequence[int], plates
         links = [link("ScreenPlateLink", parent=parent, child=reference("Plate", p)) for p in plates if p not in linked]
     else:
         links = [link("DatasetImageLink", parent=parent, child=reference("Image", i)) for i in images if i not in linked]
+    reached(Point.LINKING_DUE)
     batches.save(session, links, doing=f"linking to {target}")
+    reached(Point.LINKED_TO_TARGET)
 
 
 def in_no_container(session: Session, kind: TargetKind, ids: Sequence[int]) -> list[int]:

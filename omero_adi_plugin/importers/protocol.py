@@ -121,6 +121,9 @@ class Importer(Protocol):
     `markers`), the fileset is in OMERO once.
     """
 
+    left_something: bool
+    """Whether a fileset could not be removed again: it is found by its marker."""
+
     def run(
         self, *, plan: FilesetPlan, target: Target, marker: Marker, on_step: OnStep, on_progress: OnProgress | None = None
     ) -> int:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
+from omero_adi_plugin.crashpoints import Point, reached
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
-from omero_adi_plugin.importers.markers import restore_link
+from omero_adi_plugin.importers.markers import in_work, restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep
@@ -27,6 +29,7 @@ from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 from omero_adi_plugin.pipeline.record import Piece, Record
 from omero_adi_plugin.pipeline.resume import ENDED, KNOWN_COMPLETE, SETTLED, Adopt, decide
 from omero_adi_plugin.pipeline.skipping import Skipping
+from omero_adi_plugin.pipeline.sweeping import sweep
 from omero_adi_plugin.pipeline.tally import Streak, Tally
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ _log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 1.0
 """How often it is told that reading goes on: a folder may hold a million files."""
+
+AWAIT_SECONDS = 2.0
+"""How often OMERO is asked what has become of what an earlier attempt has begun."""
 
 STOCKTAKING = "looking up what is in OMERO already"
 """What a person is told of the first look, which takes a while when much was imported earlier."""
@@ -82,6 +88,10 @@ class Carrying(ABC):
         All of them.
     skip_existing : bool
         Leave files alone that the target already holds.
+    again : bool
+        Import anew what was imported once and is not to be seen any more: a person wants it.
+    resumed : bool
+        Something of this order was begun before, by an earlier attempt or in a session that was lost.
     on_progress : OnProgress
         Told of each step; from several threads, but never at the same time.
     """
@@ -99,10 +109,13 @@ class Carrying(ABC):
         guard: Guard,
         settings: Settings,
         skip_existing: bool,
+        again: bool,
+        resumed: bool,
         on_progress: OnProgress,
     ) -> None:
         self._order, self._attempt, self._session = order, attempt, session
         self._guard, self._settings, self._on_progress = guard, settings, on_progress
+        self._again, self._resumed = again, resumed
         self._skipping = Skipping(session, order.target, wanted=skip_existing)
         self._record = Record(ledger, route=self.route)
         self._gate = FileGate.of(order, session=session, settings=settings)
@@ -148,6 +161,18 @@ class Carrying(ABC):
         """
 
     @abstractmethod
+    def _take_stock(self) -> None:
+        """Look up what OMERO holds of the order."""
+
+    @abstractmethod
+    def _holds(self, fileset: int) -> bool:
+        """Tell whether OMERO holds this fileset, and it is one of this order: ids alone prove nothing after a restore."""
+
+    @abstractmethod
+    def _half(self) -> list[MarkedFileset]:
+        """Return what is half in OMERO, and was never known to be whole."""
+
+    @abstractmethod
     def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
         """Return what OMERO holds of a fileset of this order, of whichever attempt."""
 
@@ -158,6 +183,51 @@ class Carrying(ABC):
     @property
     def _statistics(self) -> bool:
         return not (self._settings.skip_minmax or self._settings.skip_all)
+
+    # --- what earlier attempts have left
+
+    def _begin_stock(self) -> None:
+        """Take stock for the first time, of what can be relied on: OMERO.server may still be at work for an earlier attempt."""
+        self._take_stock()
+        if self._again:
+            self._record.forget_gone(self._holds)
+        self._safe_point()  # it may have been called off while it waited for this attempt
+        preflight.check_order(self._order, session=self._session)
+        if self._resumed:
+            self._await_server()
+
+    def _await_server(self) -> None:
+        """Wait while the server imports what an earlier attempt has begun: what becomes whole is adopted, the rest deleted."""
+        until = time.monotonic() + self._settings.takeover_patience_seconds
+        while (under_way := in_work(self._session, [half.fileset for half in self._half()])) and time.monotonic() < until:
+            words = f"waiting for {len(under_way)} filesets that OMERO.server is still importing"
+            self._show(self._reading, FileStep.VERIFYING, words, moved=False)
+            self._safe_point()
+            time.sleep(AWAIT_SECONDS)
+            self._take_stock()
+
+    def _sweep(self) -> None:
+        """Look once more, before the order ends, for what lost workers and sessions have done since stock was taken."""
+        if self._resumed and not self._tally.is_to_go_on:
+            files = self._record.lines()
+            sweep(
+                self._order,
+                session=self._session,
+                attempt=self._attempt,
+                files=files,
+                settings=self._settings,
+                check=self._guard.check,
+            )
+
+    @contextlib.contextmanager
+    def _as_far_as_possible(self) -> Iterator[None]:
+        """Go on when there is trouble with tidying up, and have it seen to later."""
+        try:
+            yield
+        except AdiError as error:
+            event(_log, logging.WARNING, "order.not_tidied", order=self._order.uuid, attempt=self._attempt, why=str(error))
+            with contextlib.suppress(AdiError):
+                self._record.suspect()
 
     # --- entries
 
@@ -180,8 +250,11 @@ class Carrying(ABC):
         settled = {}
         for entry in self._order.entries:
             steps = KNOWN_COMPLETE if self._is_open(entry) else SETTLED
-            filesets = (line.fileset for line in self._record.of_entry(entry.path) if line.step in steps)
-            settled.update({fileset: entry for fileset in filesets if fileset is not None})
+            for line in self._record.of_entry(entry.path):
+                if line.step not in steps or line.fileset is None:
+                    continue
+                if line.step is FileStep.SKIPPED or self._holds(line.fileset):
+                    settled[line.fileset] = entry
         for fileset, paths in client_paths(self._session, sorted(settled)).items():
             entry = settled[fileset]
             self._grouping.take(entry.path, paths, all_of_it=not self._is_open(entry))
@@ -230,6 +303,7 @@ class Carrying(ABC):
                 self._record.note(Piece.planned(fileset), FileStep.PLANNED)
         if len(plan.filesets) > 1:
             self._record.flush()
+            reached(Point.PLAN_WRITTEN)
         held = self._held(plan.filesets)
         for fileset in plan.filesets:
             if fileset.key in held:
@@ -300,6 +374,7 @@ class Carrying(ABC):
     def _skip(self, piece: Piece, there: ImportedFileset) -> None:
         self._tell("fileset.skipped", piece.entry, fileset=there.fileset, why="the target holds it already")
         self._record.write_imported(FileStep.SKIPPED, [(piece, there)])
+        reached(Point.SKIPPED_WRITTEN)
         self._tally.skip()
         self._end(piece)
 

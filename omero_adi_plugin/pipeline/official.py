@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.markers import delete_fileset, restore_link
@@ -26,7 +27,6 @@ from omero_adi_plugin.importers.serverlog import keep_log
 from omero_adi_plugin.importers.target import check_target
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
-from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
@@ -70,16 +70,13 @@ class OfficialRun(Carrying):
     def run(self) -> str | None:
         """See `Carrying.run`."""
         self._record.load()
-        for entry in self._order.entries:
-            lines = self._record.of_entry(entry.path)
-            self._kept |= {line.fileset for line in lines if line.step in KNOWN_COMPLETE and line.fileset is not None}
         try:
             self._carry_out()
         except Stopped as stopped:
             self._leave_tidy(stopped)
             raise stopped.why from None
         except OrderFailed as error:  # no further attempt will clear up
-            with contextlib.suppress(AdiError):
+            with self._as_far_as_possible():
                 self._clear_up()
             raise given_up(self._order, error, self._stock.complete(), session=self._session) from error
         if self._interrupted is not None:
@@ -87,14 +84,12 @@ class OfficialRun(Carrying):
         return self._tally.outcome()
 
     def _carry_out(self) -> None:
-        self._take_stock()
-        self._safe_point()  # it may have been called off while it waited for this attempt
-        preflight.check_order(self._order, session=self._session)
+        self._begin_stock()
         Installation.find()
         for entry in self._entries():
             self._begin(entry)
             self._finish_if_due()
-        self._delete(self._stock.halves(kept=self._kept))
+        self._delete(self._half())
         self._await_rest()
         missing, most = list(self._missing.items()), self._settings.yield_after_filesets
         for start in range(0, len(missing), most):
@@ -102,6 +97,9 @@ class OfficialRun(Carrying):
             self._missing = dict(missing[start : start + most])
             self._call(self._await_place())
         self._finish()
+        self._record.flush()
+        if self._interrupted is None:
+            self._sweep()
         self._guard.check()
         withdraw(self._session, uuid=self._order.uuid)
         self._record.conclude()
@@ -116,13 +114,22 @@ class OfficialRun(Carrying):
 
     def _clear_up(self) -> None:
         self._take_stock()
-        self._delete(self._stock.halves(kept=self._kept))
+        self._delete(self._half())
         withdraw(self._session, uuid=self._order.uuid)
 
     def _take_stock(self) -> None:
         order = self._order
         self._show(self._reading, FileStep.PLANNED, STOCKTAKING)
         self._stock = Stock.taken(self._session, uuid=order.uuid, target=order.target, statistics=self._statistics)
+
+        known = (line.fileset for line in self._record.lines() if line.step in KNOWN_COMPLETE)
+        self._kept |= {fileset for fileset in known if fileset is not None and self._holds(fileset)}
+
+    def _holds(self, fileset: int) -> bool:
+        return bool(self._stock.get(fileset))
+
+    def _half(self) -> list[MarkedFileset]:
+        return self._stock.halves(kept=self._kept)
 
     # --- one fileset: what is to be done with it
 
@@ -168,7 +175,9 @@ class OfficialRun(Carrying):
         plans = [plan for _, plan in self._missing.values()]
         self._record.flush()
         self._guard.check()
+        reached(Point.ANNOUNCE_DUE)
         announce(self._session, marker)
+        reached(Point.ANNOUNCED)
         try:
             ended = replace(self._importer, parallel_filesets=places).run(
                 plans, target=self._order.target, marker=marker, on_reported=self._take_up, on_wait=self._wait
@@ -176,13 +185,14 @@ class OfficialRun(Carrying):
         except Exception:
             self._take_back()
             raise
+        reached(Point.IMPORTER_ENDED)
         self._take_stock()
         for piece, plan in list(self._missing.values()):
             complete = [found.fileset for found in self._stock.of(plan) if found.complete]
             if complete:
                 self._land(piece, plan, min(complete))
         self._finish()
-        self._delete(self._stock.halves(kept=self._kept))
+        self._delete(self._half())
         self._see_to_links()
         for piece, plan in self._missing.values():
             self._explain(piece, plan, ended)
@@ -203,6 +213,7 @@ class OfficialRun(Carrying):
         for fileset, paths in client_paths(self._session, made_here(self._session, filesets)).items():
             for source in self._missing.keys() & paths:
                 self._land(*self._missing[source], fileset)
+        reached(Point.REPORT_TAKEN_UP)
 
     def _land(self, piece: Piece, plan: FilesetPlan, fileset: int) -> None:
         del self._missing[plan.files[0].source]
@@ -222,7 +233,7 @@ class OfficialRun(Carrying):
         """After a call that was cut off: remove what this session has left unfinished; the rest is found by its marker."""
         with contextlib.suppress(AdiError):
             self._take_stock()
-            halves = [half.fileset for half in self._stock.halves(kept=self._kept)]
+            halves = [half.fileset for half in self._half()]
             for half in made_here(self._session, halves):
                 delete_fileset(self._session, half)
 

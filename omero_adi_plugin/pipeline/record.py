@@ -12,11 +12,14 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.orders import FileStep, LedgerFile
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
 from omero_adi_plugin.tracking.ledger import stored_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omero_adi_plugin.errors import AdiError, EntryFailed, FileGrowing
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import ImportedFileset
@@ -136,6 +139,27 @@ class Record:
             lines = self._lines.values()
             self._unsettled |= {line.entry for line in lines if line.step is FileStep.SKIPPED and line.fileset in filesets}
 
+    def forget_gone(self, is_there: Callable[[int], bool]) -> None:
+        """Have what was imported, and is not there any more, imported anew."""
+        gone = [
+            line
+            for line in self._lines.values()
+            if line.step in KNOWN_COMPLETE and not (line.fileset is not None and is_there(line.fileset))
+        ]
+        self._unsettled |= {line.entry for line in gone}
+        lines = [replace(line, step=FileStep.PLANNED, fileset=None, images=(), plates=(), error=None) for line in gone]
+        self._put(lines, at_once=bool(lines))
+
+    def suspect(self) -> None:
+        """Have it looked later for what nobody could remove now.
+
+        Raises
+        ------
+        LeaseLost, DatabaseDown
+            It was not written.
+        """
+        self._ledger.suspect()
+
     def note(self, piece: Piece, step: FileStep, *, fileset: int | None = None) -> None:
         """Have a step written with whatever is written next."""
         self._put([self._line(piece, step, fileset)], at_once=False)
@@ -193,8 +217,10 @@ class Record:
             It was not written.
         """
         self.flush()
+        reached(Point.LEDGER_FLUSHED)
         if self._old:
             self._ledger.forget(self._old)
+            reached(Point.LEDGER_TIDIED)
 
     def _line(self, piece: Piece, step: FileStep, fileset: int | None) -> LedgerFile:
         return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset)

@@ -19,7 +19,6 @@ from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, Import
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
-from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
@@ -72,6 +71,7 @@ class OrderRun(Carrying):
         self._importer = importer
         self._marked: dict[str, list[MarkedFileset]] = defaultdict(list)
         self._halves: dict[int, MarkedFileset] = {}
+        self._there: set[int] = set()
         self._flight = Flight[Landed](self._settings.parallel_filesets_per_worker)
         self._interrupted = Streak()
         self._halted, self._abandoned, self._stopping = threading.Event(), threading.Event(), threading.Event()
@@ -80,9 +80,7 @@ class OrderRun(Carrying):
         """See `Carrying.run`."""
         self._record.load()
         try:
-            self._take_stock()
-            self._safe_point()  # it may have been called off while it waited for this attempt
-            preflight.check_order(self._order, session=self._session)
+            self._begin_stock()
             self._fence()
             self._carry_out()
         except Stopped as stopped:
@@ -92,7 +90,7 @@ class OrderRun(Carrying):
             complete: list[MarkedFileset] = []
             with suppress(AdiError):
                 self._finish_rest()
-            with suppress(AdiError):
+            with self._as_far_as_possible():
                 self._take_stock()
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
@@ -104,16 +102,18 @@ class OrderRun(Carrying):
         return self._tally.outcome()
 
     def _take_stock(self) -> None:
-        """Look up what OMERO holds of the order."""
         self._show(self._reading, FileStep.PLANNED, STOCKTAKING)
         self._marked.clear()
         marked = find_marked(self._session, uuid=self._order.uuid, target=self._order.target, statistics=self._statistics)
         for fileset in marked:
             self._marked[fileset.marker.key].append(fileset)
         self._halves = {found.fileset: found for found in marked if not found.complete}
+        self._there = {found.fileset for found in marked}
+
+    def _holds(self, fileset: int) -> bool:
+        return fileset in self._there
 
     def _half(self) -> list[MarkedFileset]:
-        """Return what is half in OMERO, and was never known to be whole."""
         lines = ((found, self._record.line(found.marker.key)) for found in self._halves.values())
         return [
             found for found, line in lines if line is None or line.step not in KNOWN_COMPLETE or line.fileset != found.fileset
@@ -161,6 +161,9 @@ class OrderRun(Carrying):
                 self._land_all()
                 raise
         self._clear_up()
+        self._record.flush()
+        self._resumed |= self._importer.left_something
+        self._sweep()
         self._record.conclude()
 
     @contextmanager

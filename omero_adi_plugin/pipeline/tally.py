@@ -98,6 +98,11 @@ class Tally:
         """Tell whether something of an entry cannot be imported."""
         return entry in self._failures
 
+    @property
+    def is_to_go_on(self) -> bool:
+        """Whether something was put off, so that the order is to be tried again."""
+        return self._put_off is not None
+
     def outcome(self) -> str | None:
         """Return what there is to say of an order that went well, if there is anything.
 

@@ -77,6 +77,25 @@ class Stock:
         """Return what is not complete, and not kept all the same."""
         return [each for each in self._all.values() if not each.complete and each.fileset not in kept]
 
+    def surplus(self, named: Container[int], *, attempt: int) -> list[MarkedFileset]:
+        """Return what nobody has taken up when an order has ended: halves, and what is there twice.
+
+        Parameters
+        ----------
+        named : container of int
+            The filesets that the order's ledger knows to be complete.
+        attempt : int
+            What a later one has made is left alone.
+        """
+        doubled = {holding.found.fileset for of in self._by_path.values() for holding in of if self._is_double(holding, named)}
+        return [
+            each
+            for each in self._all.values()
+            if each.fileset not in named
+            and each.marker.attempt <= attempt
+            and (not each.complete or each.marker.key in self._by_key or each.fileset in doubled)
+        ]
+
     def loose(self, *, kept: Container[int]) -> list[MarkedFileset]:
         """Return what is kept, and not in the order's target."""
         return [each for each in self._all.values() if not each.linked and each.fileset in kept]
@@ -84,6 +103,10 @@ class Stock:
     def _same(self, plan: FilesetPlan) -> list[MarkedFileset]:
         sources = {file.source for file in plan.files}
         return [holding.found for holding in self._by_path.get(plan.files[0].source, ()) if holding.paths == sources]
+
+    def _is_double(self, holding: Holding, named: Container[int]) -> bool:
+        others = (other for path in holding.paths for other in self._by_path[path])
+        return any(other.found.fileset in named and other.paths == holding.paths for other in others)
 
     def _around(self, plan: FilesetPlan) -> list[MarkedFileset]:
         return self.at(plan.files[0].source)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sweeping: what the interrupted attempts at an order have left in OMERO and that nobody has taken up.
+
+A request of a worker that has lost its lease, or its connection, may arrive after the next one has asked OMERO what is there. So
+when an order ends that was interrupted, OMERO is asked once more, and again when all lost sessions have ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.importers.doubles import remove_doubled_key_values
+from omero_adi_plugin.importers.markers import delete_fileset
+from omero_adi_plugin.importers.official.holdings import withdraw
+from omero_adi_plugin.importers.official.stock import Stock
+from omero_adi_plugin.importers.strays import remove_strays
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.orders import TargetKind
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from omero_adi_plugin.orders import LedgerFile, Order
+    from omero_adi_plugin.sessions import OmeroSession
+    from omero_adi_plugin.settings import Settings
+
+CLOCKS_APART_SECONDS = 600
+"""How far the clocks of the database and of the repository's disk may differ."""
+
+_log = logging.getLogger(__name__)
+
+
+def sweep(
+    order: Order,
+    *,
+    session: OmeroSession,
+    attempt: int,
+    files: Iterable[LedgerFile],
+    settings: Settings,
+    check: Callable[[], None],
+) -> None:
+    """Remove filesets of an order that its ledger does not name, and key-values that are there twice.
+
+    Of filesets that OMERO's own importer has made, and that are whole, only those are removed that are there twice: it groups
+    files by itself, so that the ledger need not name all.
+
+    Parameters
+    ----------
+    order : Order
+        That has ended, or is about to.
+    session : OmeroSession
+        Of the order's user.
+    attempt : int
+        The newest that the ledger knows of: what a later one has made is left alone.
+    files : iterable of LedgerFile
+        The ledger.
+    settings : Settings
+        All of them.
+    check : callable
+        Asked before each change; what it raises ends the sweep.
+
+    Raises
+    ------
+    ConnectionBroken, ServerTrouble, ImportInterrupted
+        Not all of it is done.
+    """
+    named = {line.fileset: line for line in files if line.step in KNOWN_COMPLETE and line.fileset is not None}
+    statistics = not (settings.skip_minmax or settings.skip_all)
+    stock = Stock.taken(session, uuid=order.uuid, target=order.target, statistics=statistics)
+    for found in stock.surplus(named, attempt=attempt):
+        check()
+        delete_fileset(session, found.fileset)
+        event(
+            _log,
+            logging.WARNING,
+            "fileset.swept",
+            order=order.uuid,
+            fileset=found.fileset,
+            of_attempt=found.marker.attempt,
+            key=found.marker.key,
+            complete=found.complete,
+        )
+    _single_key_values(order, session, [line for fileset, line in named.items() if stock.get(fileset)], settings, check)
+
+
+def sweep_late(
+    order: Order,
+    *,
+    session: OmeroSession,
+    attempt: int,
+    files: Sequence[LedgerFile],
+    since: float,
+    settings: Settings,
+    check: Callable[[], None],
+) -> None:
+    """Do the same when no request of a lost session can be under way any more, and remove traces on disk.
+
+    Parameters
+    ----------
+    since : float
+        When the order was begun, in seconds of the epoch. Folders of which OMERO knows nothing are looked for from then on, up to
+        those that are as old as half of `sweep_seconds`: a younger one may belong to an import that has just begun.
+
+    All others are those of `sweep`.
+    """
+    sweep(order, session=session, attempt=attempt, files=files, settings=settings, check=check)
+    check()
+    withdraw(session, uuid=order.uuid)
+    until = time.time() - settings.sweep_seconds / 2
+    for folder in remove_strays(session, since=since - CLOCKS_APART_SECONDS, until=until, ours=_files_of(order)):
+        event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
+
+
+def _single_key_values(
+    order: Order, session: OmeroSession, lines: list[LedgerFile], settings: Settings, check: Callable[[], None]
+) -> None:
+    if order.target.kind is TargetKind.SCREEN:
+        kind, families = "Plate", [line.plates for line in lines]
+    else:
+        kind, families = "Image", [line.images for line in lines]
+    removed = remove_doubled_key_values(
+        session, kind, families, namespace=settings.annotation_namespace, uuid=order.uuid, check=check
+    )
+    if removed:
+        event(_log, logging.WARNING, "key_values.swept", order=order.uuid, annotations=removed)
+
+
+def _files_of(order: Order) -> Callable[[str], bool]:
+    """Return what tells of a path whether it is one of the order's entries, or lies in one."""
+    roots = [os.path.realpath(entry.path) for entry in order.entries]
+
+    def ours(path: str) -> bool:
+        return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
+
+    return ours
