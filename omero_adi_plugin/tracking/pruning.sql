@@ -10,12 +10,13 @@ SELECT pg_try_advisory_xact_lock(hashtext('adi_prune')) AS alone
 -- Lock orders that ended long ago, the first ones of them, and say how long their ledgers are, up to a limit. Kept are those
 -- - that were ordered again and not yet taken in, whether anything told of it or the scan has still to find it: it must have looked since;
 -- - one of whose beginnings is so new that it may still be looked for those of other importers: without the note of it, it would be one;
+-- - of which OMERO is to be looked at once more;
 -- - whose trail does not say that they ended, because somebody has changed it: once forgotten they would look like new ones.
 SELECT o.uuid, (SELECT count(*) FROM (SELECT FROM adi_file f WHERE f.uuid = o.uuid LIMIT :most_lines) AS first_lines) AS lines
   FROM adi_order o
  WHERE o.finished_at < (SELECT least(now() - make_interval(days => :keep_days), coalesce(scanned_at - interval '1 day', '-infinity'))
                           FROM adi_control)
-   AND o.state IN ('completed', 'failed', 'cancelled')
+   AND o.state IN ('completed', 'failed', 'cancelled') AND o.unswept_since IS NULL
    AND NOT EXISTS (SELECT FROM adi_inbox i WHERE i.uuid = o.uuid)
    AND NOT EXISTS (SELECT FROM adi_attempt a
                     WHERE a.uuid = o.uuid AND a.imports_id > (SELECT watched_id - :late_ids FROM adi_control))

@@ -39,30 +39,34 @@ class Sweeps:
 
     def __init__(self, database: Database, *, delay_seconds: int, lease_seconds: int = LEASE_SECONDS) -> None:
         self._database = database
-        self._delay_seconds, self._lease_seconds = delay_seconds, lease_seconds
+        self._times = {"delay_seconds": delay_seconds, "lease_seconds": lease_seconds}
 
     def claim(self) -> DueSweep | None:
         """Take the sweep that has been due for longest; None when none is due, or all imports are paused."""
-        values = {"delay_seconds": self._delay_seconds, "lease_seconds": self._lease_seconds}
-        rows = self._database.at_once(_SQL["claim"], values)
+        rows = self._database.at_once(_SQL["claim"], self._times)
         if not rows:
             return None
         [row] = rows
-        text = order_text(self._database, uuid=row.uuid, imports_id=row.imports_id)
-        return DueSweep(uuid=row.uuid, attempt=row.attempt, text=text, tries=row.sweeps)
+        return DueSweep(
+            uuid=row.uuid,
+            attempt=row.attempt,
+            text=order_text(self._database, uuid=row.uuid, imports_id=row.imports_id),
+            since=float(row.since),
+            until=float(row.until),
+            tries=row.sweeps,
+        )
 
     def wanted(self, due: DueSweep) -> bool:
-        """Return whether nobody has begun with the order again; to be asked before anything is removed."""
-        [row] = self._database.at_once(_SQL["wanted"], {"uuid": due.uuid, "attempt": due.attempt})
-        return bool(row.wanted)
+        """Return whether nobody has begun with the order again, nor done this already; to be asked before anything is removed."""
+        return bool(self._database.at_once(_SQL["wanted"], {**_which(due), **self._times}))
 
     def done(self, due: DueSweep) -> None:
         """Say that there is nothing to look for any more; of an order that was begun again that is not said."""
         with self._database.begin() as connection:
-            connection.execute(_SQL["done"], {"uuid": due.uuid, "attempt": due.attempt})
+            connection.execute(_SQL["done"], _which(due))
 
-    def put_off(self, due: DueSweep, *, seconds: float) -> None:
-        """Have it done later, because of something that is not the fault of this order.
+    def put_off(self, due: DueSweep, *, seconds: float, counts: bool) -> None:
+        """Have it done later; of an order that was begun again that is not said.
 
         Parameters
         ----------
@@ -70,8 +74,10 @@ class Sweeps:
             Which one.
         seconds : float
             How much later.
+        counts : bool
+            Whether the order may be in the way itself, so that this is one of its `tries`.
         """
-        values = {"uuid": due.uuid, "attempt": due.attempt, "seconds": seconds, "delay_seconds": self._delay_seconds}
+        values = {**_which(due), "seconds": seconds, "delay_seconds": self._times["delay_seconds"], "counts": counts}
         with self._database.begin() as connection:
             connection.execute(_SQL["put_off"], values)
 
@@ -79,3 +85,7 @@ class Sweeps:
         """Return what the ledger knows of an order."""
         with self._database.begin() as connection:
             return read_files(connection, uuid)
+
+
+def _which(due: DueSweep) -> dict[str, object]:
+    return {"uuid": due.uuid, "attempt": due.attempt}

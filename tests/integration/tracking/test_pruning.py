@@ -18,6 +18,7 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.operating import CallOff, cancel, retry
 from omero_adi_plugin.tracking.services import Presence
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
+from omero_adi_plugin.tracking.sweeps import Sweeps
 from omero_adi_plugin.tracking.views import order_status
 
 if TYPE_CHECKING:
@@ -62,8 +63,10 @@ class Site:
         )
         Ledger(self.database, claim.lease).record(*lines)
 
-    def days_pass(self, days: int = KEEP + 1) -> None:
+    def days_pass(self, days: int = KEEP + 1, *, swept: bool = True) -> None:
         """Move what has happened into the past, as far as we tell the time; then others write, and services look as always."""
+        if swept:
+            self.sweep()
         past = f"- interval '{days} days'"
         readable = "timestamp BETWEEN '2000-01-01' AND now() + interval '10 years'"
         self.producer.sql(f"UPDATE imports SET timestamp = timestamp {past} WHERE {readable}")
@@ -83,6 +86,11 @@ class Site:
             f"FROM generate_series(1, {takeover.LATE_IDS})"
         )
         self.look()
+
+    def sweep(self) -> None:
+        sweeps = Sweeps(self.database, delay_seconds=0)
+        while due := sweeps.claim():
+            sweeps.done(due)
 
     def look(self) -> None:
         takeover.watch(self.database, who=ME)
@@ -251,6 +259,15 @@ def test_an_order_is_kept_that(situation: Callable[[Site], str], site: Site) -> 
     site.days_pass()
     assert site.prune() == 0
     assert site.known() == {uuid}
+
+
+def test_an_order_of_which_omero_is_to_be_looked_at_once_more_is_kept_until_that_is_done(site: Site) -> None:
+    uuid = completed_at_the_third_attempt(site)
+    site.days_pass(swept=False)
+    assert site.prune() == 0
+    assert site.known() == {uuid}
+    site.sweep()
+    assert site.prune() == 1
 
 
 def test_an_order_that_ended_lately_is_kept(site: Site) -> None:
