@@ -11,11 +11,13 @@
     │   ├── OrderMalformed  UserUnknown  UserInactive  UserNeverLoggedIn  GroupUnknown  GroupForNobody
     │   │   NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
     │   ├── OrderNotFound       no order has that uuid
+    │   ├── ImportsDamaged      what was imported is not in OMERO, or not on disk, as it was
     │   └── EntryFailed         trouble of one entry: the others of the order go on
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  NameImpossible  FormatUnknown  ZarrUnsupported  FileBroken
     │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
-    │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  ImportsPaused  ServicesRunning
+    │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
+    │   │   ServicesRunning  CutOff
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
@@ -132,6 +134,14 @@ class OrderNotFound(OrderFailed):
     def __init__(self, *, uuid: str) -> None:
         super().__init__(f"There is no order '{uuid}'. `omero adi orders list` shows the newest ones.")
         self.uuid = uuid
+
+
+class ImportsDamaged(OrderFailed):
+    """Something that orders have imported is not as it was imported; the findings are printed by then."""
+
+    def __init__(self, *, findings: int) -> None:
+        super().__init__(f"{findings} finding{'' if findings == 1 else 's'} to see to, listed above with what to do.")
+        self.findings = findings
 
 
 class UserUnknown(OrderFailed):
@@ -446,6 +456,25 @@ class OrderBusy(TryAgain):
             f"Order '{uuid}' is being {doing} by {owner}. Wait for its end (`omero adi orders wait {uuid}`), then try again."
         )
         self.uuid, self.owner, self.called_off = uuid, owner, called_off
+
+
+class OrderOpen(TryAgain):
+    """An order waits, or is being carried out, so that nobody can say, or change, what has become of it in the end."""
+
+    def __init__(self, *, uuid: str) -> None:
+        super().__init__(
+            f"Order '{uuid}' has not ended. Wait for its end (`omero adi orders wait {uuid}`) or call it off "
+            f"(`omero adi orders cancel {uuid}`), then try again."
+        )
+        self.uuid = uuid
+
+
+class CutOff(TryAgain):
+    """A command that works with OMERO could not come to its end; what it has done is done, and it can be run again."""
+
+    def __init__(self, *, why: str) -> None:
+        super().__init__(f"{why} Run the same command again: it goes on from there.")
+        self.why = why
 
 
 class ImportsPaused(TryAgain):

@@ -131,6 +131,20 @@ Examples:
 Looks at: the tables and the trigger in the database, orders that are pending for too long, another importer on the same
 database, rows that cannot be taken in, services, OMERO. Exit status: 0 all is well, 78 there is something to see to."""
 
+VERIFY = """\
+Examples:
+  omero adi verify                         all orders that have ended
+  omero adi verify 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi verify --json
+
+Compares what orders have imported with what is there now, and changes nothing: filesets, images and key-values in OMERO, and for
+each file the link in the managed repository, where it leads, and the size there. To be run where the service runs, as the account
+that runs OMERO.server. What people did on purpose, moving images say, is told as a note. Orders that have not ended are left out;
+those that ended more than `keep_days` days ago are not remembered any more.
+
+Exit status: 0 nothing is wrong, 65 something is, 69 OMERO, the database or the storage is not there, 75 the connection broke,
+78 the managed repository is not to be seen here."""
+
 CONFIG = """\
 Examples:
   omero adi config show
@@ -223,6 +237,9 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
     )
     subcommands.add("resume", "pausing", help_="let paused imports go on", epilog=RESUME, facts=True)
     subcommands.add("check", "check", help_="look for what an administrator must see to", epilog=CHECK, facts=True)
+
+    verify = subcommands.add("verify", "verify", help_="look whether what was imported is still there", epilog=VERIFY, facts=True)
+    verify.add_argument("uuid", nargs="?", metavar="UUID", help="of one order (default: all that have ended)")
 
     config = subcommands.group("config", help_="the settings", epilog=CONFIG)
     config.add("show", "config", help_="print all settings and where they come from", epilog=CONFIG_SHOW, facts=True)

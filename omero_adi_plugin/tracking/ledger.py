@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -21,7 +21,7 @@ from omero_adi_plugin.tracking.sql import statements
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Row
 
     from omero_adi_plugin.orders import Lease
     from omero_adi_plugin.tracking.database import Database
@@ -128,17 +128,19 @@ def read_files(connection: Connection, uuid: str) -> tuple[LedgerFile, ...]:
     """Return the ledger of an order, in the order in which its lines were first recorded."""
     file = tables.file
     rows = connection.execute(select(file).where(file.c.uuid == uuid).order_by(file.c.id))
-    return tuple(
-        LedgerFile(
-            entry=row.entry,
-            key=row.key,
-            route=Route(row.route),
-            step=FileStep(row.step),
-            output=row.output,
-            fileset=row.fileset,
-            images=tuple(row.images),
-            plates=tuple(row.plates),
-            error=row.error,
-        )
-        for row in rows
+    return tuple(ledger_file(row) for row in rows)
+
+
+def ledger_file(row: Row[Any]) -> LedgerFile:
+    """Return a row of `adi_file` as a line of the ledger."""
+    return LedgerFile(
+        entry=row.entry,
+        key=row.key,
+        route=Route(row.route),
+        step=FileStep(row.step),
+        output=row.output,
+        fileset=row.fileset,
+        images=tuple(row.images),
+        plates=tuple(row.plates),
+        error=row.error,
     )

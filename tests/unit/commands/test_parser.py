@@ -68,6 +68,7 @@ def test_these_are_the_commands() -> None:
         "pause",
         "resume",
         "check",
+        "verify",
         "config show",
         "config check",
         "db upgrade",
