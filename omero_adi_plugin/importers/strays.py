@@ -60,10 +60,10 @@ def remove_strays(session: Session, *, since: float, until: float, ours: Callabl
 def _depth(session: Session, home: str) -> int | None:
     """Return how many folders the paths of this user's imports have; None if they do not begin with the user's own."""
     newest = "select max(s.id) from Fileset s where s.details.owner.id = :user"
-    [[fileset]] = session.query(newest, all_groups=True, user=session.user_id) or [[None]]
-    if fileset is None:
+    ids = [fileset for row in session.query(newest, all_groups=True, user=session.user_id) for fileset in row]
+    if not ids:
         return _DEPTH
-    prefixes = session.query("select s.templatePrefix from Fileset s where s.id = :id", all_groups=True, id=fileset)
+    prefixes = session.query("select s.templatePrefix from Fileset s where s.id = :id", all_groups=True, id=ids[0])
     for (prefix,) in prefixes:
         first, *others = prefix.strip("/").split("/")
         return 1 + len(others) if first == home and others else None
