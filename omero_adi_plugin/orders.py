@@ -217,8 +217,7 @@ class DueSweep:
     attempt: the last one that there was; a greater one means that the order was begun again.
     text:    as in `Claim`; if somebody has deleted the row, nothing is in it and reading it says so.
     since:   when the first of the attempts began after which it may not have been looked yet, in s of the epoch, by the clock of
-             the database, as are all times here.
-    until:   by when all that was sent to OMERO for the order had been answered, or its session had ended.
+             the database.
     tries:   how often this was begun by now, this time included.
     """
 
@@ -226,7 +225,6 @@ class DueSweep:
     attempt: int
     text: OrderText
     since: float
-    until: float
     tries: int = 1
 
 

@@ -84,7 +84,7 @@ class Attempts:
         self._deadline = deadline or Deadline()
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings))
-        self._logins = Logins(account(settings))
+        self.logins = Logins(account(settings))
         self._reader = reader_of(settings)
 
     def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
@@ -122,12 +122,12 @@ class Attempts:
         OmeroDown, ConfigurationError
             It does not.
         """
-        self._logins.service()
+        self.logins.service()
 
     def close(self) -> None:
         """Give login and connections back, and end the reader."""
         self._reader.close()
-        self._logins.close()
+        self.logins.close()
         self.database.close()
 
     def _carried_out(self, claim: Claim, on_progress: OnProgress) -> tuple[Exception | None, str | None]:
@@ -150,11 +150,12 @@ class Attempts:
                     return self._run(claim, order, session, ledger, guard, tell, resumed=resumed).run()
 
                 report = in_sessions(
-                    self._logins,
+                    self.logins,
                     order,
                     work,
                     guard=guard,
                     settled=lambda: sum(line.step in SETTLED for line in ledger.files()),
+                    on_lost=ledger.suspect,
                 )
                 return None, report
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)

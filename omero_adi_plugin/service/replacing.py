@@ -33,7 +33,13 @@ _LOOK_SECONDS = 0.2
 
 
 def in_sessions(
-    logins: Logins, order: Order, work: Callable[[OmeroSession], _Result], *, guard: Guard, settled: Callable[[], int]
+    logins: Logins,
+    order: Order,
+    work: Callable[[OmeroSession], _Result],
+    *,
+    guard: Guard,
+    settled: Callable[[], int],
+    on_lost: Callable[[], None],
 ) -> _Result:
     """Do `work` in a session of the order's user, and again in a new one when that was lost.
 
@@ -50,6 +56,8 @@ def in_sessions(
     settled : callable
         How many filesets of the order are in OMERO for good, by the ledger: while that grows, sessions are replaced for as long
         as it takes.
+    on_lost : callable
+        Called when a session was lost, before another one begins: its last request may still be on its way.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def in_sessions(
     OmeroDown
         OMERO lets nobody in: nothing about this order.
     AdiError
-        Whatever else the log-in, the work and the guard raise.
+        Whatever else the log-in, the work, the guard and `on_lost` raise.
     """
     in_vain, before = 0, 0
     while True:
@@ -67,6 +75,7 @@ def in_sessions(
                 return _work_in(session, work)
         except ConnectionBroken as error:
             guard.check()
+            on_lost()
             now = settled()
             in_vain = 0 if now > before else in_vain
             if in_vain == len(PAUSES_SECONDS):

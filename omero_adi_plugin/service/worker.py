@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
@@ -18,6 +19,7 @@ from omero_adi_plugin.service.attempt import Attempts, owner
 from omero_adi_plugin.service.keeper import Deadline
 from omero_adi_plugin.service.reports import Trouble, Voice
 from omero_adi_plugin.service.signals import Signals
+from omero_adi_plugin.service.sweeper import Sweeper
 from omero_adi_plugin.service.waking import Waker
 from omero_adi_plugin.tracking.bell import Bell
 
@@ -36,6 +38,9 @@ DRAIN_SECONDS = 0.5
 
 SHORTEST_SECONDS = 0.2
 """The shortest rest: a lease that has lapsed is due at once, and yet nothing can be claimed until the service has freed it."""
+
+POLLS_PER_SWEEP = 12
+"""How often a sweep gets its turn when orders never cease, in times of `poll_seconds`: once a minute with the default of 5 s."""
 
 LONGEST_PAUSES = 30
 """The longest pause, in pauses: 5 minutes with the default of 10 s."""
@@ -95,6 +100,7 @@ class Worker:
         self._unsure = True  # whether OMERO is there: it is asked before anything is claimed, at the start too
         self._cut_off = False
         self._in_vain = 0  # orders claimed one after the other with which nothing could be done
+        self._swept = time.monotonic()  # when it was last looked for a sweep
         self._deadline = Deadline()
         self._waker = Waker()
 
@@ -106,11 +112,14 @@ class Worker:
     def run(self) -> None:
         """Claim and carry out, until asked to end."""
         attempts = Attempts(self._settings, deadline=self._deadline, on_stuck=_end_hard)
+        sweeper = Sweeper(
+            self._settings, database=attempts.database, logins=attempts.logins, deadline=self._deadline, on_stuck=_end_hard
+        )
         bell = Bell(self._settings.ingest_tracking_db.get_secret_value(), channels=("adi_order",))
         try:
             while not self._deadline.is_set:
                 try:
-                    if not self.turn(attempts, bell):
+                    if not self.turn(attempts, sweeper, bell):
                         reached(Point.WORKER_DONE)
                         return
                     self._cut_off = False
@@ -125,8 +134,8 @@ class Worker:
             bell.close()
             attempts.close()
 
-    def turn(self, attempts: Attempts, bell: Bell) -> bool:
-        """Carry out the next order, or wait for one; False if there will be none.
+    def turn(self, attempts: Attempts, sweeper: Sweeper, bell: Bell) -> bool:
+        """Carry out the next order; if none is due do a sweep, or wait. False if there will be nothing to do any more.
 
         Raises
         ------
@@ -135,11 +144,13 @@ class Worker:
         """
         if self._unsure:  # each claim leaves a row for people to read: none before OMERO answers
             attempts.knock()
+        if self._sweep_is_overdue():
+            self._sweep(sweeper)
         worked = self._one(attempts)
         if worked or not self._in_vain:  # what failed with an order in hand is over when an order has gone well, not before
             self._unsure, self._in_vain = False, 0
             self._voice.tell(None)
-        return worked or self._rest(attempts, bell)
+        return worked or self._sweep(sweeper) or self._rest(attempts, bell)
 
     def pause(self, error: AdiError) -> None:
         """Tell the service what is wrong, and leave it alone for a while."""
@@ -157,6 +168,16 @@ class Worker:
             self._in_vain += 1
             raise error
         return True
+
+    def _sweep_is_overdue(self) -> bool:
+        return time.monotonic() - self._swept >= POLLS_PER_SWEEP * self._settings.poll_seconds
+
+    def _sweep(self, sweeper: Sweeper) -> bool:
+        """Do one sweep; False if none is due, or this worker is to end."""
+        if self._deadline.is_set:
+            return False
+        self._swept = time.monotonic()
+        return sweeper.sweep_one()
 
     def _rest(self, attempts: Attempts, bell: Bell) -> bool:
         """Wait for work; False if there will be none."""

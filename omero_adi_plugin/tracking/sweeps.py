@@ -52,7 +52,6 @@ class Sweeps:
             attempt=row.attempt,
             text=order_text(self._database, uuid=row.uuid, imports_id=row.imports_id),
             since=float(row.since),
-            until=float(row.until),
             tries=row.sweeps,
         )
 

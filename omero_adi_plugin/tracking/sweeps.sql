@@ -18,8 +18,7 @@ RETURNING o.uuid, o.imports_id, o.attempt, o.sweeps,
                         FROM adi_attempt a WHERE a.uuid = o.uuid WINDOW w AS (ORDER BY attempt)) begun
                WHERE former IS NULL
                   OR (outcome IN ('completed', 'failed', 'cancelled')
-                      AND started_at > ended_at + make_interval(days => 1, secs => :delay_seconds))), o.created_at)) AS since,
-          extract(epoch FROM o.finished_at + make_interval(secs => :delay_seconds)) AS until
+                      AND started_at > ended_at + make_interval(days => 1, secs => :delay_seconds))), o.created_at)) AS since
 
 -- wanted
 -- Whether it is still to be looked, and nobody has begun with the order again: from then on it is that attempt that looks. If so, this

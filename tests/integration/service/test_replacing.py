@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import omero.all
 import pytest
 
-from omero_adi_plugin.errors import ConnectionBroken, LeaseLost, OmeroDown, ServerTrouble, UserInactive
+from omero_adi_plugin.errors import ConnectionBroken, DatabaseDown, LeaseLost, OmeroDown, ServerTrouble, UserInactive
 from omero_adi_plugin.orders import Entry, Order, Target, TargetKind
 from omero_adi_plugin.service import replacing
 from omero_adi_plugin.service.replacing import PAUSES_SECONDS, in_sessions
@@ -28,6 +28,10 @@ ORDER = Order(
     target=Target(kind=TargetKind.DATASET, id=1),
     entries=(Entry(path="/data/a.tif", name=None),),
 )
+
+
+def nothing() -> None:
+    """What is to be done about a lost session, where that is of no interest."""
 
 
 class Overtaken(Guard):
@@ -67,8 +71,26 @@ class Work:
 
 def test_an_order_goes_on_in_a_new_session(server_here: ServerHere, logins: Logins) -> None:
     work = Work(server_here, sessions_lost=len(PAUSES_SECONDS))
-    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0) == "done"
+    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing) == "done"
     assert len(set(work.keys)) == len(PAUSES_SECONDS) + 1
+
+
+def test_before_each_new_session_it_is_said_that_one_was_lost(server_here: ServerHere, logins: Logins) -> None:
+    work = Work(server_here, sessions_lost=2)
+    lost_after: list[int] = []
+    in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=lambda: lost_after.append(len(work.keys)))
+    assert lost_after == [1, 2]
+
+
+def test_where_that_cannot_be_said_no_new_session_begins(server_here: ServerHere, logins: Logins) -> None:
+    work = Work(server_here, sessions_lost=1)
+
+    def unheard() -> None:
+        raise DatabaseDown(where="h:5432", why="nobody answers")
+
+    with pytest.raises(DatabaseDown):
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=unheard)
+    assert len(work.keys) == 1
 
 
 def test_an_order_that_gets_nothing_done_in_several_sessions_is_for_another_attempt(
@@ -76,20 +98,20 @@ def test_an_order_that_gets_nothing_done_in_several_sessions_is_for_another_atte
 ) -> None:
     work = Work(server_here, sessions_lost=None)
     with pytest.raises(ConnectionBroken):
-        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 7)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 7, on_lost=nothing)
     assert len(work.keys) == len(PAUSES_SECONDS) + 1
 
 
 def test_while_filesets_get_in_sessions_are_replaced_for_as_long_as_it_takes(server_here: ServerHere, logins: Logins) -> None:
     work, settled = Work(server_here, sessions_lost=20), itertools.count(1)
-    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: next(settled)) == "done"
+    assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: next(settled), on_lost=nothing) == "done"
     assert len(work.keys) == 21
 
 
 def test_without_the_lease_no_session_is_replaced(server_here: ServerHere, logins: Logins) -> None:
     work = Work(server_here, sessions_lost=1)
     with pytest.raises(LeaseLost):
-        in_sessions(logins, ORDER, work, guard=Overtaken(), settled=lambda: 0)
+        in_sessions(logins, ORDER, work, guard=Overtaken(), settled=lambda: 0, on_lost=nothing)
     assert len(work.keys) == 1
 
 
@@ -99,7 +121,7 @@ def test_that_omero_is_down_is_not_taken_for_a_lost_session(server_here: ServerH
         session.query("select d.id from Dataset d")
 
     with pytest.raises(OmeroDown):
-        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing)
 
 
 def test_a_user_who_is_switched_off_meanwhile_is_told_so(server_here: ServerHere, logins: Logins) -> None:
@@ -111,7 +133,7 @@ def test_a_user_who_is_switched_off_meanwhile_is_told_so(server_here: ServerHere
         session.query("select d.id from Dataset d")
 
     with pytest.raises(UserInactive):
-        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
+        in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing)
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -128,10 +150,10 @@ def test_what_the_server_says_otherwise_of_a_session_that_has_ended_counts_as_it
         raise ServerTrouble(doing="importing", words="UnknownUserException")
 
     if ended:
-        assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0) == "done"
+        assert in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing) == "done"
     else:
         with pytest.raises(ServerTrouble):
-            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
+            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing)
 
 
 def test_whatever_ends_the_work_no_session_is_left(server_here: ServerHere, logins: Logins) -> None:
@@ -146,7 +168,7 @@ def test_whatever_ends_the_work_no_session_is_left(server_here: ServerHere, logi
 
     for work, error in ((broken, Bug), (interrupted, KeyboardInterrupt)):
         with pytest.raises(error):
-            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0)
+            in_sessions(logins, ORDER, work, guard=Guard(), settled=lambda: 0, on_lost=nothing)
     with server_here.client() as root:
         found = root.submit(omero.cmd.CurrentSessionsRequest()).getResponse()
         assert [context.userName for context in found.contexts] == ["root", "root"]

@@ -15,12 +15,12 @@ import pytest
 
 from omero_adi_plugin.errors import AdiError, DiskFull, NotPermitted, OmeroDown
 from omero_adi_plugin.service.reports import Trouble, Voice
-from omero_adi_plugin.service.worker import SHORTEST_SECONDS, Worker
+from omero_adi_plugin.service.worker import POLLS_PER_SWEEP, SHORTEST_SECONDS, Worker
 from omero_adi_plugin.settings import Settings
 
 
 class Attempts:
-    """Attempts, their queue, and a bell, of which every second claim finds an order."""
+    """Attempts, their queue, a sweeper with nothing to do, and a bell, of which every second claim finds an order."""
 
     def __init__(self, error: AdiError) -> None:
         self.queue = self
@@ -39,6 +39,9 @@ class Attempts:
 
     def carry_out(self, claim: object) -> Exception | None:
         return self.error
+
+    def sweep_one(self) -> bool:
+        return False
 
     def next_due_seconds(self) -> float:
         return 0.0
@@ -64,7 +67,7 @@ class Told:
         for _ in range(count):
             self.worker._waker.wake()  # so that no pause is waited for
             try:
-                self.worker.turn(attempts, attempts)
+                self.worker.turn(attempts, attempts, attempts)
             except (DiskFull, NotPermitted, OmeroDown) as error:
                 self.worker.pause(error)
 
@@ -104,6 +107,62 @@ def test_a_fresh_worker_claims_nothing_before_omero_has_answered(told: Told) -> 
     told.turns(attempts, 2)
     assert attempts.claims == 2
     assert told.heard() == [None]
+
+
+class Busy(Attempts):
+    """Attempts to which orders never cease to come, so many sweeps that are due, and in which order all of that is done."""
+
+    def __init__(self, *, orders: int, sweeps: int) -> None:
+        super().__init__(FULL_DISK)
+        self.error = None
+        self.left = {"order": orders, "sweep": sweeps}
+        self.done: list[str] = []
+
+    def claim(self, *, owner: str) -> object | None:
+        return object() if self._next("order") else None
+
+    def sweep_one(self) -> bool:
+        return self._next("sweep")
+
+    def _next(self, kind: str) -> bool:
+        if self.left[kind] == 0:
+            return False
+        self.left[kind] -= 1
+        self.done.append(kind)
+        return True
+
+    def wait(self, seconds: float, *, also: tuple[int, ...]) -> bool:
+        self.done.append("rest")
+        return False
+
+
+def test_sweeps_are_done_when_no_order_is_due(told: Told) -> None:
+    attempts = Busy(orders=2, sweeps=2)
+    told.turns(attempts, 5)
+    assert attempts.done == ["order", "order", "sweep", "sweep", "rest"]
+
+
+def test_when_orders_never_cease_a_sweep_gets_its_turn_now_and_then(told: Told) -> None:
+    attempts = Busy(orders=99, sweeps=99)
+    told.turns(attempts, 1)
+    told.worker._swept -= POLLS_PER_SWEEP * 5  # poll_seconds
+    told.turns(attempts, 2)
+    assert attempts.done == ["order", "sweep", "order", "order"]
+
+
+def test_a_worker_that_is_to_end_begins_no_sweep(told: Told) -> None:
+    attempts = Busy(orders=0, sweeps=1)
+    told.worker.ask_to_end()
+    told.turns(attempts, 1)
+    assert attempts.done == ["rest"]
+
+
+def test_a_sweep_that_goes_well_is_no_sign_that_the_disk_has_room_again(told: Told) -> None:
+    attempts = Busy(orders=1, sweeps=1)
+    attempts.error = FULL_DISK
+    told.turns(attempts, 2)
+    assert attempts.done == ["order", "sweep"]
+    assert [trouble and trouble.kind for trouble in told.heard()] == [DiskFull]
 
 
 def test_an_order_that_is_due_and_cannot_be_claimed_yet_does_not_keep_the_machine_busy(told: Told) -> None:
