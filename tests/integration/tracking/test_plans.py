@@ -27,6 +27,7 @@ NEWEST = 3 * ORDERS  # a million rows
 USERS = 50
 RUNNING = 239
 LEASE = {"uuid": "o7", "token": uuid4()}
+SWEPT = {"uuid": "o2000", "attempt": 1}
 SCAN = {"after_id": NEWEST - 1000, "ours_id": NEWEST}
 LIMITS = {"per_user": 40, "per_group": 2000, "in_flight": 2000}
 CLAIM = {"owner": "host:1", "token": uuid4(), "lease_seconds": 60, "without": None, **LIMITS}
@@ -51,6 +52,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "losses.sql lost": {"uuids": ["o7", "o1401"]},
     "losses.sql wait_again": {"uuid": "o1401", "note": "", "deaths": 1, "lapses": 0, "after_seconds": 0},
     "losses.sql fail": {"uuid": "o1401"},
+    "sweeps.sql claim": {"delay_seconds": 900, "lease_seconds": 600},
+    "sweeps.sql wanted": {**SWEPT, "delay_seconds": 900, "lease_seconds": 600},
+    "sweeps.sql done": SWEPT,
+    "sweeps.sql put_off": {**SWEPT, "seconds": 60, "delay_seconds": 900, "counts": True},
+    "ledger.sql suspect": LEASE,
     "pruning.sql due": {"every_seconds": 3600},
     "pruning.sql ended": {**KEPT, "most_lines": 10_000},
     "pruning.sql forget": {"uuids": ["o7", "o8"]},
@@ -83,6 +89,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "takeover.sql watched": {"watched_id": NEWEST},
     "views.sql orders": {"uuid": None, "user": None, "state": None, "limit": 25},
     "views.sql stages": {"uuid": "o7"},
+    "operating.sql again": {"uuid": "o7"},
     "operating.sql newest": {"uuid": "o7"},
     "operating.sql content": {"uuid": "o7"},
     "operating.sql call_off_events": {"uuid": "o7"},
@@ -95,7 +102,7 @@ SMALL = {"adi_inbox", "adi_control", "adi_turn", "adi_service", "imports_preproc
 
 @pytest.fixture(scope="module")
 def database(postgres_url: str, template: str) -> Iterator[Database]:
-    """333,400 orders with 1,000,200 rows; 200 of 50 users wait, 239 run, 20 others are in the inbox; 240 are of 10 days."""
+    """333,400 orders with 1,000,200 rows; 200 of 50 users wait, 239 run; 20 others are in the inbox; 240 are of 10 days."""
     name = f"adi_test_{uuid4().hex}"
     execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
@@ -140,6 +147,7 @@ def history() -> Iterator[str]:
         "CASE WHEN running THEN 'h:1' END, CASE WHEN running THEN gen_random_uuid() END, CASE WHEN running THEN now() END "
         f"{each}, LATERAL (SELECT n % 1400 = 1 AS running, n % 1663 = 0 AS waiting) r"
     )
+    yield f"{unasked}UPDATE adi_order SET unswept_since = finished_at WHERE imports_id % 3334 = 0"  # a hundred of them
     yield f"{unasked}INSERT INTO adi_attempt SELECT 'o' || n, 1, 3 * n - 1, 'h:1' {each}"
     yield f"{unasked}INSERT INTO adi_turn SELECT 'user' || n, now() FROM generate_series(0, {USERS - 1}) n"
     for_some = "FROM generate_series(1, 10000) n"
