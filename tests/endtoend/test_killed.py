@@ -171,7 +171,7 @@ FROZEN_AT = [
 def test_a_worker_that_was_frozen_for_longer_than_its_lease_doubles_and_spoils_nothing(
     crowd: Crowd, server: ServerHere, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    service = services.start(max_workers=len(FROZEN_AT) + 1)
+    service = services.start(max_workers=len(FROZEN_AT) + 1, takeover_patience_seconds=3)
     holds, frozen = [], []
     for lab, (moment, operation, release) in zip(crowd.labs, FROZEN_AT, strict=True):
         hold = Hold(server, moment, operation, user=lab.user)  # of the others some have been taken over by now
