@@ -4,44 +4,66 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
+import pytest
+
+from omero_adi_plugin.sessions import Account
 from tests.endtoend.test_import import order
 from tests.endtoend.test_takeover import carried_out_until_killed
+from tests.fixtures.holds import imports_held
 from tests.fixtures.laboratory import Lab
+from tests.fixtures.omero import ServerHere
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, clean
-from tests.fixtures.waiting import WAIT_SECONDS
+from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
-FILES = 120
-"""More than can be imported in the second that the command takes at most to learn what is wanted of it."""
+FILES = 10
+BEFORE = 2
+"""So many are in OMERO when the server holds up all further ones."""
+
+
+@pytest.fixture
+def omero_account(server_here: ServerHere) -> Account:
+    return server_here.account
 
 
 @contextmanager
-def importing(lab: Lab, services: Services, samples: Samples) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Begin to import many files; give the order's uuid, and the command when it is in the middle of them."""
-    first = samples.image("000.ome.tif")
-    files = [first, *(f"{samples.folder}/{number:03}.ome.tif" for number in range(1, FILES))]
-    for file in files[1:]:
-        shutil.copy(first, file)
+def importing(
+    server: ServerHere, lab: Lab, services: Services, samples: Samples
+) -> Iterator[tuple[str, subprocess.Popen[str], Callable[[], None]]]:
+    """Begin to import some files; give the order's uuid, the command in the middle of them, and what lets the server go on.
+
+    That waits until the command has learnt what is wanted of it.
+    """
+    files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(FILES)]
     command = services.command(*order(lab, *files))
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=services.folder, env=clean()
-    ) as process:
+    with (
+        ExitStack() as held,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=services.folder, env=clean()
+        ) as process,
+    ):
+        reached = held.enter_context(imports_held(server, after=BEFORE))
+
+        def go_on() -> None:
+            wait_until(lambda: "event=order.stops" in services.log.read_text(), what="the command's notice")
+            held.close()
+
         assert process.stderr is not None
         uuid = process.stderr.readline().split()[1]
-        next(line for line in process.stderr if line.rstrip().endswith(": done"))
-        yield uuid, process
+        assert reached.wait(WAIT_SECONDS)
+        yield uuid, process, go_on
 
 
 def test_one_that_is_called_off_ends_as_failed_and_leaves_nothing_half_done(
-    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+    server_here: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    with importing(lab, services, samples) as (uuid, process):
+    with importing(server_here, lab, services, samples) as (uuid, process, go_on):
         said = services.run("orders", "cancel", uuid).stdout
+        go_on()
         stdout, stderr = process.communicate(timeout=WAIT_SECONDS)
     assert "which ends it at the next safe point" in said
     assert process.returncode == os.EX_DATAERR
@@ -50,22 +72,26 @@ def test_one_that_is_called_off_ends_as_failed_and_leaves_nothing_half_done(
     assert stdout.startswith(f"order {uuid}  Import Failed  ")
     assert tracking.sql("SELECT state FROM adi_order") == [("cancelled",)]
     assert "Cancelled by" in tracking.description(uuid)
-    assert 0 < len(lab.images()) < FILES
+    assert BEFORE < len(lab.images()) < FILES
     assert lab.images_with(uuid) == lab.images()
     assert sum(lab.markers().values()) == len(lab.images())
 
 
 def test_one_that_a_drain_has_given_back_says_so_and_a_service_goes_on(
-    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+    server_here: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    with importing(lab, services, samples) as (uuid, process):
-        assert services.run("pause", "--drain").returncode == os.EX_OK
+    with importing(server_here, lab, services, samples) as (uuid, process, go_on):
+        drain = subprocess.Popen(
+            services.command("pause", "--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean()
+        )
+        go_on()
         _, stderr = process.communicate(timeout=WAIT_SECONDS)
+        assert drain.wait(WAIT_SECONDS) == os.EX_OK
     assert process.returncode == os.EX_TEMPFAIL
     assert f"A service goes on with order {uuid} when imports go on." in stderr.splitlines()[-1]
     assert tracking.sql("SELECT state, failures, attempt FROM adi_order") == [("waiting", 0, 1)]
     before = lab.images()
-    assert 0 < len(before) < FILES
+    assert BEFORE < len(before) < FILES
     services.run("resume")
     assert services.run(*ONCE).returncode == os.EX_OK
     assert tracking.stages(uuid)[-1] == "Import Completed"

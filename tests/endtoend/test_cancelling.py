@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from omero_adi_plugin.sessions import Account
-from omero_devserver.wire.moments import Passing
+from tests.fixtures.holds import imports_held
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.samples import Samples
@@ -36,23 +33,6 @@ def server(server_template: Path, tmp_path: Path) -> Iterator[ServerHere]:
 @pytest.fixture
 def omero_account(server: ServerHere) -> Account:
     return server.account
-
-
-@contextmanager
-def held_up(server: ServerHere) -> Iterator[threading.Event]:
-    """Hold up, for a block, all imports after the first few, in their middle; the event is set then."""
-    reached, passed = threading.Event(), itertools.count(1)
-
-    def hold(passing: Passing) -> None:
-        if next(passed) > BEFORE:
-            reached.set()
-            passing.wait()
-
-    remove = server.server.moments.at("import.step.1.before", hold)
-    try:
-        yield reached
-    finally:
-        remove()
 
 
 def many(samples: Samples) -> list[str]:
@@ -79,7 +59,7 @@ def test_an_order_that_is_called_off_ends_in_good_order(
     server: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     files = many(samples)
-    with held_up(server) as reached:
+    with imports_held(server, after=BEFORE) as reached:
         services.start(max_workers=1)
         order = tracking.order(lab, *files)
         assert reached.wait(WAIT_SECONDS)
@@ -99,7 +79,7 @@ def test_a_pause_that_drains_does_not_wait_for_a_long_order_which_goes_on_afterw
     server: ServerHere, lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     files = many(samples)
-    with held_up(server) as reached:
+    with imports_held(server, after=BEFORE) as reached:
         services.start(max_workers=1)
         order = tracking.order(lab, *files)
         assert reached.wait(WAIT_SECONDS)
