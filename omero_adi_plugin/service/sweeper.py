@@ -152,6 +152,7 @@ class Sweeper:
             yield
         finally:
             timer.cancel()
+            timer.join()
 
     def _stuck(self, due: DueSweep, seconds: float) -> None:
         event(_log, logging.ERROR, "sweep.stuck", order=due.uuid, seconds=float(seconds))
