@@ -47,7 +47,7 @@ def test_the_first_start_sees_to_what_the_former_importer_left(
     forgotten = tracking.order(lab, samples.image("forgotten.ome.tif"))
     tracking.sql("UPDATE imports SET timestamp = now() - interval '11 days' WHERE uuid = %s", forgotten)
     waiting = tracking.order(lab, samples.image("waiting.ome.tif"))
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(waiting)
     assert tracking.stages(waiting) == DONE
     assert len(lab.images()) == 1
@@ -60,7 +60,7 @@ def test_the_first_start_sees_to_what_the_former_importer_left(
     assert [name for name, finding in found.items() if forgotten in finding["finding"]] == ["old orders"]
     # a second service has nothing of this to do again
     stage(tracking, done, "Import Started")
-    services.start()
+    services.start(max_workers=1)
     again = tracking.order(lab, samples.image("again.ome.tif"))
     tracking.wait(again)
     assert tracking.stages(done)[-1] == "Import Started"
@@ -75,7 +75,7 @@ def test_tables_that_somebody_has_changed_are_taken_over_when_the_administrator_
     tracking.sql("ALTER TABLE imports ALTER COLUMN description TYPE varchar(2000)")
     services.config.write_text(services.config.read_text() + "data_dir_name: .omerodata\nttl_for_user_conn: 60000\n")
     order = tracking.order(lab, samples.image())
-    refused = services.run("serve", "--once")
+    refused = services.run(*ONCE)
     assert refused.returncode == os.EX_CONFIG
     assert "ADI_ALLOW_AUTO_STAMP" in refused.stderr
     assert services.run(*ONCE, "--set", "allow_auto_stamp=true").returncode == os.EX_OK
@@ -128,7 +128,7 @@ def test_a_site_without_triggers_has_its_orders_carried_out(
 def test_while_imports_are_paused_nothing_begins_and_afterwards_everything_does(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start(poll_seconds=3600, reconcile_seconds=3600, lease_seconds=3600)
+    services.start(max_workers=1, poll_seconds=3600, reconcile_seconds=3600, lease_seconds=3600)
     tracking.wait(tracking.order(lab, samples.image("before.ome.tif")))
     assert services.run("pause", "--drain").returncode == os.EX_OK
     held = tracking.order(lab, samples.image("held.ome.tif"))
@@ -136,7 +136,7 @@ def test_while_imports_are_paused_nothing_begins_and_afterwards_everything_does(
     refused = services.run("import", samples.image("here.ome.tif"), "--into", f"Dataset:{lab.dataset}", "--for", lab.user)
     assert refused.returncode == os.EX_TEMPFAIL
     assert "paused" in refused.stderr
-    once = services.run("serve", "--once")
+    once = services.run(*ONCE)
     assert once.returncode == os.EX_TEMPFAIL, once.stderr
     assert tracking.stages(held) == ["Import Pending"]
     assert services.run("resume").returncode == os.EX_OK

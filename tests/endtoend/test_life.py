@@ -22,7 +22,7 @@ from omero_devserver.wire.moments import CALL_BEFORE, Passing
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.omero import ServerHere
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking, alive, children
+from tests.fixtures.services import ONCE, Services, Tracking, alive, children
 from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
 AGES = {"lease_seconds": 3600, "poll_seconds": 3600, "reconcile_seconds": 3600}
@@ -334,7 +334,7 @@ def test_once_it_does_not_wait_for_what_is_away_and_says_what_it_is(
 ) -> None:
     order = tracking.order(lab, samples.image())
     services.configure(**settings)
-    ended = services.run("serve", "--once")
+    ended = services.run(*ONCE)
     assert ended.returncode == status
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -347,8 +347,8 @@ def test_once_it_ends_with_try_again_later_when_imports_are_paused_and_well_afte
     samples.image()  # a folder without any file counts as one that is not mounted
     order = tracking.order(lab, f"{samples.folder}/none.tif")
     services.run("pause")
-    paused = services.run("serve", "--once")
+    paused = services.run(*ONCE)
     assert (paused.returncode, "All imports are paused" in paused.stderr) == (os.EX_TEMPFAIL, True)
     services.run("resume")
-    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert services.run(*ONCE).returncode == os.EX_OK
     assert tracking.stages(order)[-1] == "Import Failed"

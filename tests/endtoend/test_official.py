@@ -80,7 +80,7 @@ def test_killed_with_its_importer_the_next_service_brings_each_file_in_once(
 ) -> None:
     stand_in.does(at=[point, "b.ome.tif"], do="hang")
     uuid = tracking.order(lab, *(samples.image(name) for name in ("a.ome.tif", "b.ome.tif", "c.ome.tif")))
-    service = official.start()
+    service = official.start(max_workers=1)
     stand_in.wait()
     official.kill(service)
     [call] = stand_in.calls

@@ -10,7 +10,7 @@ from uuid import uuid4
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.poison import MALFORMED, STRANGE
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking
+from tests.fixtures.services import ONCE, Services, Tracking
 
 FAILED = ["Import Pending", "Import Started", "Import Failed"]
 DONE = ["Import Pending", "Import Started", "Import Completed"]
@@ -30,7 +30,7 @@ def test_rows_of_nonsense_fail_with_a_sentence_each_and_the_good_orders_among_th
     bad = [ordered({str(case.values[0]): case.values[1]}) for case in MALFORMED]
     bad += [ordered(row) for row in strange if not row.keys() <= HARMLESS]
     good = [ordered(row) for row in [*strange, {}] if row.keys() <= HARMLESS]
-    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert services.run(*ONCE).returncode == os.EX_OK
     assert tracking.ended(*bad, *good)
     assert [tracking.stages(uuid) for uuid in good] == [DONE] * len(good)
     assert len(lab.images()) == len(good)

@@ -195,7 +195,7 @@ def test_an_order_submitted_again_for_lack_of_news_while_it_still_runs_is_import
     former_releases: Mapping[str, Former], lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     former, file = former_releases["biomero_importer"], samples.image()
-    services.start()
+    services.start(max_workers=1)
     with standstill(tracking.url):
         order = placed_by_package(former, lab, tracking.url, file)
         uuid = str(order["UUID"])

@@ -25,7 +25,7 @@ from tests.fixtures.laboratory import Lab, make_group
 from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.omero_client import PASSWORD
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking
+from tests.fixtures.services import ONCE, Services, Tracking
 
 OMERO_PASSWORD = 'Tr0ub4dor&3 "quoted" ümläut'
 
@@ -97,7 +97,7 @@ def test_an_administrator_with_sudo_alone_is_all_that_a_service_needs(
     assert services.run("db", "upgrade").returncode == os.EX_OK
     checked = services.run("check")
     assert checked.returncode == os.EX_OK, checked.stdout
-    service = services.start()
+    service = services.start(max_workers=1)
     files = [samples.image(), samples.three_images()]
     order = tracking.order(lab, *files)
     tracking.wait(order)
@@ -128,7 +128,7 @@ def test_no_secret_is_shown_in_argument_lists_logs_output_or_tables(
 ) -> None:
     database = make_url(tracking.url)
     said = [services.run("db", "upgrade")]
-    service = services.start(log_level="DEBUG", failures_allowed=1, surroundings_seconds=1)
+    service = services.start(max_workers=1, log_level="DEBUG", failures_allowed=1, surroundings_seconds=1)
     elsewhere = make_group(logins.service().factory.getAdminService())
     server.disturb.fail("ManagedRepository.importFileset", exception="omero.SecurityViolation", call=2)
     server.disturb.lose_connection("IUpdate.saveAndReturnArray", call=2)
@@ -159,7 +159,7 @@ def test_no_secret_is_shown_in_argument_lists_logs_output_or_tables(
     services.config.write_text(settings.replace(f"omero_user: {omero_account.user}", "omero_user: root"))
     said += [services.run("check"), services.run("import", samples.image("x.ome.tif"), *target)]
     services.config.write_text(settings.replace(str(database.username), "nobody-there"))
-    said += [services.run("check"), services.run("serve", "--once")]
+    said += [services.run("check"), services.run(*ONCE)]
     assert [each.returncode for each in said] == [0, 0, 0, 0, 65, 0, 78, 78, 69, 69]
 
     keys = keys_of(server)

@@ -41,7 +41,7 @@ def test_a_row_becomes_an_image_owned_by_the_user_in_the_dataset_with_its_key_va
 def test_a_service_is_woken_by_the_commit_and_does_not_wait_for_its_poll(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start(poll_seconds=3600, reconcile_seconds=3600, lease_seconds=3600)
+    services.start(max_workers=1, poll_seconds=3600, reconcile_seconds=3600, lease_seconds=3600)
     for _ in range(2):  # the second one certainly finds everybody asleep
         order = tracking.order(lab, samples.image())
         tracking.wait(order, seconds=30)
@@ -51,7 +51,7 @@ def test_a_service_is_woken_by_the_commit_and_does_not_wait_for_its_poll(
 def test_all_images_of_a_file_carry_the_key_values_and_no_other_image_does(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start()
+    services.start(max_workers=1)
     three, other = tracking.order(lab, samples.three_images()), tracking.order(lab, samples.image())
     tracking.wait(three, other)
     assert len(lab.images_with(three)) == 3
@@ -76,21 +76,21 @@ def test_the_managed_repository_holds_links_to_the_sources_and_no_copies(
     assert link.readlink() == Path(file)
 
 
-def test_two_services_import_sixty_orders_each_once(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
+def test_two_services_import_twenty_orders_each_once(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
     for _ in range(2):
-        services.start()
-    files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(60)]
+        services.start(max_workers=1)
+    files = [samples.image(f"{number}.ome.tif", seed=number) for number in range(20)]
     orders = [tracking.order(lab, file) for file in files]
     tracking.wait(*orders)
     assert lab.markers() == Counter(dict.fromkeys(zip(orders, files, strict=True), 1))
-    assert len(lab.images()) == 60
-    assert Counter(stage for order in orders for stage in tracking.stages(order)) == Counter(dict.fromkeys(DONE, 60))
+    assert len(lab.images()) == 20
+    assert Counter(stage for order in orders for stage in tracking.stages(order)) == Counter(dict.fromkeys(DONE, 20))
 
 
 def test_an_order_whose_transaction_commits_late_is_imported(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    services.start(reconcile_seconds=3600)
+    services.start(max_workers=1, reconcile_seconds=3600)
     late = "late-0000"
     with contextlib.closing(psycopg2.connect(tracking.url)) as connection:
         with connection.cursor() as cursor:
@@ -159,7 +159,7 @@ def test_each_wrong_order_fails_with_one_sentence_and_the_queue_goes_on(
         filled = {name: value.replace("{folder}", str(samples.folder)) for name, value in columns.items()}
         wrong[tracking.order(lab, samples.image("first.ome.tif"), **filled)] = says
     good = tracking.order(lab, samples.image("second.ome.tif"))
-    assert services.run("serve", "--once").returncode == os.EX_OK
+    assert services.run(*ONCE).returncode == os.EX_OK
     for order, says in wrong.items():
         assert tracking.stages(order) == FAILED
         description = tracking.description(order)
@@ -209,15 +209,15 @@ def test_asked_to_end_a_service_ends_well_and_leaves_no_process_and_no_lease(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
     service = services.start(shutdown_timeout=0)
-    orders = [tracking.order(lab, samples.image(f"{number}.ome.tif")) for number in range(20)]
+    orders = [tracking.order(lab, samples.image(f"{number}.ome.tif")) for number in range(10)]
     wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE state = 'running'"), what="the first order's start")
     workers = children(service.pid)
     assert services.stop(service) == os.EX_OK
     wait_until(lambda: not any(alive(worker) for worker in workers), what="the end of all processes of the service")
     assert tracking.sql("SELECT uuid FROM adi_order WHERE state = 'running' OR failures > 0") == []
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(*orders)
-    assert len(lab.images()) == 20
+    assert len(lab.images()) == 10
 
 
 def test_an_order_of_thousands_of_missing_files_ends_with_a_line_for_each_and_the_good_one_in_omero(
@@ -237,13 +237,13 @@ def test_an_order_of_thousands_of_missing_files_ends_with_a_line_for_each_and_th
 def test_killed_while_it_refuses_thousands_of_files_each_is_on_record_in_the_end(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples, data_folder: Path
 ) -> None:
-    service = services.start()
+    service = services.start(max_workers=1)
     order = tracking.order(lab, samples.image(), *(f"{data_folder}/{number}.tif" for number in range(4000)))
     recorded = "SELECT count(*) FROM adi_file WHERE uuid = %s"
     wait_until(lambda: tracking.sql(recorded, order)[0][0] > 1, what="the first files on record")
     services.kill(service)
     assert "Import Failed" not in tracking.stages(order), "it had ended before it was killed"
-    services.start()
+    services.start(max_workers=1)
     tracking.wait(order)
     assert tracking.description(order).startswith("4000 of 4001 files could not be imported")
     assert tracking.sql(recorded, order) == [(4001,)]
