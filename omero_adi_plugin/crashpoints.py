@@ -158,6 +158,25 @@ class Point(StrEnum):
     FAREWELL_SAID = "service.farewell_said"
     """It was said."""
 
+    # --- what is done when an order has ended
+
+    SWEEP_CLAIMED = "sweep.claimed"
+    """A worker is to look what an interrupted order has left."""
+    DOUBLES_LINKED = "sweep.doubles_linked"
+    """What had others of the key-values that it has twice has those that stay, too."""
+    DOUBLES_DELETED = "sweep.doubles_deleted"
+    """Key-values are there once again."""
+    STRAY_EMPTIED = "sweep.stray_emptied"
+    """In a folder that OMERO knows nothing of there is nothing left."""
+    STRAY_REMOVED = "sweep.stray_removed"
+    """It is gone."""
+    SWEEP_WRITTEN = "sweep.written"
+    """The queue says that there is nothing to look for any more."""
+    FILESET_UNDONE = "undo.fileset_undone"
+    """A fileset of an order that is undone was removed; the ledger still has it."""
+    UNDO_WRITTEN = "undo.written"
+    """The ledger has nothing of it any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trap:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import omero.all
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ServerTrouble
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
@@ -70,8 +71,10 @@ def remove_doubled_key_values(
     if surplus:
         check()
         _link(session, kind, missing)
+        reached(Point.DOUBLES_LINKED)
         check()
         _delete(session, sorted(surplus))
+        reached(Point.DOUBLES_DELETED)
     return len(surplus)
 
 

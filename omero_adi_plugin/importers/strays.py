@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.repository import ManagedRepository
 
@@ -124,10 +125,12 @@ def _remove(session: Session, folder: Path, root: Path) -> bool:
             path = os.path.join(parent, name)  # noqa: PTH118 (as above)
             with contextlib.suppress(OSError):
                 os.unlink(path) if os.path.islink(path) else os.rmdir(path)  # noqa: PTH106, PTH108, PTH114 (as above)
+    reached(Point.STRAY_EMPTIED)
     try:
         folder.rmdir()
     except OSError:
         return False
+    reached(Point.STRAY_REMOVED)
     log = folder.with_name(f"{folder.name}.log")
     rows = session.query(
         "select f.id from OriginalFile f where f.path = :path and f.name = :name",

@@ -12,6 +12,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConfigurationError, NotPermitted, OrderFailed, SurroundingsDown, TryAgain
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
@@ -78,6 +79,7 @@ class Sweeper:
         due = self._sweeps.claim()
         if due is None:
             return False
+        reached(Point.SWEEP_CLAIMED)
         with order_logs(self._settings, uuid=due.uuid if SAFE_UUID.fullmatch(due.uuid) else "malformed"), self._watched(due):
             self._sweep(due)
         return True
@@ -107,6 +109,7 @@ class Sweeper:
             self._put_off(due, error, seconds=self._pause_seconds * 2 ** (due.tries - 1), counts=True)
         else:
             self._sweeps.done(due)
+            reached(Point.SWEEP_WRITTEN)
             event(_log, logging.INFO, "sweep.done", order=due.uuid, attempt=due.attempt)
 
     def _look(self, due: DueSweep) -> None:
