@@ -17,7 +17,7 @@
     │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
-    │   │   ServicesRunning  CutOff
+    │   │   ServicesRunning  CutOff  RemovalRefused
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
@@ -475,6 +475,17 @@ class CutOff(TryAgain):
     def __init__(self, *, why: str) -> None:
         super().__init__(f"{why} Run the same command again: it goes on from there.")
         self.why = why
+
+
+class RemovalRefused(TryAgain):
+    """OMERO does not delete some of the filesets that a person wanted to be removed; they are named by then."""
+
+    def __init__(self, *, filesets: int) -> None:
+        super().__init__(
+            f"{filesets} fileset{' stays' if filesets == 1 else 's stay'} in OMERO, for the reasons above. "
+            "When those are gone, run the same command again."
+        )
+        self.filesets = filesets
 
 
 class ImportsPaused(TryAgain):

@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.samples",
     "tests.fixtures.runs",
     "tests.fixtures.services",
+    "tests.fixtures.inside",
     "tests.fixtures.tested",
     "tests.fixtures.cluster",  # last: what it imports must be registered before
 ]

@@ -61,7 +61,8 @@ Examples:
   omero adi orders show 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
   omero adi orders wait 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --timeout 600
   omero adi orders retry 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
-  omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69"""
+  omero adi orders cancel 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders undo 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69"""
 
 ORDERS_LIST = """\
 Examples:
@@ -100,6 +101,19 @@ One that waits for its first attempt is cancelled at once. One that is being car
 just being imported is finished first, and nothing is left half done. One that waits for another attempt gets it at once, to
 remove what is half imported, and ends. What was imported stays in OMERO. The producer reads `Import Failed`, with who cancelled
 it and when."""
+
+ORDERS_UNDO = """\
+Examples:
+  omero adi orders undo 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --dry-run
+  omero adi orders undo 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69
+  omero adi orders undo 4f1c09aa-5a35-4f04-9f0a-1f2d3c4b5a69 --yes
+
+Removes from OMERO what the order has imported, with all that people have added to it since; the files it was imported from stay.
+On a terminal it shows what that is and asks first. It is done as the order's user. The order must have ended: call off one that
+has not. What was removed is imported again when the order is: `omero adi orders retry`. When it was interrupted, run it again.
+
+Exit status: 0 all of it is removed, or nothing was to be; 64 nobody has said yes; 75 the order has not ended, OMERO refuses
+something, or the connection broke; 77 it is not the order's user's any more."""
 
 PAUSE = """\
 Examples:
@@ -287,7 +301,11 @@ def _configure_orders(orders: _Subcommands) -> None:
     )
     retry.add_argument("--again", action="store_true", help="import again what was imported and is not visible any more")
     cancel = orders.add("cancel", "operating", help_="call off an order", epilog=ORDERS_CANCEL, facts=True)
-    for parser in (show, wait, retry, cancel):
+    undo = orders.add("undo", "undo", help_="remove from OMERO what it has imported", epilog=ORDERS_UNDO, facts=True)
+    how = undo.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing")
+    how.add_argument("--yes", action="store_true", help="remove it without asking")
+    for parser in (show, wait, retry, cancel, undo):
         parser.add_argument("uuid", metavar="UUID", help="of the order")
 
 

@@ -90,8 +90,7 @@ def verify(
     """
     if uuid is not None:
         order_summary(database, uuid)
-    orders = inventory.ended_orders(database, uuid)
-    left_out = inventory.open_orders(database, uuid)
+    orders, left_out = inventory.ended_orders(database, uuid)
     if uuid is not None and left_out:
         raise OrderOpen(uuid=uuid)
     done = Verified(orders=len(orders), left_out=left_out)

@@ -171,6 +171,9 @@ class _Adviser:
 
     def _ended(self, state: OrderState) -> str:
         retry = f"`omero adi orders retry {self._report.uuid}`"
+        undone = self._one("undone", uuid=self._report.uuid)
+        if undone is not None:
+            return f"What it had imported was removed from OMERO by {undone.who} on {_words(undone.at)}. {retry} orders it again."
         words = {
             OrderState.COMPLETED: "Everything is in OMERO: there is nothing to do.",
             OrderState.FAILED: f"When the cause is gone, {retry} orders it again: only what is missing is imported.",

@@ -53,3 +53,10 @@ SELECT min(not_before) AS not_before, min(not_before) > now() AS put_off FROM ad
 -- The newest row of an order, and whether it was too old, as a pending one, for the first start of a service.
 SELECT id, stage, timestamp <= now() - make_interval(days => :pending_days) OR (timestamp IS NULL AND id <= :taken_over_id) AS too_old
   FROM imports WHERE uuid = :uuid ORDER BY timestamp DESC NULLS LAST, id DESC LIMIT 1
+
+-- undone
+-- Who has had removed what an order had imported, since it ended.
+SELECT a.who, a.at FROM adi_action a
+ WHERE a.uuid = :uuid AND a.action = 'undone'
+   AND a.at >= coalesce((SELECT o.finished_at FROM adi_order o WHERE o.uuid = a.uuid), '-infinity')
+ ORDER BY a.id DESC LIMIT 1

@@ -46,10 +46,15 @@ class EndedOrder:
     target: Target | None
 
 
-def ended_orders(database: Database, uuid: str | None = None) -> list[EndedOrder]:
+def ended_orders(database: Database, uuid: str | None = None) -> tuple[list[EndedOrder], int]:
     """Return the orders that have ended and of which something is in OMERO by the ledger: all of them, or one.
 
-    Those of one user in one group come together, the newest first.
+    Returns
+    -------
+    list of EndedOrder
+        Those of one user in one group come together, the newest first.
+    int
+        How many others there are of which something is in OMERO: they have not ended, or were ordered again.
 
     Raises
     ------
@@ -57,7 +62,8 @@ def ended_orders(database: Database, uuid: str | None = None) -> list[EndedOrder
         PostgreSQL is not there.
     """
     with database.begin() as connection:
-        return [
+        connection.execute(_SQL["one_moment"])
+        orders = [
             EndedOrder(
                 uuid=row.uuid,
                 attempt=row.attempt,
@@ -67,12 +73,7 @@ def ended_orders(database: Database, uuid: str | None = None) -> list[EndedOrder
             )
             for row in connection.execute(_SQL["orders"], {"uuid": uuid})
         ]
-
-
-def open_orders(database: Database, uuid: str | None = None) -> int:
-    """Return how many orders of which something is in OMERO have not ended, or were ordered again."""
-    with database.begin() as connection:
-        return int(connection.execute(_SQL["open"], {"uuid": uuid}).scalar_one())
+        return orders, int(connection.execute(_SQL["open"], {"uuid": uuid}).scalar_one())
 
 
 def count_filesets(database: Database, orders: Sequence[EndedOrder]) -> int:

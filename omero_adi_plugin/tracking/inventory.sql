@@ -1,3 +1,7 @@
+-- one_moment
+-- Let what is listed and what is counted be of one moment.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
+
 -- orders
 -- Orders that have ended and of which something is in OMERO by the ledger: all of them, or one; by user and group, the newest first.
 SELECT o.uuid, o.attempt, o.user_name, o.group_name, s.destination_type, s.destination_id

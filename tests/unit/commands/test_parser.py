@@ -64,6 +64,7 @@ def test_these_are_the_commands() -> None:
         "orders wait",
         "orders retry",
         "orders cancel",
+        "orders undo",
         "status",
         "pause",
         "resume",
