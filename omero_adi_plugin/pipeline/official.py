@@ -100,8 +100,7 @@ class OfficialRun(Carrying):
         self._record.flush()
         if self._interrupted is None:
             self._sweep()
-        self._guard.check()
-        withdraw(self._session, uuid=self._order.uuid)
+        self._withdraw()
         self._record.conclude()
 
     def _leave_tidy(self, stopped: Stopped) -> None:
@@ -115,7 +114,13 @@ class OfficialRun(Carrying):
     def _clear_up(self) -> None:
         self._take_stock()
         self._delete(self._half())
-        withdraw(self._session, uuid=self._order.uuid)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Take back what announced the call; after an interruption it still tells the later sweep what is the order's."""
+        if not self._resumed and self._interrupted is None:
+            self._guard.check()
+            withdraw(self._session, uuid=self._order.uuid)
 
     def _take_stock(self) -> None:
         order = self._order

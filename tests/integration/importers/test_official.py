@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from omero_adi_plugin.orders import MARKER_NAMESPACE, Claim, LedgerFile, Marker,
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay
+from omero_adi_plugin.pipeline.sweeping import sweep_late
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
@@ -98,8 +100,23 @@ class Ordering:
             guard=self.guard,
             settings=self.settings.model_copy(update=settings),
             skip_existing=skip_existing,
+            again=False,
+            resumed=claim.lease.attempt > 1,
             on_progress=nothing,
         ).run()
+
+    def left(self, claim: Claim) -> list[str]:
+        """Announcements that are left when it was looked once more, as is done a while after an order ended."""
+        sweep_late(
+            claim.text.read(),
+            session=self.lab.session,
+            attempt=claim.lease.attempt,
+            files=Ledger(self.database, claim.lease).files(),
+            since=time.time() - 60,
+            settings=self.settings,
+            check=lambda: None,
+        )
+        return self.loose()
 
     def again(self, claim: Claim) -> Claim:
         """Claim the order anew, as after a failed attempt."""
@@ -284,7 +301,7 @@ def test_killed_at_any_point_each_file_ends_up_there_once(
     assert ordering.filesets() == ["a.ome.tif", "b.ome.tif", "c.ome.tif"]
     assert len(ordering.lab.images_with(claim.lease.order)) == len(ordering.lab.images()) == 3
     assert all(len(ordering.lab.key_values(image)) == 1 for image in ordering.lab.images())
-    assert ordering.loose() == []
+    assert ordering.left(claim) == []
 
 
 @pytest.mark.parametrize("point", ["created", "verifying", "imported"])
@@ -301,7 +318,7 @@ def test_what_a_dead_worker_has_left_is_found(point: str, ordering: Ordering, st
     assert ordering.filesets() == ["a.ome.tif"]
     assert len(ordering.lab.images_with(claim.lease.order)) == 1
     assert len(stand_in.calls) == (1 if point == "imported" else 2) or point == "verifying"
-    assert ordering.loose() == []
+    assert ordering.left(claim) == []
 
 
 def test_who_may_not_go_on_ends_it_and_leaves_no_half(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
@@ -328,7 +345,7 @@ def test_between_its_calls_the_order_can_be_left(ordering: Ordering, stand_in: S
     assert ordering.run(claim) is None
     assert len(ordering.lab.images_with(claim.lease.order)) == len(ordering.lab.images()) == 5
     assert [Path(word).name for word in stand_in.calls[2]["words"] if word.startswith(str(samples.folder))] == ["4.ome.tif"]
-    assert ordering.loose() == []
+    assert ordering.left(claim) == []
 
 
 @pytest.mark.parametrize("point", ["verifying", "imported"])
@@ -348,7 +365,7 @@ def test_an_order_that_comes_called_off_imports_nothing_and_is_tidied_up(
     assert len(stand_in.calls) == 1
     assert len(ordering.lab.images()) == len(ordering.filesets()) > 0, "a half is left"
     assert ordering.lab.images_with(claim.lease.order) == ordering.lab.images()
-    assert ordering.loose() == []
+    assert ordering.left(claim) == []
 
 
 def test_it_is_told_how_many_places_there_are_and_waits_for_one(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
@@ -489,7 +506,7 @@ def test_an_order_that_fails_later_on_leaves_nothing_of_what_was_begun(
     delete(ordering.lab.session, "Dataset", [ordering.lab.dataset])
     with pytest.raises(TargetMissing):
         ordering.run(ordering.again(claim))
-    assert (ordering.filesets(), ordering.loose()) == ([], [])
+    assert (ordering.filesets(), ordering.left(claim)) == ([], [])
 
 
 def test_without_the_importer_nothing_is_begun(
