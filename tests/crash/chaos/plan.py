@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Plan: which orders are placed and what is killed when, all of it drawn from one seed before anything begins.
+
+The moment at which a fault hits within an order is not planned: that is the chaos. The same seed gives the same orders and the
+same faults after the same number of orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from random import Random
+from typing import TypeVar
+
+from omero_devserver.disturb.occasion import MOMENTS
+
+_Card = TypeVar("_Card")
+
+
+class Kind(StrEnum):
+    """What is done to a site; the words are those of the table at the end."""
+
+    SERVICE = "a service killed"
+    HOST = "a service and its workers killed at once"
+    WORKER = "a worker killed"
+    READER = "a reader, or OMERO's importer, killed"
+    FROZEN = "a worker frozen for longer than its lease"
+    POSTGRES = "PostgreSQL stopped at once"
+    BACKENDS = "connections to PostgreSQL terminated"
+    CONNECTIONS = "connections to OMERO cut"
+    SESSIONS = "sessions in OMERO killed or expired"
+    OMERO = "OMERO killed"
+    MOMENT = "OMERO killed at a moment of an import"
+
+
+IMPORT_MOMENTS = tuple(moment for moment in MOMENTS if moment.startswith("import."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing to be done to the site.
+
+    after:   how many orders have to have ended before.
+    pick:    which of those that it may hit, from 0 to 1.
+    all:     whether all of them are hit, where that is possible.
+    seconds: how long something is away, or how much longer than its lease a worker is frozen.
+    moment:  of an import at which OMERO is killed, if that is its kind.
+    """
+
+    kind: Kind
+    after: int
+    pick: float
+    all: bool
+    seconds: float
+    moment: str
+
+
+class Sort(StrEnum):
+    """What an order is made of, or what becomes of it."""
+
+    FILE = "one file"
+    IMAGES = "a file of three images"
+    FILES = "three files"
+    FOLDER = "a folder of two files"
+    SET = "a set of four files"
+    PLATE = "a plate"
+    VALUES = "a file with key-values beside it"
+    MISSING = "a file, and one that is not there"
+    BROKEN = "a file, and one that is damaged"
+    TWICE = "three files, submitted again while they are imported"
+    CANCELLED = "five files, called off meanwhile"
+    RETRIED = "a file that comes late, and the order is retried"
+
+
+COUNTS = {
+    Sort.FILE: 12,
+    Sort.IMAGES: 4,
+    Sort.FILES: 4,
+    Sort.FOLDER: 3,
+    Sort.SET: 3,
+    Sort.PLATE: 3,
+    Sort.VALUES: 3,
+    Sort.MISSING: 2,
+    Sort.BROKEN: 2,
+    Sort.TWICE: 2,
+    Sort.CANCELLED: 1,
+    Sort.RETRIED: 1,
+}
+"""How many orders of forty."""
+
+LAST_FAULT = 0.94
+"""The part of the orders that have ended when the last fault is due: it must find work."""
+
+SMALLEST_WAVE, LARGEST_WAVE = 6, 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that is drawn.
+
+    waves: how many orders are placed together, again and again.
+    """
+
+    seed: int
+    sorts: tuple[Sort, ...]
+    waves: tuple[int, ...]
+    faults: tuple[Fault, ...]
+
+
+def draw(seed: int, *, orders: int, kills: int) -> Plan:
+    """Draw so many orders and faults; each kind of fault comes as often as every other, give or take one."""
+    random = Random(seed)  # noqa: S311 (it is to be the same again)
+    sorts = tuple(_take(_shuffled(random, list(chain(*([sort] * count for sort, count in COUNTS.items())))), orders))
+    return Plan(seed=seed, sorts=sorts, waves=tuple(_waves(random, orders)), faults=tuple(_faults(random, orders, kills)))
+
+
+def _waves(random: Random, orders: int) -> Iterator[int]:
+    while orders > 0:
+        wave = min(orders, random.randint(SMALLEST_WAVE, LARGEST_WAVE))
+        yield wave
+        orders -= wave
+
+
+def _faults(random: Random, orders: int, kills: int) -> Iterator[Fault]:
+    kinds, moments = _shuffled(random, list(Kind)), _shuffled(random, IMPORT_MOMENTS)
+    for number, kind in enumerate(_take(kinds, kills)):
+        share = (number + random.random()) / kills
+        yield Fault(
+            kind=kind,
+            after=int(share * orders * LAST_FAULT),
+            pick=random.random(),
+            all=random.random() < 0.5,
+            seconds=random.uniform(0.2, 2.0),
+            moment=next(moments) if kind is Kind.MOMENT else "",
+        )
+
+
+def _shuffled(random: Random, deck: Sequence[_Card]) -> Iterator[_Card]:
+    """Give all of a deck in some order, and again in another one, for ever."""
+    while True:
+        yield from random.sample(deck, len(deck))
+
+
+def _take(source: Iterator[_Card], count: int) -> Iterator[_Card]:
+    return (next(source) for _ in range(count))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run: places the orders, deals the faults meanwhile, waits until all is quiet, and looks whether all is as promised."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+
+from omero_adi_plugin.sessions import Logins
+from tests.crash.chaos.commands import People
+from tests.crash.chaos.faults import Dealer, NoVictim
+from tests.crash.chaos.findings import Finding, Promise
+from tests.crash.chaos.holdings import holdings
+from tests.crash.chaos.in_logs import check_logs
+from tests.crash.chaos.in_omero import check_disk, check_omero
+from tests.crash.chaos.in_tables import check_nobody_there, check_tables, has_sweeps
+from tests.crash.chaos.omero import IDLE_SECONDS, SYNC_SECONDS, Root
+from tests.crash.chaos.orders import Desk
+from tests.crash.chaos.plan import Fault, Plan
+from tests.crash.chaos.processes import marked
+from tests.crash.chaos.report import Result, Teller
+from tests.crash.chaos.surroundings import SWEEP_SECONDS, Site, Size, site_of
+from tests.fixtures.laboratory import Lab, furnished, make_group
+
+USERS, GROUPS = 6, 3
+TICK_SECONDS = 0.1
+FEWEST_WAITING = 8
+"""A new wave is placed when fewer orders wait: so there is always work, and no heap that outlasts the faults."""
+
+STUCK_SECONDS = 150
+"""When nothing has got on for so long, it is said what is stuck, and looked no further."""
+
+SWEEP_LEASE_SECONDS, PATIENT_SECONDS = 600, 20
+"""How long the sweep of a worker that died is left to it, and how long here, where that time is made to pass quickly."""
+
+BETWEEN_SECONDS = 0.4
+"""The shortest time between two faults."""
+
+
+@dataclass
+class Progress:
+    """Where the orders stand."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    inbox: int = 0
+    unswept: int = 0
+
+    @property
+    def ended(self) -> int:
+        return sum(count for state, count in self.states.items() if state in {"completed", "failed", "cancelled"})
+
+    @property
+    def open(self) -> int:
+        return self.states.get("waiting", 0) + self.states.get("running", 0) + self.inbox
+
+
+class Run:
+    """One run of a plan on a site."""
+
+    def __init__(self, site: Site, plan: Plan, desk: Desk, people: People, teller: Teller) -> None:
+        self._site, self._plan, self._desk, self._people, self._teller = site, plan, desk, people, teller
+        self._dealer = Dealer(site)
+        self._sorts, self._waves, self._faults = deque(plan.sorts), deque(plan.waves), deque(plan.faults)
+        self._sweeps = has_sweeps(site.tracking)
+        self._dealt_at, self._moved_at, self._last = 0.0, time.monotonic(), Progress()
+
+    @property
+    def dealer(self) -> Dealer:
+        return self._dealer
+
+    def go(self) -> bool:
+        """Do all of it; return whether everything has come to an end."""
+        while True:
+            self._site.look_after()
+            missed = self._dealer.look()
+            if missed is not None:
+                self._faults.append(missed)
+            now = self._turn()
+            if now is not None and self._is_over(now):
+                return True
+            if time.monotonic() - self._moved_at > STUCK_SECONDS:
+                return False
+            time.sleep(TICK_SECONDS)
+
+    def _turn(self) -> Progress | None:
+        """See where the orders stand, and do what is due; None if the database does not answer."""
+        if not self._site.postgres_runs:
+            return None
+        try:
+            now = self._progress()
+            self._take_note(now)
+            self._place(now)
+            self._people.look()
+            self._deal(now)
+            self._hurry(now)
+        except psycopg2.Error:
+            return None
+        return now
+
+    def _progress(self) -> Progress:
+        unswept = "(SELECT count(*) FROM adi_order WHERE unswept_since IS NOT NULL)" if self._sweeps else "0"
+        rows = self._site.tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state")
+        [[inbox, left]] = self._site.tracking.sql(f"SELECT (SELECT count(*) FROM adi_inbox), {unswept}")
+        return Progress(dict(rows), inbox, left)
+
+    def _take_note(self, now: Progress) -> None:
+        if now != self._last:
+            self._moved_at, self._last = time.monotonic(), now
+        words = f"{len(self._desk.orders)} of {len(self._plan.sorts)} ordered, {now.ended} ended, {now.open} open"
+        swept = f", {now.unswept} to be swept" if self._sweeps else ""
+        self._teller.tell(f"{words}{swept}, {len(self._dealer.dealt)} of {len(self._plan.faults)} faults")
+
+    def _hurry(self, now: Progress) -> None:
+        """Make sweeps due that were begun some time ago, and whose workers have died since."""
+        if now.unswept and not now.open:
+            self._site.tracking.sql(
+                "UPDATE adi_order SET unswept_since = now() - interval '1 day' WHERE unswept_since BETWEEN"
+                " now() + make_interval(secs => %s) AND now() + make_interval(secs => %s)",
+                SWEEP_LEASE_SECONDS // 2,
+                SWEEP_LEASE_SECONDS - SWEEP_SECONDS - PATIENT_SECONDS,
+            )
+
+    def _place(self, now: Progress) -> None:
+        if self._waves and now.states.get("waiting", 0) + now.inbox < FEWEST_WAITING:
+            for _ in range(self._waves.popleft()):
+                self._desk.place(self._sorts.popleft())
+
+    def _deal(self, now: Progress) -> None:
+        if not self._faults or now.ended < self._faults[0].after or time.monotonic() - self._dealt_at < BETWEEN_SECONDS:
+            return
+        fault = self._faults.popleft()
+        try:
+            self._dealer.deal(fault)
+        except NoVictim:
+            self._faults.insert(min(1, len(self._faults)), fault)  # the next one first, perhaps
+            return
+        self._dealt_at = self._moved_at = time.monotonic()
+        self._teller.tell(_told(fault), now=True)
+
+    def _is_over(self, now: Progress) -> bool:
+        placed = not self._waves and now.ended == len(self._plan.sorts) and not now.open and not now.unswept
+        if placed and not self._site.agenda and self._site.omero.runs and self._people.are_done:
+            self._faults.clear()  # they would find nothing any more
+            return True
+        return False
+
+
+def _told(fault: Fault) -> str:
+    return f"{fault.kind.value}{f' ({fault.moment})' if fault.moment else ''}"
+
+
+def carry_out(plan: Plan, *, size: Size | None = None, keep: bool = False) -> tuple[Result, Path]:
+    """Have a site, do all of the plan to it, and say what came of it; also where its logs are, if they were kept."""
+    teller = Teller()
+    with ExitStack() as stack:
+        site = stack.enter_context(site_of(size or Size(), keep=keep))
+        labs = _labs(site)
+        desk = Desk(site.tracking, site.data, labs, plan.seed)
+        people = People(site, desk)
+        stack.callback(people.close)
+        for service in site.services:
+            service.start()
+        teller.tell("the site is there", now=True)
+        run = Run(site, plan, desk, people, teller)
+        quiet = run.go()
+        findings = list(_findings(site, desk, quiet=quiet))
+        ends = "SELECT uuid, attempt FROM adi_attempt WHERE outcome IN ('completed', 'failed', 'cancelled')"
+        ended = set(site.tracking.sql(ends))
+        result = Result(
+            orders=len(desk.orders),
+            seed=plan.seed,
+            seconds=time.monotonic() - teller.began,
+            dealt=run.dealer.dealt,
+            cut_off={attempt for each in run.dealer.dealt for attempt in each.running} - ended,
+            findings=findings,
+        )
+        if findings:
+            site.keep()
+        return result, site.folder
+
+
+def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
+    """Look at everything, first while the services rest, then when they have ended."""
+    if not site.postgres_runs:
+        site.cluster.start()
+    yield from check_tables(desk.orders, site.tracking)
+    if not quiet:
+        yield Finding(Promise.LOST, f"nothing has got on for {STUCK_SECONDS} s")
+    site.end_services()
+    yield from check_nobody_there(site.tracking)
+    yield from (Finding(Promise.LEFTOVER, f"process {each.pid}: {each.command}") for each in marked(site.name))
+    yield from (Finding(Promise.LEFTOVER, f"a temporary file: {place}") for place in site.temporary.iterdir())
+    if not site.omero.runs:
+        site.omero.start()
+    site.omero.wait()
+    yield from _sessions(site)
+    with Logins(site.omero.account) as logins:
+        held = holdings(logins.service())
+    yield from check_omero(desk.orders, held)
+    yield from check_disk(held, site.omero.repository)
+    yield from check_logs(site.folder)
+    yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
+
+
+def _sessions(site: Site) -> Iterator[Finding]:
+    """What is open when the longest silence is over, and nobody is there any more."""
+    with Root(site.omero) as root:
+        until = time.monotonic() + 2 * (IDLE_SECONDS + SYNC_SECONDS)
+        while (left := [*root.sessions(of_users=True), *root.sessions(of_users=False)]) and time.monotonic() < until:
+            time.sleep(0.2)
+    yield from (Finding(Promise.LEFTOVER, f"session {session}") for session in left)
+
+
+def _labs(site: Site) -> list[Lab]:
+    with Logins(site.omero.account) as logins:
+        admin = logins.service().factory.getAdminService()
+        groups = [make_group(admin) for _ in range(GROUPS)]
+        return [lab for number in range(USERS) for lab in _lab(logins, site, groups[number % GROUPS])]
+
+
+def _lab(logins: Logins, site: Site, group: str) -> Iterator[Lab]:
+    with furnished(logins, site.omero.account, group=group) as lab:
+        yield lab  # whose session ends with this: nothing else is wanted of it
