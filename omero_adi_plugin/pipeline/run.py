@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
+from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
 from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
@@ -25,6 +26,7 @@ from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
 from omero_adi_plugin.pipeline.outcome import Cancelled
 from omero_adi_plugin.pipeline.progress import NO_PLACE, WORDS
+from omero_adi_plugin.pipeline.record import Piece
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 from omero_adi_plugin.pipeline.tally import Streak
 
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import Importer, MarkedFileset
     from omero_adi_plugin.orders import Order
-    from omero_adi_plugin.pipeline.record import Piece
     from omero_adi_plugin.pipeline.resume import ImportAnew
 
 _log = logging.getLogger(__name__)
@@ -94,12 +95,23 @@ class OrderRun(Carrying):
                 self._take_stock()
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
+                self._write_down(complete)
             raise given_up(self._order, error, complete, session=self._session) from error
         except BaseException:  # whoever calls the order off before the next attempt goes by the ledger
             with suppress(AdiError):
                 self._record.flush()
             raise
         return self._tally.outcome()
+
+    def _write_down(self, complete: list[MarkedFileset]) -> None:
+        """Have the ledger know what stays in OMERO without key-values: what it does not name is swept later."""
+        lines = ((found, self._record.line(found.marker.key)) for found in complete)
+        kept = [
+            (Piece.of(line), ImportedFileset(fileset=found.fileset, images=found.images, plates=found.plates))
+            for found, line in lines
+            if line is not None and line.step not in KNOWN_COMPLETE
+        ]
+        self._record.write_imported(FileStep.IMPORTED, kept)
 
     def _take_stock(self) -> None:
         self._show(self._reading, FileStep.PLANNED, STOCKTAKING)

@@ -22,6 +22,7 @@ from tests.endtoend.test_takeover import carried_out_until_killed
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
+from tests.fixtures.waiting import wait_until
 
 
 def delete_dataset_alone(lab: Lab) -> None:
@@ -131,3 +132,19 @@ def multi_file_ome_tiff(folder: Path) -> tuple[str, str]:
         )
         tifffile.imwrite(folder / name, np.full((16, 16), number, "u1"), description=text, metadata=None)
     return str(folder / names[0]), str(folder / names[1])
+
+
+def test_what_is_whole_and_in_no_container_is_not_swept_away(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    file = samples.three_images()
+    order = tracking.order(lab, file)
+    carried_out_until_killed(services, tracking, step="imported")
+    assert tracking.sql("SELECT step FROM adi_file") == [("verifying",)]
+    delete_dataset_alone(lab)
+    services.start(max_workers=1, sweep_seconds=1, poll_seconds=1)
+    tracking.wait(order)
+    assert "went away" in tracking.description(order)
+    wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE unswept_since IS NOT NULL") == [], what="the later sweep")
+    assert lab.markers() == Counter({(order, file): 1})
+    assert tracking.sql("SELECT step, cardinality(images) FROM adi_file") == [("imported", 3)]
