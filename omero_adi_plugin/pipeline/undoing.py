@@ -17,7 +17,6 @@ from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.contents import client_paths, contents
 from omero_adi_plugin.importers.inspection import inspect
 from omero_adi_plugin.importers.markers import delete_fileset
-from omero_adi_plugin.importers.official.holdings import withdraw
 from omero_adi_plugin.importers.official.stock import Stock
 from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.orders import MARKER_NAMESPACE, Target
@@ -177,7 +176,6 @@ class Undoing:
                     gone.append(fileset)
                     done.removed.append(fileset)
                     reached(Point.FILESET_UNDONE)
-            withdraw(self._session, uuid=self._report.uuid)
         except BaseException:
             with suppress(AdiError):
                 inventory.forget(self._database, self._report.uuid, gone)
