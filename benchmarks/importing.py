@@ -35,7 +35,8 @@ from sqlalchemy.engine import make_url
 from omero_adi_plugin.commands.demo.lab import furnish
 from omero_adi_plugin.commands.demo.servers import Omero
 from omero_adi_plugin.orders import Target
-from omero_adi_plugin.service.attempt import Attempts, owner
+from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import upgrade

@@ -22,8 +22,9 @@ from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_e
 from omero_adi_plugin.errors import AdiError, OrderFailed, TryAgain, UsageError
 from omero_adi_plugin.orders import FileStep, Target
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay
-from omero_adi_plugin.service.attempt import account, owner
+from omero_adi_plugin.service.attempt import account
 from omero_adi_plugin.service.run import carry_out
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import order_of, submit_claimed, submit_order

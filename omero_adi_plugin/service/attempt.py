@@ -6,8 +6,6 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import os
-import socket
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
@@ -38,11 +36,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-
-def owner(pid: int | None = None) -> str:
-    """Return how a process of this host signs its leases, as `host:pid`; None: this one."""
-    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}"
 
 
 def account(settings: Settings) -> Account:

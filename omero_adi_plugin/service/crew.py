@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service import worker
 from omero_adi_plugin.service.restarts import Restarts
 from omero_adi_plugin.tracking.services import WorkerState
 
@@ -179,9 +178,7 @@ class Crew:
         ear, mouth = self._spawn.Pipe(duplex=False)
         try:
             arguments = {"once": self._once, "pipe": mouth}
-            process = self._spawn.Process(
-                target=worker.main, args=(self._settings, os.getpid()), kwargs=arguments, name="adi worker"
-            )
+            process = self._spawn.Process(target=_work, args=(self._settings, os.getpid()), kwargs=arguments, name="adi worker")
             process.start()
         except BaseException:
             ear.close()
@@ -211,6 +208,13 @@ class Crew:
             return departure
         news = self._restarts.failed(departure.why)
         return Departure(pid=departure.pid, status=departure.status, trouble=departure.trouble, news=news)
+
+
+def _work(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> None:
+    """Be a worker, in a process of its own. Only there its code is loaded: the service itself does without OMERO's."""
+    from omero_adi_plugin.service import worker  # noqa: PLC0415
+
+    worker.main(settings, parent, once=once, pipe=pipe)
 
 
 class _undisturbed(contextlib.AbstractContextManager[None]):  # noqa: N801 (reads as what it does)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service.attempt import owner
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.tracking import losses
 
 if TYPE_CHECKING:

@@ -12,10 +12,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import AdiError
+from omero_adi_plugin.errors import AdiError, ConfigurationError, NotPermitted, SurroundingsDown
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+
+NOBODYS_FAULT = (SurroundingsDown, ConfigurationError, NotPermitted)
+"""What keeps a process from carrying out any order: something is away, set wrongly, or forbidden to our own account."""
 
 LONGEST_WHY = 500
 """So many characters of what is wrong a report has room for."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import warn_if_armed
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.service.service import Service
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def carry_out(settings: Settings, claim: Claim, *, on_progress: OnProgress) -> N
         What ended the attempt. The outcome is in queue and stage rows by then: a failed order is failed, one that is worth
         another attempt waits for a service.
     """
+    from omero_adi_plugin.service.attempt import Attempts  # noqa: PLC0415 (OMERO's code, which a service itself does without)
+
     attempts = Attempts(settings)
     try:
         error = attempts.carry_out(claim, on_progress=on_progress)

@@ -13,18 +13,17 @@ from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, DatabaseDown, SurroundingsDown
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service.attempt import owner
 from omero_adi_plugin.service.crew import Crew
 from omero_adi_plugin.service.deaths import Deaths
 from omero_adi_plugin.service.ending import FAREWELL_SECONDS, KILL_SECONDS, Ending
 from omero_adi_plugin.service.notice import TELL_SECONDS, Notice
 from omero_adi_plugin.service.reception import Reception
-from omero_adi_plugin.service.reports import Trouble
+from omero_adi_plugin.service.reports import NOBODYS_FAULT, Trouble
 from omero_adi_plugin.service.signals import Signals
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.service.surroundings import Surroundings
 from omero_adi_plugin.service.systemd import Systemd
 from omero_adi_plugin.service.waking import Waker
-from omero_adi_plugin.service.worker import NOBODYS_FAULT
 from omero_adi_plugin.tracking import migrate
 from omero_adi_plugin.tracking.bell import Bell
 from omero_adi_plugin.tracking.database import Database

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import AdiError, ConfigurationError, DatabaseDown, NotPermitted, SurroundingsDown
+from omero_adi_plugin.errors import AdiError, DatabaseDown
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service.attempt import Attempts, owner
+from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.service.keeper import Deadline
-from omero_adi_plugin.service.reports import Trouble, Voice
+from omero_adi_plugin.service.reports import NOBODYS_FAULT, Trouble, Voice
 from omero_adi_plugin.service.signals import Signals
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.service.sweeper import Sweeper
 from omero_adi_plugin.service.waking import Waker
 from omero_adi_plugin.tracking.bell import Bell
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-NOBODYS_FAULT = (SurroundingsDown, ConfigurationError, NotPermitted)
-"""What keeps this process from carrying out any order: something is away, set wrongly, or forbidden to our own account."""
 
 DRAIN_SECONDS = 0.5
 """How soon a draining worker looks again whether the others have finished."""

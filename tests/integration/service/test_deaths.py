@@ -11,11 +11,11 @@ import pytest
 
 from omero_adi_plugin.errors import DatabaseDown
 from omero_adi_plugin.orders import Target, TargetKind
-from omero_adi_plugin.service.attempt import owner
 from omero_adi_plugin.service.crew import Departure
 from omero_adi_plugin.service.deaths import Deaths
 from omero_adi_plugin.service.reports import Trouble
 from omero_adi_plugin.service.service import Service
+from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue
