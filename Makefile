@@ -9,7 +9,7 @@ unexport PYTHONPATH PYTHONHOME
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop test check unit tested build clean
+.PHONY: help setup demo stop test chaos check unit tested build clean
 
 help: ## list these words
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,6 +28,12 @@ stop: ## end what `make demo KEEP=1` left running
 # own. Those of whole services come first.
 test: check ## the checks, then all tests
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+ORDERS ?= 1000
+KILLS ?= 200
+
+chaos: setup ## orders while everything is killed at random, for 10 minutes: ORDERS=1000 KILLS=200 SEED=
+	$(RUN) -W ignore::DeprecationWarning -m tests.crash.chaos --orders "$(ORDERS)" --kills "$(KILLS)" $(if $(SEED),--seed "$(SEED)")
 
 check: setup ## lint, format, types, who imports whom
 	.venv/bin/ruff check

@@ -63,8 +63,9 @@ class Progress:
 class Run:
     """One run of a plan on a site."""
 
-    def __init__(self, site: Site, plan: Plan, desk: Desk, people: People, teller: Teller) -> None:
+    def __init__(self, site: Site, plan: Plan, desk: Desk, people: People, teller: Teller, *, stuck_seconds: float) -> None:
         self._site, self._plan, self._desk, self._people, self._teller = site, plan, desk, people, teller
+        self._stuck_seconds = stuck_seconds
         self._dealer = Dealer(site)
         self._sorts, self._waves, self._faults = deque(plan.sorts), deque(plan.waves), deque(plan.faults)
         self._sweeps = has_sweeps(site.tracking)
@@ -84,7 +85,7 @@ class Run:
             now = self._turn()
             if now is not None and self._is_over(now):
                 return True
-            if time.monotonic() - self._moved_at > STUCK_SECONDS:
+            if time.monotonic() - self._moved_at > self._stuck_seconds:
                 return False
             time.sleep(TICK_SECONDS)
 
@@ -155,7 +156,9 @@ def _told(fault: Fault) -> str:
     return f"{fault.kind.value}{f' ({fault.moment})' if fault.moment else ''}"
 
 
-def carry_out(plan: Plan, *, size: Size | None = None, keep: bool = False) -> tuple[Result, Path]:
+def carry_out(
+    plan: Plan, *, size: Size | None = None, stuck_seconds: float = STUCK_SECONDS, keep: bool = False
+) -> tuple[Result, Path]:
     """Have a site, do all of the plan to it, and say what came of it; also where its logs are, if they were kept."""
     teller = Teller()
     with ExitStack() as stack:
@@ -167,7 +170,7 @@ def carry_out(plan: Plan, *, size: Size | None = None, keep: bool = False) -> tu
         for service in site.services:
             service.start()
         teller.tell("the site is there", now=True)
-        run = Run(site, plan, desk, people, teller)
+        run = Run(site, plan, desk, people, teller, stuck_seconds=stuck_seconds)
         quiet = run.go()
         findings = list(_findings(site, desk, quiet=quiet))
         ends = "SELECT uuid, attempt FROM adi_attempt WHERE outcome IN ('completed', 'failed', 'cancelled')"
@@ -191,7 +194,7 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
         site.cluster.start()
     yield from check_tables(desk.orders, site.tracking)
     if not quiet:
-        yield Finding(Promise.LOST, f"nothing has got on for {STUCK_SECONDS} s")
+        yield Finding(Promise.LOST, "nothing has got on for too long")
     site.end_services()
     yield from check_nobody_there(site.tracking)
     yield from (Finding(Promise.LEFTOVER, f"process {each.pid}: {each.command}") for each in marked(site.name))
