@@ -18,7 +18,7 @@ from omero_adi_plugin.importers.reading.bioformats import BioformatsReader
 from omero_adi_plugin.importers.reading.jars import NoBioformats, find
 from omero_adi_plugin.importers.reading.process import LONGEST_QUESTION, ReaderProcess
 from tests.fixtures.companions import companion_set
-from tests.fixtures.reading import Trap, admitted, bioformats_reader, children, trap
+from tests.fixtures.reading import Trap, admitted, bioformats_reader, children, takes_all_memory, trap
 
 __all__ = ["trap"]
 
@@ -173,10 +173,10 @@ def test_a_file_that_hangs_is_found_out_by_itself(tmp_path: Path, trap: Trap, ca
 
 def test_a_file_that_takes_all_memory_is_found_out_by_itself(tmp_path: Path) -> None:
     before, after = fakes(tmp_path, 2)
-    huge = tmp_path / "huge&plates=1&plateRows=100&plateCols=100&fields=20&plateAcqs=1.fake"
-    huge.touch()
+    huge = takes_all_memory(tmp_path / "huge.tif")
     with bioformats_reader(heap_mb=64) as reader:
         reader.read_ahead([admitted(path) for path in (before, huge, after)])
+        assert children() == []
         assert [reader.read(admitted(path)).images for path in (before, after)] == [1, 2]
         with pytest.raises(ReaderFailed, match="more than 64 MB of memory"):
             reader.read(admitted(huge))
