@@ -89,7 +89,7 @@ def an_order(**changed: object) -> Order:
 
 def as_it_should_be() -> Holdings:
     return Holdings(
-        filesets=[Held(id=1, owner="ada", paths=[FILE], marked={UUID}, series={11: 0, 12: 1})],
+        filesets=[Held(id=1, owner="ada", folder="ada_1", paths=[FILE], marked={UUID}, series={11: 0, 12: 1})],
         image_targets={11: [7], 12: [7]},
         plate_targets={},
         values={("Image", 11): [21], ("Image", 12): [21]},
@@ -165,6 +165,10 @@ def test_what_is_wrong_on_disk_is_found(tmp_path: Path) -> None:
     assert [f.promise for f in check_disk(held, repository)] == [Promise.LEFTOVER]  # two links to one file
     held.rows["gone"] = False
     assert [f.promise for f in check_disk(held, repository)] == [Promise.LEFTOVER] * 2
+    held.rows |= {"ada_1.log": False, "ada_2.log": False}
+    (repository / "ada_1.log").touch()
+    (repository / "ada_2.log").touch()
+    assert [f.promise for f in check_disk(held, repository)] == [Promise.LEFTOVER] * 3
 
 
 TRAILS = {

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,11 +67,8 @@ class People:
         self._command("orders", "cancel" if order.called_off else "retry", order.uuid)
 
     def _command(self, *words: str) -> None:
-        service = self._site.services[0]
         for _ in range(TRIES):
-            done = subprocess.run(
-                service.services.command(*words), capture_output=True, text=True, check=False, env=service.environment, timeout=60
-            )
+            done = self._site.command(*words)
             if done.returncode not in AWAY:
                 break
             time.sleep(0.5)

@@ -17,6 +17,7 @@ VALUES_NAMESPACE = "omeroadi.import"
 class Held:
     """One fileset in OMERO.
 
+    folder:   of its files, in the managed repository; its log lies beside it.
     paths:    of its files, as the client had them.
     marked:   the orders that it says it is of, on itself or on its images.
     series:   of each of its images, by id.
@@ -26,6 +27,7 @@ class Held:
 
     id: int
     owner: str
+    folder: str
     paths: list[str] = field(default_factory=list)
     marked: set[str] = field(default_factory=set)
     series: dict[int, int] = field(default_factory=dict)
@@ -69,8 +71,8 @@ class _Asking:
         return self._session.query(hql, all_groups=True, **parameters)
 
     def filesets(self) -> dict[int, Held]:
-        rows = self.ask("select f.id, o.omeName from Fileset f join f.details.owner o order by f.id")
-        found = {fileset: Held(id=fileset, owner=owner) for fileset, owner in rows}
+        rows = self.ask("select f.id, o.omeName, f.templatePrefix from Fileset f join f.details.owner o order by f.id")
+        found = {fileset: Held(id=fileset, owner=owner, folder=folder.strip("/")) for fileset, owner, folder in rows}
         for fileset, path in self.ask("select e.fileset.id, e.clientPath from FilesetEntry e"):
             found[fileset].paths.append(f"/{path.lstrip('/')}")
         on_filesets = "select l.parent.id, a.textValue from FilesetAnnotationLink l join l.child a where a.ns = :ns"

@@ -39,6 +39,10 @@ def check_disk(held: Holdings, repository: Path) -> Iterator[Finding]:
     for row, is_folder in held.rows.items():
         if row not in there and not is_folder:  # the row of a folder outlives it, on a real server too, and nobody sees it
             yield Finding(Promise.LEFTOVER, f"OMERO has a row of what is not on disk: {row}")
+    logs = {f"{fileset.folder}.log" for fileset in held.filesets}
+    for below in there:
+        if below.endswith(".log") and below not in logs:
+            yield Finding(Promise.LEFTOVER, f"a log of no fileset: {below}")
     links = Counter(str(place.readlink()) for place in there.values() if place.is_symlink())
     wanted = Counter(path for fileset in held.filesets for path in fileset.paths)
     for path, count in (links - wanted).items():

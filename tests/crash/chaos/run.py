@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -207,8 +208,16 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
         held = holdings(logins.service())
     yield from check_omero(desk.orders, held)
     yield from check_disk(held, site.omero.repository)
+    yield from _verified(site)
     yield from check_logs(site.folder)
     yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
+
+
+def _verified(site: Site) -> Iterator[Finding]:
+    """What `omero adi verify` says that is wrong: it must not say more than is found here."""
+    done = site.command("verify")
+    if done.returncode != os.EX_OK:
+        yield Finding(Promise.FAULT, f"verify ends with {done.returncode}: {done.stdout}{done.stderr}")
 
 
 def _sessions(site: Site) -> Iterator[Finding]:

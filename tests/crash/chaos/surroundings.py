@@ -31,6 +31,7 @@ RESTART_SECONDS = 0.5
 """When a service that has died is started again, as systemd does."""
 
 END_SECONDS = 60
+COMMAND_SECONDS = 120
 TABLES = ("imports", "adi_order", "adi_attempt", "adi_file", "adi_action", "adi_service")
 
 
@@ -133,6 +134,14 @@ class Site:
         for name in TABLES:
             rows = self.tracking.sql(f"SELECT row_to_json(t)::text FROM {name} t")
             (tables / f"{name}.jsonl").write_text("".join(f"{row}\n" for (row,) in rows))
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours to its end, as a person does."""
+        service = self.services[0]
+        line, place = service.services.command(*words), service.services.folder
+        return subprocess.run(
+            line, capture_output=True, text=True, check=False, cwd=place, env=service.environment, timeout=COMMAND_SECONDS
+        )
 
     def end_services(self) -> None:
         """Have the services end in good order."""
