@@ -29,6 +29,7 @@ from omero_adi_plugin.tracking.bell import Bell
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.services import Presence
+from omero_adi_plugin.tracking.sweeps import Sweeps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,7 @@ class Service:
 
     def _loop(self, reception: Reception, bell: Bell) -> None:
         queue = Queue(self._database, lease_seconds=self._settings.lease_seconds)
+        sweeps = Sweeps(self._database, delay_seconds=self._settings.sweep_seconds)
         while not self._ending:
             self._look_after()
             try:
@@ -117,7 +119,7 @@ class Service:
                 reception.take_in()
                 if self._once:
                     reception.check_not_paused()
-                    if queue.pending() == 0:
+                    if queue.pending() == 0 and not sweeps.any_due():
                         return
                 self._open = True
                 self._wait(lambda seconds: self._listen(bell, seconds))

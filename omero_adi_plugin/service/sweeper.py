@@ -51,7 +51,7 @@ class Sweeper:
     logins : Logins
         The worker's own.
     deadline : Deadline
-        Once it is set, a sweep is left to others at the next change that it would make.
+        When a sweep is left to others, at the next change that it would make.
     on_stuck : callable, optional
         Called, in another thread, when a sweep hangs for longer than `no_progress_seconds`; None: nobody looks.
     """
@@ -127,7 +127,7 @@ class Sweeper:
 
     def _check(self, due: DueSweep) -> None:
         """Return if something may be removed."""
-        if self._deadline.is_set:
+        if self._deadline.passed():
             raise ShuttingDown
         if not self._sweeps.wanted(due):
             raise _NotWanted

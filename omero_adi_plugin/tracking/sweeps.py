@@ -41,6 +41,11 @@ class Sweeps:
         self._database = database
         self._times = {"delay_seconds": delay_seconds, "lease_seconds": lease_seconds}
 
+    def any_due(self) -> bool:
+        """Return whether one is due that nobody has begun."""
+        [row] = self._database.at_once(_SQL["any_due"], {"delay_seconds": self._times["delay_seconds"]})
+        return bool(row.due)
+
     def claim(self) -> DueSweep | None:
         """Take the sweep that has been due for longest; None when none is due, or all imports are paused."""
         rows = self._database.at_once(_SQL["claim"], self._times)

@@ -1,10 +1,18 @@
+-- are_due
+-- A part of others: which orders are to be looked at now.
+unswept_since <= now() - make_interval(secs => :delay_seconds) AND state IN ('completed', 'failed', 'cancelled')
+
+-- any_due
+-- Whether there is one.
+SELECT EXISTS (SELECT FROM adi_order WHERE {+are_due}) AS due
+
 -- claim
 -- Take the order whose sweep has been due for longest, or none. It is put off by the time that one sweep may take, so that nobody else
 -- takes it, and somebody does when this one dies. After an end that was followed by nothing for so long that OMERO was looked at in the
 -- meantime, only what began later is of interest.
 WITH next AS (
     SELECT uuid FROM adi_order
-     WHERE unswept_since <= now() - make_interval(secs => :delay_seconds) AND state IN ('completed', 'failed', 'cancelled')
+     WHERE {+are_due}
        AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
      ORDER BY unswept_since LIMIT 1 FOR UPDATE SKIP LOCKED
 )

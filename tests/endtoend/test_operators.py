@@ -226,6 +226,7 @@ def test_check_is_content_with_a_service_at_work_even_while_it_is_paused(service
         assert {name: level for name, level in found("check").items() if level != "ok"} == {"pause": "warning"}
 
 
+@pytest.mark.usefixtures("without_java")
 def test_what_was_deleted_in_omero_comes_back_only_if_a_person_says_so(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
@@ -247,3 +248,19 @@ def test_what_was_deleted_in_omero_comes_back_only_if_a_person_says_so(
     assert lab.markers() == once + Counter({(order, gone): 1})
     assert len(set(lab.images()) & set(before)) == 1
     assert tracking.sql("SELECT count(*) FROM adi_file WHERE error IS NOT NULL") == [(0,)]
+
+
+def test_a_completed_order_whose_images_are_gone_comes_back_with_one_command(
+    lab: Lab, tracking: Tracking, services: Services, samples: Samples
+) -> None:
+    gone, stays = samples.image("gone.ome.tif"), samples.image("stays.ome.tif")
+    order = tracking.order(lab, gone, stays)
+    assert services.run(*ONCE).returncode == 0
+    [[fileset]] = tracking.sql("SELECT fileset FROM adi_file WHERE uuid = %s AND entry = %s", order, gone)
+    before = lab.images()
+    delete_fileset(lab.session, fileset)
+    services.run("orders", "retry", order, "--again")
+    assert services.run(*ONCE).returncode == 0
+    assert lab.markers() == Counter({(order, gone): 1, (order, stays): 1})
+    assert len(set(lab.images()) & set(before)) == 1
+    assert "Import Failed" not in tracking.stages(order)

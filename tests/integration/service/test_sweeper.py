@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from omero_adi_plugin.errors import DatabaseDown, OmeroDown, ServerTrouble
-from omero_adi_plugin.importers.inplace import InPlace
-from omero_adi_plugin.orders import Marker
 from omero_adi_plugin.service.keeper import Deadline
 from omero_adi_plugin.service.sweeper import MOST_TRIES, PAUSES, Sweeper
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.operating import retry
-from tests.fixtures.importing import QUICK, planned
+from tests.fixtures.late import import_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +50,7 @@ class Site:
         Ledger(runs.database, self.claim.lease).suspect()
         runs.queue.complete(self.claim.lease)
         self.stays = set(runs.lab.images())
-        importer = InPlace(runs.lab.session, skip=QUICK, patience_seconds=60, parallel_files=1, bioformats=None)
-        order, plan = self.claim.text.read(), planned(self.claim.text.read().entries[0].path)
-        marker = Marker(uuid=order.uuid, attempt=1, key=plan.key)
-        importer.run(plan=plan, target=order.target, marker=marker, on_step=lambda *_, **__: None)
+        import_late(runs.lab, order=self.uuid, path=self.claim.text.read().entries[0].path)
         self.time_passes()
 
     @property
@@ -120,12 +115,18 @@ def test_an_order_that_is_begun_again_meanwhile_is_left_to_that_attempt(site: Si
     assert site.left()[0], "its next end is looked at, too"
 
 
-def test_a_worker_that_is_to_end_leaves_it_to_the_next_one(site: Site) -> None:
-    site.logins.happens = lambda: site.deadline.in_seconds(30)
+def test_a_worker_whose_time_is_over_leaves_it_to_the_next_one(site: Site) -> None:
+    site.logins.happens = lambda: site.deadline.in_seconds(0)
     assert site.sweeper().sweep_one()
     assert (site.is_swept(), site.left()) == (False, (True, 0))
     site.logins.happens = lambda: None
     assert site.sweeper(deadline=Deadline()).sweep_one()
+    assert site.is_swept()
+
+
+def test_a_worker_that_is_to_end_comes_to_the_end_of_it_if_there_is_time(site: Site) -> None:
+    site.logins.happens = lambda: site.deadline.in_seconds(30)
+    assert site.sweeper().sweep_one()
     assert site.is_swept()
 
 

@@ -169,6 +169,7 @@ def test_without_the_lease_nothing_is_suspected(site: Site) -> None:
     site.producer.pending()
     first = site.claimed()
     bury(site.database, owner=first.lease.owner, why="killed")
+    site.claimed()
     with pytest.raises(LeaseLost):
         Ledger(site.database, first.lease).suspect()
     assert not site.is_unswept()
@@ -177,9 +178,11 @@ def test_without_the_lease_nothing_is_suspected(site: Site) -> None:
 def test_it_is_looked_when_so_much_time_has_passed_and_not_before(site: Site) -> None:
     site.swept()
     site.pass_seconds(DELAY - 60)
-    assert site.sweeps.claim() is None
+    assert (site.sweeps.any_due(), site.sweeps.claim()) == (False, None)
     site.pass_seconds(60)
+    assert site.sweeps.any_due()
     assert site.sweeps.claim() is not None
+    assert not site.sweeps.any_due()
 
 
 def test_the_time_counts_from_the_end_and_not_from_what_was_suspected(site: Site) -> None:
