@@ -15,7 +15,7 @@ import psycopg2
 from omero_adi_plugin.ice import TROUBLE
 from omero_devserver.disturb.control import Refused
 from tests.crash.chaos.omero import Root
-from tests.crash.chaos.plan import Fault, Kind
+from tests.crash.chaos.plan import OPERATIONS, Fault, Kind
 from tests.crash.chaos.processes import Process, children
 from tests.crash.chaos.surroundings import LEASE_SECONDS, Site
 
@@ -56,7 +56,7 @@ class Dealer:
 
     site: Site
     dealt: list[Dealt] = field(default_factory=list)
-    _armed: tuple[Fault, float] | None = None
+    _armed: tuple[Fault, float, int] | None = None
 
     def deal(self, fault: Fault) -> None:
         """Deal one.
@@ -75,33 +75,36 @@ class Dealer:
             reached = _DEALS[fault.kind](self, fault, running)
         except psycopg2.Error as error:
             raise NoVictim from error
-        if fault.kind is not Kind.MOMENT:  # which is dealt when it has come
+        if not fault.moment:  # else it is dealt when that has come
             self.dealt.append(Dealt(fault, [(each.uuid, each.attempt) for each in reached]))
 
     def look(self) -> Fault | None:
-        """See whether a moment has come at which OMERO was to die; return the fault if it did not come in time."""
+        """See whether what is waited for has come; return the fault if it did not come in time."""
         if self._armed is None:
             if not self.site.omero.runs and not self.site.omero_returns:
-                self.site.trouble.append(f"OMERO ended by itself, with status {self.site.omero.status}")
+                self._note_end()
                 self.site.return_omero(0)
             return None
-        fault, until = self._armed
+        fault, until, closed = self._armed
         if not self.site.omero.runs:
             self._armed = None
-            if self.site.omero.status != -signal.SIGKILL:
-                self.site.trouble.append(f"OMERO ended by itself, with status {self.site.omero.status}")
-            self.dealt.append(Dealt(fault, self._attempts()))
             self.site.return_omero(fault.seconds)
+            if fault.kind is Kind.ANSWER:
+                return fault
+            self._note_end(by_signal=signal.SIGKILL)
+            self.dealt.append(Dealt(fault, self._attempts()))
+        elif fault.kind is Kind.ANSWER and self.site.wire.closed > closed:
+            self._armed = None
+            self.dealt.append(Dealt(fault, self._attempts()))
         elif time.monotonic() > until:
             self._armed = None
             self.site.omero.do("clear")
             return fault
         return None
 
-    @property
-    def waits(self) -> bool:
-        """Whether a moment is waited for."""
-        return self._armed is not None
+    def _note_end(self, *, by_signal: int = 0) -> None:
+        if not by_signal or self.site.omero.status != -by_signal:
+            self.site.trouble.append(f"OMERO ended by itself, with status {self.site.omero.status}")
 
     def _running(self) -> list[Running]:
         found = []
@@ -203,11 +206,12 @@ class Dealer:
         self.site.return_omero(fault.seconds)
         return running
 
-    def _moment(self, fault: Fault, running: list[Running]) -> list[Running]:
+    def _at_moment(self, fault: Fault, running: list[Running]) -> list[Running]:
         if self._armed or not self.site.omero_is_there or not self.site.omero.answers:
             raise NoVictim
-        self.site.omero.do("kill", fault.moment)
-        self._armed = fault, time.monotonic() + MOMENT_SECONDS
+        after = {"after": True} if fault.moment in OPERATIONS else {}
+        self.site.omero.do("kill" if fault.kind is Kind.MOMENT else "lose_connection", fault.moment, **after)
+        self._armed = fault, time.monotonic() + MOMENT_SECONDS, self.site.wire.closed
         return running
 
 
@@ -228,5 +232,6 @@ _DEALS = {
     Kind.CONNECTIONS: Dealer._connections,
     Kind.SESSIONS: Dealer._sessions,
     Kind.OMERO: Dealer._omero,
-    Kind.MOMENT: Dealer._moment,
+    Kind.MOMENT: Dealer._at_moment,
+    Kind.ANSWER: Dealer._at_moment,
 }

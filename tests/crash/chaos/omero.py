@@ -97,9 +97,9 @@ class Omero:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def do(self, command: str, *values: object) -> Any:
+    def do(self, command: str, *values: object, **arguments: object) -> Any:
         """Have it disturb itself."""
-        return Control(self.data).do(command, *values)
+        return Control(self.data).do(command, *values, **arguments)
 
 
 class Root:

@@ -32,10 +32,21 @@ class Kind(StrEnum):
     CONNECTIONS = "connections to OMERO cut"
     SESSIONS = "sessions in OMERO killed or expired"
     OMERO = "OMERO killed"
-    MOMENT = "OMERO killed at a moment of an import"
+    MOMENT = "OMERO killed at a moment of its work"
+    ANSWER = "an answer of OMERO lost, which took effect"
 
 
 IMPORT_MOMENTS = tuple(moment for moment in MOMENTS if moment.startswith("import."))
+
+OPERATIONS = (
+    "ManagedRepository.importFileset",
+    "ImportProcess.verifyUpload",
+    "IUpdate.saveAndReturnObject",
+    "IUpdate.saveArray",
+    "ServiceFactory.submit",
+    "ISession.createSessionWithTimeouts",
+)
+"""What changes something in OMERO, and is asked for by an import or around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +57,7 @@ class Fault:
     pick:    which of those that it may hit, from 0 to 1.
     all:     whether all of them are hit, where that is possible.
     seconds: how long something is away, or how much longer than its lease a worker is frozen.
-    moment:  of an import at which OMERO is killed, if that is its kind.
+    moment:  of an import, or an operation that has just taken effect: where OMERO is killed, or an answer lost.
     """
 
     kind: Kind
@@ -124,7 +135,8 @@ def _waves(random: Random, orders: int) -> Iterator[int]:
 
 
 def _faults(random: Random, orders: int, kills: int) -> Iterator[Fault]:
-    kinds, moments = _shuffled(random, list(Kind)), _shuffled(random, IMPORT_MOMENTS)
+    kinds = _shuffled(random, list(Kind))
+    moments = {Kind.MOMENT: _shuffled(random, IMPORT_MOMENTS + OPERATIONS), Kind.ANSWER: _shuffled(random, OPERATIONS)}
     for number, kind in enumerate(_take(kinds, kills)):
         share = (number + random.random()) / kills
         yield Fault(
@@ -133,7 +145,7 @@ def _faults(random: Random, orders: int, kills: int) -> Iterator[Fault]:
             pick=random.random(),
             all=random.random() < 0.5,
             seconds=random.uniform(0.2, 2.0),
-            moment=next(moments) if kind is Kind.MOMENT else "",
+            moment=next(moments[kind]) if kind in moments else "",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ class _End(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: Any = None
         self.other: _End | None = None
+        self.on_close: Callable[[], None] = lambda: None
         self.made = asyncio.Event()
         self._early: list[bytes] = []
 
@@ -34,18 +35,20 @@ class _End(asyncio.Protocol):
         other.transport.writelines(self._early)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.other is not None:
+        if self.other is not None and not self.other.transport.is_closing():
             self.other.transport.close()
+            self.on_close()
 
 
 class Wire:
     """A port of this host that leads to another one, which need not be listened at.
 
-    port: where to connect to.
+    port:   where to connect to.
+    closed: how many connections were closed by who listens there.
     """
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self._target, self.closed = target, 0
         self._loop = asyncio.new_event_loop()
         self._ways: list[tuple[_End, _End]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,6 +90,9 @@ class Wire:
         task.add_done_callback(self._tasks.discard)
         return here
 
+    def _count(self) -> None:
+        self.closed += 1
+
     async def _connect(self, here: _End) -> None:
         await here.made.wait()
         try:
@@ -95,6 +101,7 @@ class Wire:
             here.transport.abort()
             return
         here.join(there)
+        there.on_close = self._count
         self._ways.append((here, there))
         if here.transport.is_closing():
             there.transport.abort()
