@@ -35,6 +35,7 @@ def run(args: Namespace) -> None:
             database,
             migrate.current(database_url(settings)),
             pending_days=settings.pending_days,
+            sweep_seconds=settings.sweep_seconds,
             trigger_wanted=settings.intake == "trigger",
         )
     found += [_omero(settings), _settings(settings)]

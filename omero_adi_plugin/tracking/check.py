@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 REMEMBERED_DAYS = 10
 """For how long it is worth telling that another importer was at work."""
 
+OVERDUE_SECONDS = 3600
+"""After so long a sweep that was due would have been tried many times, also while a server was restarted."""
+
 SILENT_SECONDS = 300
 """After so long a service would have taken an order over from a silent worker many times."""
 
@@ -53,7 +56,9 @@ class Finding:
     remedy: str = ""
 
 
-def findings(database: Database, revisions: Revisions, *, pending_days: int, trigger_wanted: bool) -> list[Finding]:
+def findings(
+    database: Database, revisions: Revisions, *, pending_days: int, sweep_seconds: int, trigger_wanted: bool
+) -> list[Finding]:
     """Look at everything in the database; return a finding for each, also where all is well.
 
     Parameters
@@ -64,6 +69,8 @@ def findings(database: Database, revisions: Revisions, *, pending_days: int, tri
         Those of its tables. When they are not up to date, nothing else is looked at.
     pending_days : int
         Pending orders older than this are left alone by a service that starts for the first time.
+    sweep_seconds : int
+        How long after the end of an interrupted order OMERO is looked at once more.
     trigger_wanted : bool
         Whether a trigger tells services of orders; else they scan for them.
 
@@ -89,6 +96,7 @@ def findings(database: Database, revisions: Revisions, *, pending_days: int, tri
             _unheard([service for service in services if service.silent]),
             _troubled([service for service in services if service.trouble is not None and not service.silent]),
             _silent(connection),
+            _unswept(connection, sweep_seconds=sweep_seconds),
         ]
 
 
@@ -238,6 +246,19 @@ def _silent(connection: Connection) -> Finding:
         level=Level.ERROR,
         words=f"{_orders(rows)} in the hands of a worker that has been silent for long, and not taken over: {_uuids(rows)}.",
         remedy="Run `omero adi serve`: a service takes such orders over at once.",
+    )
+
+
+def _unswept(connection: Connection, *, sweep_seconds: int) -> Finding:
+    rows = connection.execute(_SQL["unswept"], {"seconds": sweep_seconds + OVERDUE_SECONDS}).all()
+    if not rows:
+        return Finding(name="sweeps", level=Level.OK, words="OMERO was looked at once more for every order that was interrupted.")
+    return Finding(
+        name="sweeps",
+        level=Level.WARNING,
+        words=f"What interrupted attempts may have left in OMERO could not be looked for yet; {_orders(rows)} waiting for that: "
+        f"{_uuids(rows)}.",
+        remedy="The log of the services says why (`sweep.put_off`). It is tried again by itself, unless all imports are paused.",
     )
 
 

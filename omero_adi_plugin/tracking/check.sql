@@ -50,3 +50,10 @@ SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'adi servic
 SELECT uuid, count(*) OVER () AS amount
   FROM adi_order WHERE state = 'running' AND lease_until < now() - make_interval(secs => :seconds)
  ORDER BY lease_until DESC LIMIT 3
+
+-- unswept
+-- Orders of which OMERO should have been looked at once more long ago, the three that ended last.
+SELECT uuid, count(*) OVER () AS amount
+  FROM adi_order
+ WHERE unswept_since IS NOT NULL AND state IN ('completed', 'failed', 'cancelled') AND finished_at < now() - make_interval(secs => :seconds)
+ ORDER BY finished_at DESC LIMIT 3

@@ -13,6 +13,7 @@ import pytest
 from omero_adi_plugin.tracking import takeover
 from omero_adi_plugin.tracking.check import Finding, Level, findings
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.migrate import current
 from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.pausing import pause
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tests.fixtures.producer import Producer
 
 NAMES = ["tables", "trigger", "first start", "old orders", "another importer", "inbox", "pause", "services", "silent services"]
-NAMES += ["surroundings", "leases"]
+NAMES += ["surroundings", "leases", "sweeps"]
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def connect(database: Database) -> None:
 
 
 def look(url: str, database: Database, *, trigger_wanted: bool = True) -> list[Finding]:
-    return findings(database, current(url), pending_days=10, trigger_wanted=trigger_wanted)
+    return findings(database, current(url), pending_days=10, sweep_seconds=900, trigger_wanted=trigger_wanted)
 
 
 def wrong(url: str, database: Database, *, trigger_wanted: bool = True) -> list[Finding]:
@@ -246,3 +247,22 @@ def test_an_order_whose_worker_has_long_been_silent(
     (found,) = wrong(database_url, service)
     assert (found.name, found.level) == ("leases", Level.ERROR)
     assert uuid in found.words
+
+
+def test_an_order_that_should_have_been_looked_at_once_more_long_ago(
+    service: Database, database_url: str, producer: Producer, intake: Intake, queue: Queue
+) -> None:
+    uuid = producer.pending()
+    intake.take_in()
+    claim = queue.claim(owner="host:1")
+    assert claim is not None
+    Ledger(service, claim.lease).suspect()
+    queue.complete(claim.lease)
+    producer.sql("UPDATE adi_order SET finished_at = now() - interval '1 hour'")
+    assert wrong(database_url, service) == []
+    producer.sql("UPDATE adi_order SET finished_at = now() - interval '4500 seconds'")
+    (found,) = wrong(database_url, service)
+    assert (found.name, found.level) == ("sweeps", Level.WARNING)
+    assert f"1 order is waiting for that: {uuid}." in found.words
+    producer.sql("UPDATE adi_order SET state = 'waiting'")  # ordered again: its next end is looked at
+    assert "sweeps" not in [each.name for each in wrong(database_url, service)]

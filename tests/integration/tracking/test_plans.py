@@ -52,6 +52,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "losses.sql lost": {"uuids": ["o7", "o1401"]},
     "losses.sql wait_again": {"uuid": "o1401", "note": "", "deaths": 1, "lapses": 0, "after_seconds": 0},
     "losses.sql fail": {"uuid": "o1401"},
+    "check.sql unswept": {"seconds": 4500},
     "sweeps.sql any_due": {"delay_seconds": 900},
     "sweeps.sql claim": {"delay_seconds": 900, "lease_seconds": 600},
     "sweeps.sql wanted": {**SWEPT, "delay_seconds": 900, "lease_seconds": 600},
