@@ -54,12 +54,12 @@ def _print(done: Verified) -> None:
         alike[finding.order, finding.user, finding.kind].append(finding)
     if alike:
         rows = [
-            ("wrong" if found[0].kind.wrong else "note", kind, len(found), user, order, _words(found))
+            ("wrong" if found[0].kind.wrong else "note", kind, len(found), order or f"all of {user}", _words(found))
             for (order, user, kind), found in sorted(alike.items(), key=lambda each: not each[1][0].kind.wrong)
         ]
-        printing.table(("level", "finding", "times", "user", "order", "what it is, and what to do"), rows)
+        printing.table(("level", "finding", "times", "order", "what it is, and what to do"), rows)
     left_out = f"; {_counted(done.left_out, 'order')} left out, which have not ended" if done.left_out else ""
-    found = f"{done.wrong} findings to see to, {len(done.findings) - done.wrong} to know of"
+    found = f"{_counted(done.wrong, 'finding')} to see to, {len(done.findings) - done.wrong} to know of"
     printing.line(
         f"{_counted(done.orders, 'order')}, {_counted(done.filesets, 'fileset')}, {_counted(done.files, 'file')} looked at: "
         f"{found if done.findings else 'all is as it was imported'}{left_out}"

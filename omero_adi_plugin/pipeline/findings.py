@@ -105,31 +105,30 @@ def finding(kind: Kind, order: EndedOrder, line: LedgerFile, words: str, file: s
 
 def compared(order: EndedOrder, line: LedgerFile, found: Inspected) -> Iterator[Finding]:
     """Give what is amiss in OMERO with a fileset that is there."""
-    images = found.images
+    images, name = found.images, f"Fileset {found.fileset}"
     recorded = (len(line.images), min(line.images, default=0), max(line.images, default=0))
     if line.images and (images.count, images.first, images.last) != recorded:
-        words = f"Of the {recorded[0]} images of Fileset {found.fileset} OMERO holds {images.count}."
-        if images.count >= recorded[0]:
-            words = f"Fileset {found.fileset} has other images than those on record."
+        words = f"{name} has other images than those on record."
+        if images.count < recorded[0]:
+            words = f"Not in OMERO any more: {recorded[0] - images.count} of {recorded[0]} images of {name}."
         yield finding(Kind.IMAGES_MISSING, order, line, words)
     elif images.series != images.count:
-        words = (
-            f"OMERO never finished Fileset {found.fileset}, or was restored from a backup that was made while it was imported."
-        )
+        words = f"OMERO never finished {name}, or was restored from a backup that was made while it was imported."
         yield finding(Kind.HALF, order, line, words)
     if found.group != order.group:
-        words = f"Fileset {found.fileset} lies in the group '{found.group}' now, not in '{order.group}'."
+        words = f"{name} lies in the group '{found.group}' now, not in '{order.group}'."
         yield finding(Kind.OTHER_GROUP, order, line, words)
     target = order.target
     screen = target is not None and target.kind is TargetKind.SCREEN
     amount = len(found.plates) if screen else images.count
-    things = "plates" if screen else "images"
+    things = f"of {amount} {'plates' if screen else 'images'} of {name}"
     if target is not None and (inside := found.containers.get(target.id, 0)) < amount:
         others = ", ".join(f"{target.kind}:{each}" for each in sorted(found.containers) if each != target.id)
-        words = f"{amount - inside} of the {amount} {things} of Fileset {found.fileset} are not in {target} any more"
-        yield finding(Kind.MOVED, order, line, f"{words}; they are in {others}." if others else f"{words}, and in no other.")
+        now = f"in {others}" if others else f"in no {target.kind}"
+        words = f"Not in {target} any more: {amount - inside} {things}; now {now}."
+        yield finding(Kind.MOVED, order, line, words)
     if (annotated := found.annotated.get(order.uuid, 0)) < amount:
-        words = f"{amount - annotated} of the {amount} {things} of Fileset {found.fileset} have no key-values of the order."
+        words = f"Without key-values of the order: {amount - annotated} {things}."
         yield finding(Kind.KEY_VALUES_MISSING, order, line, words)
 
 

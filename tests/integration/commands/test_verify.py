@@ -87,7 +87,7 @@ def test_what_a_person_did_in_omero_is_named(runs: Runs, inside: Inside, claim: 
     report = verified(inside, status=os.EX_DATAERR)
     assert kinds(report) == [("moved", "b.ome.tif"), ("key-values missing", "b.ome.tif"), ("fileset gone", "a.ome.tif")]
     assert (report["wrong"], [each["wrong"] for each in report["findings"]]) == (2, [False, True, True])
-    moved = f"1 of the 3 images of Fileset {ids['b.ome.tif']} are not in Dataset:{lab.dataset} any more, and in no other."
+    moved = f"Not in Dataset:{lab.dataset} any more: 1 of 3 images of Fileset {ids['b.ome.tif']}; now in no Dataset."
     assert report["findings"][0]["finding"] == moved
     shown = inside("verify", claim.lease.order)
     assert shown.status == os.EX_DATAERR
@@ -97,7 +97,7 @@ def test_what_a_person_did_in_omero_is_named(runs: Runs, inside: Inside, claim: 
         ("wrong", "fileset gone"),
         ("note", "moved"),
     ]
-    assert rows[2][5].endswith(f"`omero adi orders retry {claim.lease.order} --again` imports it again.")
+    assert rows[2][4].endswith(f"`omero adi orders retry {claim.lease.order} --again` imports it again.")
     assert rows[-1] == ["1 order, 2 filesets, 1 file looked at: 2 findings to see to, 1 to know of"]
     assert shown.stderr.endswith("2 findings to see to, listed above with what to do.")
 
