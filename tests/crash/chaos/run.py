@@ -24,7 +24,7 @@ from tests.crash.chaos.in_tables import check_nobody_there, check_tables, has_sw
 from tests.crash.chaos.omero import IDLE_SECONDS, SYNC_SECONDS, Root
 from tests.crash.chaos.orders import Desk
 from tests.crash.chaos.plan import Fault, Plan
-from tests.crash.chaos.processes import marked
+from tests.crash.chaos.processes import Process, marked
 from tests.crash.chaos.report import Result, Teller
 from tests.crash.chaos.surroundings import SWEEP_SECONDS, Site, Size, site_of
 from tests.fixtures.laboratory import Lab, furnished, make_group
@@ -39,6 +39,9 @@ STUCK_SECONDS = 150
 
 SWEEP_LEASE_SECONDS, PATIENT_SECONDS = 600, 20
 """How long the sweep of a worker that died is left to it, and how long here, where that time is made to pass quickly."""
+
+LAST_SECONDS = 10
+"""How long what belonged to a service may outlive it."""
 
 BETWEEN_SECONDS = 0.4
 """The shortest time between two faults."""
@@ -198,7 +201,7 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
         yield Finding(Promise.LOST, "nothing has got on for too long")
     site.end_services()
     yield from check_nobody_there(site.tracking)
-    yield from (Finding(Promise.LEFTOVER, f"process {each.pid}: {each.command}") for each in marked(site.name))
+    yield from (Finding(Promise.LEFTOVER, f"process {each.pid}: {each.command}") for each in _lasting(site))
     yield from (Finding(Promise.LEFTOVER, f"a temporary file: {place}") for place in site.temporary.iterdir())
     if not site.omero.runs:
         site.omero.start()
@@ -211,6 +214,14 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
     yield from _verified(site)
     yield from check_logs(site.folder)
     yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
+
+
+def _lasting(site: Site) -> list[Process]:
+    """What still runs some time after the services have ended: what was theirs sees that their pipes are closed, and ends."""
+    until = time.monotonic() + LAST_SECONDS
+    while (left := marked(site.name)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
 
 
 def _verified(site: Site) -> Iterator[Finding]:
