@@ -11,13 +11,16 @@ from typing import Any
 import omero.all
 import pytest
 
+from omero_adi_plugin.importers.annotating import annotate
 from omero_adi_plugin.importers.markers import delete_fileset
-from omero_adi_plugin.orders import Claim
+from omero_adi_plugin.importers.protocol import KeyValues
+from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Marker, Route, Target, TargetKind
 from omero_adi_plugin.pipeline.verifying import verify
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking import inventory, operating
 from omero_adi_plugin.tracking.ledger import Ledger
-from tests.fixtures.filesets import delete, submit
+from omero_adi_plugin.tracking.submit import submit_claimed
+from tests.fixtures.filesets import delete, made, mark, submit
 from tests.fixtures.inside import Inside
 from tests.fixtures.laboratory import Lab, make_group, make_user
 from tests.fixtures.runs import Runs
@@ -198,3 +201,32 @@ def test_an_order_that_has_not_ended_is_left_out(runs: Runs, inside: Inside, cla
     assert (done.status, done.stdout) == (os.EX_TEMPFAIL, "")
     assert f"Order '{uuid}' has not ended." in done.stderr
     assert inside("verify", "nonsense").status == os.EX_DATAERR
+
+
+def test_of_what_went_into_a_screen_the_plates_count(runs: Runs, inside: Inside, managed_repository: Path) -> None:
+    lab, source = runs.lab, runs.samples.image("plate.ome.tif")
+    target = Target(kind=TargetKind.SCREEN, id=lab.screen)
+    claim = submit_claimed(runs.database, runs.queue, user=lab.user, group=lab.group, target=target, files=[source], owner="me:1")
+    folder = managed_repository / lab.user
+    folder.mkdir()
+    (folder / "plate.ome.tif").symlink_to(source)
+    size = Path(source).stat().st_size
+    plate = made(lab.session, files={f"{lab.user}/plate.ome.tif": size}, images=2, plate=True, screen=lab.screen)
+    mark(lab.session, plate.fileset, Marker(uuid=claim.lease.order, attempt=1, key=source))
+    values = KeyValues(images=plate.images, plates=plate.plates, values=())
+    annotate(lab.session, [values], namespace="omeroadi.import", uuid=claim.lease.order, fresh=True)
+    there = {"fileset": plate.fileset, "images": plate.images, "plates": plate.plates}
+    line = LedgerFile(entry=source, key=source, route=Route.INPLACE, step=FileStep.ANNOTATED, **there)
+    Ledger(runs.database, claim.lease).record(line)
+    runs.queue.complete(claim.lease)
+    assert verified(inside, status=0)["findings"] == []
+    links = lab.session.query("select l.id from ScreenPlateLink l where l.child.id = :id", id=plate.plates[0])
+    delete(lab.session, "ScreenPlateLink", links[0])
+    values_on = lab.session.query("select l.id from PlateAnnotationLink l where l.parent.id = :id", id=plate.plates[0])
+    delete(lab.session, "PlateAnnotationLink", values_on[0])
+    report = verified(inside, status=os.EX_DATAERR)
+    assert kinds(report) == [("moved", "plate.ome.tif"), ("key-values missing", "plate.ome.tif")]
+    assert report["findings"][0]["finding"].endswith(f"1 of 1 plates of Fileset {plate.fileset}; now in no Screen.")
+    done = json.loads(inside("orders", "undo", claim.lease.order, "--yes", "--json").stdout)
+    assert (done["removed"], done["plates"], done["images"]) == ([plate.fileset], 1, 2)
+    assert lab.session.query("select p.id from Plate p where p.id = :id", id=plate.plates[0]) == []

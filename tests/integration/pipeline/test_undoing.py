@@ -9,11 +9,8 @@ from typing import Any
 import omero.all
 import pytest
 from omero.model import (
-    CommentAnnotationI,
     DatasetI,
     DatasetImageLinkI,
-    FilesetAnnotationLinkI,
-    FilesetI,
     ImageAnnotationLinkI,
     ImageI,
     PlateI,
@@ -27,12 +24,12 @@ from omero.rtypes import rint, rstring
 from omero_adi_plugin.errors import ConnectionBroken, OrderOpen
 from omero_adi_plugin.importers.handles import finished
 from omero_adi_plugin.importers.markers import delete_fileset
-from omero_adi_plugin.orders import MARKER_NAMESPACE, Claim, FileStep, Marker
+from omero_adi_plugin.orders import Claim, FileStep, Marker
 from omero_adi_plugin.pipeline.undoing import Undoing
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking import operating
 from omero_adi_plugin.tracking.views import OrderStatus, order_status, order_summary
-from tests.fixtures.filesets import made
+from tests.fixtures.filesets import made, mark
 from tests.fixtures.laboratory import make_user
 from tests.fixtures.runs import Runs
 
@@ -208,12 +205,7 @@ def test_what_was_given_to_somebody_else_is_left_to_them(runs: Runs, logins: Log
 
 def test_halves_go_too(runs: Runs, logins: Logins, completed: Claim) -> None:
     half = made(runs.lab.session, images=0).fileset
-    link, comment = FilesetAnnotationLinkI(), CommentAnnotationI()
-    comment.setNs(rstring(MARKER_NAMESPACE))
-    comment.setTextValue(rstring(str(Marker(uuid=completed.lease.order, attempt=1, key="/data/half.tif"))))
-    link.setParent(FilesetI(half, False))
-    link.setChild(comment)
-    save(runs, link)
+    mark(runs.lab.session, half, Marker(uuid=completed.lease.order, attempt=1, key="/data/half.tif"))
     work = undoing(runs, logins, completed)
     extent = work.look()
     assert (len(extent.filesets), extent.images) == (4, 5)
