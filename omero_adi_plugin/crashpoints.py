@@ -192,7 +192,7 @@ class Trap:
     file: Path
 
 
-_SET = os.environ.get(VARIABLE)
+_SET = os.environ.get(VARIABLE) or None
 _passed: Counter[Point] = Counter()
 _lock = threading.Lock()
 
