@@ -28,6 +28,7 @@ class Kind(StrEnum):
     GONE = "fileset gone"
     ID_TAKEN = "id taken"
     OTHER_ID = "other id"
+    MARKER_MISSING = "marker missing"
     IMAGES_MISSING = "images missing"
     HALF = "half imported"
     KEY_VALUES_MISSING = "key-values missing"
@@ -57,6 +58,8 @@ _REMEDIES = {
     Kind.GONE: f"If it should be there, {_AGAIN} imports it again.",
     Kind.ID_TAKEN: f"{_AGAIN} imports it again.",
     Kind.OTHER_ID: f"{_AGAIN} puts that on record and imports nothing twice.",
+    Kind.MARKER_MISSING: "Before this order is tried again, put the comment back (namespace `omero-adi/order`, text "
+    "`{order} 1 PATH` with the path of its first file): else `--again` would import it twice.",
     Kind.IMAGES_MISSING: f"If they should be there, {_ANEW}.",
     Kind.HALF: f"Some of its images show a wrong picture: {_ANEW}.",
     Kind.KEY_VALUES_MISSING: "`omero adi orders retry {order}` writes them again and imports nothing.",
@@ -96,6 +99,11 @@ def carries(found: Inspected, order: EndedOrder, line: LedgerFile) -> bool:
     """Say whether a fileset carries the marker of what the ledger calls by its id."""
     by_fileset = line.route is Route.INPLACE  # OMERO's importer marks all images of an order alike
     return any(marker.uuid == order.uuid and (marker.key == line.key or not by_fileset) for marker in found.markers)
+
+
+def lost_its_marker(found: Inspected, line: LedgerFile) -> bool:
+    """Say whether a fileset is what the ledger calls by its id, by its files, and only its marker is gone."""
+    return not found.markers and any(file.source == line.key for file in found.files)
 
 
 def finding(kind: Kind, order: EndedOrder, line: LedgerFile, words: str, file: str | None = None) -> Finding:

@@ -17,7 +17,7 @@ from omero_adi_plugin.importers.inspection import inspect, marked_of
 from omero_adi_plugin.importers.ondisk import Condition, look_at
 from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.orders import Route, TargetKind
-from omero_adi_plugin.pipeline.findings import Finding, Kind, carries, compared, finding, of_file
+from omero_adi_plugin.pipeline.findings import Finding, Kind, carries, compared, finding, lost_its_marker, of_file
 from omero_adi_plugin.pipeline.roots import Roots
 from omero_adi_plugin.tracking import inventory
 from omero_adi_plugin.tracking.views import order_summary
@@ -153,11 +153,14 @@ class _Verification:
         for order, line in lines:
             found = all_seen.get(line.fileset or 0)
             if found is not None and carries(found, order, line):
-                words = f"It belongs to '{found.owner}' in the group '{found.group}' now, where '{order.user}' does not see it."
+                words = f"It belongs to '{found.owner}' in the group '{found.group}' now, out of the reach of '{order.user}'."
                 yield (order, line), finding(Kind.OUT_OF_SIGHT, order, line, words)
             elif (other := self._other_id(service, order, line)) is not None:
                 words = f"It is Fileset {other} in OMERO, not {line.fileset}, as after a restore from a backup."
                 yield (order, line), finding(Kind.OTHER_ID, order, line, words)
+            elif found is not None and lost_its_marker(found, line):
+                words = f"Somebody has deleted the comment that marks Fileset {line.fileset} as the order's."
+                yield (order, line), finding(Kind.MARKER_MISSING, order, line, words)
             elif found is not None:
                 words = f"Fileset {line.fileset} is something else now: OMERO was restored from an older backup."
                 yield (order, line), finding(Kind.ID_TAKEN, order, line, words)

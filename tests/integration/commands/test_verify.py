@@ -174,6 +174,15 @@ def test_an_id_that_names_something_else_by_now_is_no_import_of_the_order(runs: 
     assert kinds(verified(inside, status=os.EX_DATAERR)) == [("id taken", "a.ome.tif")]
 
 
+def test_who_deletes_a_marker_is_told_that_another_import_would_double(runs: Runs, inside: Inside, claim: Claim) -> None:
+    hql = "select l.id from FilesetAnnotationLink l join l.child a where l.parent.id = :id and a.ns = 'omero-adi/order'"
+    [links_of] = runs.lab.session.query(hql, id=filesets(runs, claim)["a.ome.tif"])
+    delete(runs.lab.session, "FilesetAnnotationLink", links_of)
+    report = verified(inside, status=os.EX_DATAERR)
+    assert kinds(report) == [("marker missing", "a.ome.tif")]
+    assert "`--again` would import it twice" in report["findings"][0]["remedy"]
+
+
 def test_when_the_storage_is_away_no_file_is_said_to_be(inside: Inside, claim: Claim, data_folder: Path) -> None:
     data_folder.rename(data_folder.with_name("elsewhere"))
     done = inside("verify")
