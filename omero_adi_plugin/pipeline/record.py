@@ -149,6 +149,8 @@ class Record:
         self._unsettled |= {line.entry for line in gone}
         lines = [replace(line, step=FileStep.PLANNED, fileset=None, images=(), plates=(), error=None) for line in gone]
         self._put(lines, at_once=bool(lines))
+        if lines:
+            reached(Point.GONE_WRITTEN)
 
     def suspect(self) -> None:
         """Have it looked later for what nobody could remove now.

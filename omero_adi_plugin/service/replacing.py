@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConnectionBroken, TryAgain
 from omero_adi_plugin.logs import event
 
@@ -76,6 +77,7 @@ def in_sessions(
         except ConnectionBroken as error:
             guard.check()
             on_lost()
+            reached(Point.LOSS_WRITTEN)
             now = settled()
             in_vain = 0 if now > before else in_vain
             if in_vain == len(PAUSES_SECONDS):
