@@ -20,6 +20,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, clean
 from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 FILES = 10
 BEFORE = 2
 """So many are in OMERO when the server holds up all further ones."""

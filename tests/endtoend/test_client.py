@@ -15,6 +15,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import WAIT_SECONDS
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 
 def test_whether_the_commit_was_lost_or_only_its_answer_each_file_is_imported_once(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples

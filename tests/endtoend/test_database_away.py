@@ -22,6 +22,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, children
 from tests.fixtures.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 ORDERS, WORKERS = 18, 2
 LEASE_SECONDS = 5
 TERMINATED_SECONDS = int(os.environ.get("ADI_TEST_TERMINATE_SECONDS", "8"))

@@ -18,6 +18,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 FILES = 40
 SLOW_SECONDS = 0.5
 """So long each import takes until the single file is in: far longer, all together, than the test takes."""

@@ -7,10 +7,14 @@ import json
 import os
 from typing import Any
 
+import pytest
+
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking
 from tests.fixtures.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 DONE = ["Import Pending", "Import Started", "Import Completed"]
 

@@ -9,11 +9,15 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.endtoend.test_import import order
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, clean
 from tests.fixtures.waiting import WAIT_SECONDS
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 
 def test_a_service_goes_on_where_a_person_stopped(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:

@@ -25,6 +25,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, alive, children
 from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 AGES = {"lease_seconds": 3600, "poll_seconds": 3600, "reconcile_seconds": 3600}
 """Nothing comes by itself in the time of a test: what happens, happens at once."""
 

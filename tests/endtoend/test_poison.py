@@ -7,10 +7,14 @@ import os
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.poison import MALFORMED, STRANGE
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 FAILED = ["Import Pending", "Import Started", "Import Failed"]
 DONE = ["Import Pending", "Import Started", "Import Completed"]

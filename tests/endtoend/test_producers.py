@@ -13,12 +13,15 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
+import pytest
 
 from tests.fixtures.former import Former
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 DATA = Path(__file__).parent.parent / "integration" / "former" / "data"
 STARTED, END = "Import Started", "Import Completed"
