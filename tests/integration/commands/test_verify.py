@@ -185,9 +185,10 @@ def test_who_deletes_a_marker_is_told_that_another_import_would_double(runs: Run
 
 def test_when_the_storage_is_away_no_file_is_said_to_be(inside: Inside, claim: Claim, data_folder: Path) -> None:
     data_folder.rename(data_folder.with_name("elsewhere"))
+    data_folder.mkdir()  # a mount point without its mount
     done = inside("verify")
     assert (done.status, done.stdout) == (os.EX_UNAVAILABLE, "")
-    assert f"'{data_folder}', in which files to import lie, is not there" in done.stderr
+    assert f"'{data_folder}', in which files to import lie, is empty" in done.stderr
 
 
 def test_what_changes_meanwhile_is_no_finding(runs: Runs, logins: Logins, claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
