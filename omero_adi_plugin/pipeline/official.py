@@ -64,6 +64,7 @@ class OfficialRun(Carrying):
         self._stock = Stock()
         self._kept: set[int] = set()  # filesets that are in OMERO for good
         self._missing: dict[str, tuple[Piece, FilesetPlan]] = {}  # what is to be imported, by the file to open
+        self._named: dict[str, FilesetPlan] = {}  # what the order calls by a name, by key
         self._interrupted: AdiError | None = None
         self._heard = 0  # lines that the importer has said
 
@@ -146,7 +147,15 @@ class OfficialRun(Carrying):
         del decision  # halves are deleted all together
         self._missing[plan.files[0].source] = (piece, plan)
 
+    def _settle(self, piece: Piece, plan: FilesetPlan) -> None:
+        if plan.name is not None:
+            self._named[piece.key] = plan
+        super()._settle(piece, plan)
+
     def _adopt(self, piece: Piece, found: MarkedFileset) -> None:
+        line = self._record.line(piece.key)
+        if piece.key in self._named and (line is None or line.step not in KNOWN_COMPLETE):  # who brought it in may have died
+            self._rename(found.fileset, self._named[piece.key])
         super()._adopt(piece, found)
         self._kept.add(found.fileset)
 
@@ -226,13 +235,17 @@ class OfficialRun(Carrying):
             self._record.note(piece, FileStep.ANNOTATED, fileset=fileset)
             self._end(piece)
             return
-        if plan.name is not None:
-            self._guard.check()
-            rename(self._session, fileset=fileset, path=plan.files[0].source, name=plan.name)
+        self._rename(fileset, plan)
         self._kept.add(fileset)
         self._brought += 1
         self._tell("fileset.imported", piece.entry, fileset=fileset, files=len(plan.files), bytes=plan.bytes)
         self._finishing.add(Landed(piece=piece, fileset=fileset, fresh=True))
+
+    def _rename(self, fileset: int, plan: FilesetPlan) -> None:
+        """Call what was brought in as the order does: OMERO's importer takes one name for all files of a call."""
+        if plan.name is not None:
+            self._guard.check()
+            rename(self._session, fileset=fileset, path=plan.files[0].source, name=plan.name)
 
     def _take_back(self) -> None:
         """After a call that was cut off: remove what this session has left unfinished; the rest is found by its marker."""
