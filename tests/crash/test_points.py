@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A process is killed at every named place; another service goes on, and OMERO, disk and tables hold what was promised.
+
+Cases that need the same surroundings share an arena: its orders come to grief one after the other, and one service goes on with
+all of them. Each test is about its own order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from omero_adi_plugin.crashpoints import Point
+from omero_adi_plugin.importers.annotating import annotate
+from omero_adi_plugin.importers.markers import delete_fileset
+from omero_adi_plugin.importers.protocol import KeyValues
+from omero_adi_plugin.importers.repository import ManagedRepository
+from omero_adi_plugin.orders import Target, TargetKind
+from omero_adi_plugin.sessions import Logins
+from omero_adi_plugin.tracking.operating import cancel, retry
+from omero_adi_plugin.tracking.submit import submit_order
+from tests.fixtures.arena import SETTINGS, Arena, Ordered
+from tests.fixtures.doomed import Doomed, Role, doomed_in
+from tests.fixtures.holds import Hold
+from tests.fixtures.importing import Importing, planned
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.official import StandIn
+from tests.fixtures.omero import ServerHere, running_here
+from tests.fixtures.postgres import new_database
+from tests.fixtures.samples import Samples
+from tests.fixtures.services import Services, Tracking
+
+IDLE_SECONDS = 4.0
+"""How long a session may be silent: what a killed worker leaves on a server is gone after that."""
+
+
+# --- how an order comes to a point
+
+
+def plain(arena: Arena, point: Point) -> Ordered:
+    """Its worker dies there."""
+    ordered = arena.two_files()
+    arena.die(point)
+    return ordered
+
+
+def huge(arena: Arena, point: Point) -> Ordered:
+    """Its worker dies there, whose calls are smaller than the fileset."""
+    ordered = arena.two_files()
+    arena.die(point, objects=2)
+    return ordered
+
+
+def folder(arena: Arena, point: Point) -> Ordered:
+    lab, samples = arena.lab(), arena.folder()
+    files = {samples.three_images(): 3, samples.image(): 1}
+    ordered = Ordered(lab=lab, uuid=arena.order(lab, str(samples.folder)), files=files)
+    arena.die(point)
+    return ordered
+
+
+def shrunk(arena: Arena, point: Point) -> Ordered:
+    """A file that the first attempt had planned is gone at the second, which dies there."""
+    lab, samples = arena.lab(), arena.folder()
+    kept, gone = samples.three_images(), samples.image()
+    ordered = Ordered(lab=lab, uuid=arena.order(lab, str(samples.folder)), files={kept: 3})
+    arena.die(Point.PLAN_WRITTEN)
+    Path(gone).unlink()
+    arena.hand_over(ordered)
+    arena.die(point)
+    return ordered
+
+
+def half(arena: Arena, point: Point) -> Ordered:
+    """The first worker has left a half fileset, over which the second one dies."""
+    ordered = arena.two_files()
+    arena.die(Point.VERIFY_DUE)
+    arena.hand_over(ordered)
+    arena.die(point)
+    return ordered
+
+
+def loose(arena: Arena, point: Point) -> Ordered:
+    """What the first worker brought in was taken out of the Dataset; the second one dies over putting it back."""
+    ordered = arena.two_files()
+    arena.die(Point.KEY_VALUES_SAVED)
+    with arena.session(ordered.lab) as session:
+        links = session.query("select l.id from DatasetImageLink l where l.parent.id = :id", id=ordered.lab.dataset)
+        for (link,) in links:
+            found = session.factory.getQueryService().get("DatasetImageLink", link)
+            session.factory.getUpdateService().deleteObject(found)
+    assert links
+    arena.hand_over(ordered)
+    arena.die(point)
+    return ordered
+
+
+def called_off(arena: Arena, point: Point) -> Ordered:
+    """Somebody calls it off when a worker has died over it; the one who tidies up dies there."""
+    ordered = arena.two_files()
+    arena.die(Point.VERIFY_DUE)
+    with arena.database() as database:
+        cancel(database, ordered.uuid, who="somebody@host")
+    arena.hand_over(ordered)
+    arena.die(point)
+    return Ordered(lab=ordered.lab, uuid=ordered.uuid, files={}, end="cancelled")
+
+
+def failing(arena: Arena, point: Point) -> Ordered:
+    """One of its files is missing."""
+    lab, samples = arena.lab(), arena.folder()
+    there = samples.three_images()
+    ordered = Ordered(lab=lab, uuid=arena.order(lab, there, f"{there}.gone"), files={there: 3}, end="failed")
+    arena.die(point)
+    return ordered
+
+
+def given_back(arena: Arena, point: Point) -> Ordered:
+    """Its worker was asked to end."""
+    ordered = arena.two_files()
+    arena.die(point, Role.ENDED_WORKER)
+    return ordered
+
+
+def long_lasting(arena: Arena, point: Point) -> Ordered:
+    """OMERO takes its time."""
+    ordered = arena.two_files()
+    hold = Hold(arena.server, "import.step.1.before", user=ordered.lab.user)
+    arena.die(point)
+    hold.let_go()
+    return ordered
+
+
+def cut_off(arena: Arena, point: Point) -> Ordered:
+    """OMERO has ended its session in the middle."""
+    ordered = arena.two_files()
+    hold = Hold(arena.server, "import.step.1.before", user=ordered.lab.user)
+    arena.doomed.begin(point, config=arena.services.config)
+    hold.wait()
+    for session in arena.sessions(ordered.lab):
+        arena.server.disturb.expire(session)
+    arena.doomed.ended()
+    arena.set_aside()
+    hold.let_go()
+    return ordered
+
+
+def brought_back(arena: Arena, point: Point) -> Ordered:
+    """What it had imported is gone, and a person wants it again; the worker that begins with that dies there."""
+    ordered = arena.two_files()
+    arena.die(Point.OUTCOME_WRITTEN)
+    with arena.session(ordered.lab) as session:
+        filesets = session.query("select f.id from Fileset f where f.details.owner.id = :user", user=session.user_id)
+        for (fileset,) in filesets:
+            delete_fileset(session, fileset)
+    with arena.database() as database:
+        retry(database, ordered.uuid, who="somebody@host", again=True)
+    arena.take_in()
+    arena.die(point)
+    return replace(ordered, times=2)
+
+
+def commanded(arena: Arena, point: Point) -> Ordered:
+    """Its command dies there, by which somebody has ordered it and carries it out himself."""
+    lab, samples = arena.lab(), arena.folder()
+    file = samples.three_images()
+    words = ("import", file, "--into", f"Dataset:{lab.dataset}", "--for", lab.user, "--in-group", lab.group)
+    arena.die(point, arguments=words)
+    [(uuid,)] = arena.tracking.sql("SELECT uuid FROM adi_order WHERE user_name = %s", lab.user)
+    return Ordered(lab=lab, uuid=uuid, files={file: 3})
+
+
+def skipping(arena: Arena, point: Point) -> Ordered:
+    """One of its files is in the target already."""
+    former = arena.two_files()
+    arena.die(Point.OUTCOME_WRITTEN)
+    held, lab = next(iter(former.files)), former.lab
+    new = Samples(Path(held).parent).image("new.ome.tif")
+    target = Target(kind=TargetKind.DATASET, id=lab.dataset)
+    with arena.database() as database:
+        uuid = submit_order(database, user=lab.user, group=lab.group, target=target, files=[held, new], skip_existing=True)
+    arena.die(point)
+    return Ordered(lab=lab, uuid=uuid, files={new: 1}, earlier=former.held)
+
+
+def official(arena: Arena, point: Point) -> Ordered:
+    """Its worker dies there, with OMERO's own importer at work."""
+    ordered = arena.two_files(file_names=json.dumps(["first", "second"]))
+    arena.die(point)
+    return replace(ordered, official=True, names=[*(f"first [Image{series}]" for series in range(3)), "second"])
+
+
+def served(arena: Arena, point: Point) -> Ordered:
+    """The service that is to take it in, and to have it carried out, dies there."""
+    lab, samples = arena.lab(), arena.folder()
+    file = samples.image()
+    ordered = Ordered(lab=lab, uuid=arena.tracking.order(lab, file), files={file: 1})
+    arena.die(point, Role.SERVICE)
+    return ordered
+
+
+def untold(arena: Arena, point: Point) -> Ordered:
+    """No trigger has told of it; the service that finds it dies there."""
+    lab, samples = arena.lab(), arena.folder()
+    file = samples.image()
+    ordered = Ordered(lab=lab, uuid=arena.tracking.order(lab, file), files={file: 1})
+    arena.tracking.sql("DELETE FROM adi_inbox")
+    arena.die(point, Role.SERVICE)
+    return ordered
+
+
+def lapsed(arena: Arena, point: Point) -> Ordered:
+    """Its worker died; the service that frees it dies there."""
+    ordered = arena.two_files()
+    arena.die(Point.FILESET_LINKED)
+    arena.time_passes()
+    arena.die(point, Role.SERVICE)
+    return ordered
+
+
+def unburied(arena: Arena, point: Point) -> Ordered:
+    """Its worker is killed; the service that notices it dies there."""
+    ordered = arena.two_files()
+    hold = Hold(arena.server, "import.step.1.before", user=ordered.lab.user)
+    arena.doomed.begin(point, config=arena.services.config, role=Role.SERVICE)
+    hold.wait()
+    [(owner,)] = arena.tracking.sql("SELECT lease_owner FROM adi_order WHERE uuid = %s", ordered.uuid)
+    os.kill(int(owner.rpartition(":")[2]), signal.SIGKILL)
+    arena.doomed.ended()
+    arena.set_aside()
+    hold.let_go()
+    return ordered
+
+
+def remembered(arena: Arena, point: Point) -> Ordered:
+    """Orders that ended long ago are to be forgotten; the service that does so dies there."""
+    lab, samples = arena.lab(), arena.folder()
+    file = samples.image()
+    ordered = Ordered(lab=lab, uuid=arena.order(lab, file), files={file: 1})
+    old = arena.tracking.order(lab, file, uuid="long ago", stage="Import Completed")
+    arena.tracking.sql(
+        "INSERT INTO adi_order (uuid, imports_id, user_name, group_name, state, finished_at)"
+        " SELECT uuid, id, user_name, group_name, 'completed', now() - interval '100 days' FROM imports WHERE uuid = %s",
+        old,
+    )
+    arena.tracking.sql("UPDATE adi_control SET pruned_at = NULL")
+    arena.die(point, Role.SERVICE)
+    return replace(ordered, others={old: ["Import Completed"]})
+
+
+def former(arena: Arena, point: Point) -> Ordered:
+    """The former importer has ended in the middle of another one; the service that takes over from it dies there."""
+    lab, samples = arena.lab(), arena.folder()
+    file = samples.image()
+    ordered = Ordered(lab=lab, uuid=arena.tracking.order(lab, file), files={file: 1})
+    begun = ["Import Pending", "Import Started"]
+    for stage in begun:
+        arena.tracking.order(lab, file, uuid="begun before", stage=stage)
+    arena.die(point, Role.SERVICE)
+    return replace(ordered, others={"begun before": [*begun, "Import Failed"]})
+
+
+def at_the_end(arena: Arena, point: Point) -> Ordered:
+    """Everything is done; who did it dies there, on the way out."""
+    ordered = arena.two_files()
+    arena.die(point, Role.WORKER if point is Point.WORKER_DONE else Role.SERVICE_ONCE)
+    return ordered
+
+
+def swept(arena: Arena, point: Point) -> Ordered:
+    """When it had ended, requests of a lost worker arrived; the worker that looks for what they brought dies there."""
+    ordered = arena.two_files()
+    arena.die(Point.ORDER_CLAIMED)
+    arena.hand_over(ordered)
+    arena.die(Point.OUTCOME_WRITTEN)
+    with arena.session(ordered.lab) as session:
+        lab = replace(ordered.lab, session=session)
+        late(lab, ordered)
+        repository = ManagedRepository.of(session).root
+        [[prefix]] = session.query(
+            "select max(s.templatePrefix) from Fileset s where s.details.owner.id = :user", user=session.user_id
+        )
+    stray = (repository / prefix).with_name("00-00-00.000")
+    (stray / "mylab").mkdir(parents=True)
+    (stray / "mylab" / "image.ome.tif").symlink_to(list(ordered.files)[1])
+    arena.time_passes()
+    arena.die(point)
+    return ordered
+
+
+def late(lab: Lab, ordered: Ordered) -> None:
+    """Bring a file of an order in once more, and key-values of the other, as an earlier attempt."""
+    first, second = ordered.files
+    importing = Importing(lab)
+    importing.order = ordered.uuid
+    importing.begin(planned(second))
+    hql = "select i.id from Image i join i.fileset.usedFiles e where e.clientPath = :path order by i.id"
+    images = tuple(image for (image,) in lab.session.query(hql, path=first.lstrip("/")))
+    values = KeyValues(images=images[:2], plates=(), values=(("csv_stain", "DAPI"),))
+    annotate(lab.session, [values], namespace="omeroadi.import", uuid=ordered.uuid, fresh=True)
+
+
+def undone(arena: Arena, point: Point) -> Ordered:
+    """Somebody undoes it, and is killed in the middle; so it is done once more."""
+    ordered = arena.two_files()
+    arena.die(Point.OUTCOME_WRITTEN)
+    undo = ("orders", "undo", ordered.uuid, "--yes")
+    arena.die(point, arguments=undo)
+    done = arena.services.run(*undo)
+    assert done.returncode == os.EX_OK, done.stderr
+    return replace(ordered, files={})
+
+
+# --- the cases
+
+
+@dataclass(frozen=True)
+class Case:
+    """A point, and how an order comes there."""
+
+    way: Callable[[Arena, Point], Ordered]
+    point: Point
+
+    def __str__(self) -> str:
+        return f"{self.way.__name__}-{self.point}"
+
+
+def cases(way: Callable[[Arena, Point], Ordered], *points: Point) -> list[Case]:
+    return [Case(way, point) for point in points]
+
+
+ARENAS = {
+    "begun": cases(
+        plain,
+        Point.ORDER_CLAIMED,
+        Point.SESSION_MADE,
+        Point.SESSION_JOINED,
+        Point.PLACES_GIVEN,
+        Point.FILESET_DUE,
+        Point.FILESET_MADE,
+        Point.FILESET_NOTED,
+    )
+    + cases(folder, Point.PLAN_WRITTEN),
+    "linked": cases(
+        plain,
+        Point.MARK_WRITTEN,
+        Point.MARK_REMOVED,
+        Point.LINK_PLACED,
+        Point.FILE_CLOSED,
+        Point.FILESET_LINKED,
+        Point.VERIFY_DUE,
+        Point.VERIFY_CALLED,
+        Point.FILESET_IMPORTED,
+    ),
+    "finished": cases(
+        plain,
+        Point.KEY_VALUES_DUE,
+        Point.KEY_VALUES_SAVED,
+        Point.ANNOTATED_WRITTEN,
+        Point.LEDGER_FLUSHED,
+        Point.SESSION_LEFT,
+        Point.SESSION_GIVEN_BACK,
+        Point.OUTCOME_DUE,
+        Point.OUTCOME_WRITTEN,
+    )
+    + cases(huge, Point.KEY_VALUES_BEGUN),
+    "resumed": cases(half, Point.DELETION_DUE, Point.DELETED, Point.LINKS_REMOVED, Point.FOLDERS_REMOVED)
+    + cases(shrunk, Point.LEDGER_TIDIED)
+    + cases(loose, Point.LINKING_DUE, Point.LINKED_TO_TARGET)
+    + cases(cut_off, Point.LOSS_WRITTEN)
+    + cases(brought_back, Point.GONE_WRITTEN),
+    "ended": cases(called_off, Point.DELETED, Point.OUTCOME_DUE, Point.OUTCOME_WRITTEN)
+    + cases(failing, Point.OUTCOME_DUE, Point.OUTCOME_WRITTEN)
+    + cases(given_back, Point.OUTCOME_DUE, Point.OUTCOME_WRITTEN)
+    + cases(long_lasting, Point.LEASE_EXTENDED)
+    + cases(commanded, Point.ORDER_CLAIMED, Point.FILESET_MADE)
+    + cases(skipping, Point.SKIPPED_WRITTEN)
+    + cases(undone, Point.FILESET_UNDONE, Point.UNDO_WRITTEN),
+    "official": cases(
+        official,
+        Point.ANNOUNCE_DUE,
+        Point.ANNOUNCED,
+        Point.IMPORTER_STARTED,
+        Point.REPORT_TAKEN_UP,
+        Point.IMPORTER_ENDED,
+        Point.RENAMING_DUE,
+        Point.RENAMED,
+        Point.WITHDRAWAL_DUE,
+        Point.WITHDRAWN,
+    ),
+    "services": cases(served, Point.TABLES_READY, Point.TAKEN_IN, Point.SERVICE_SHOWN, Point.WORKER_HIRED)
+    + cases(untold, Point.RECONCILED)
+    + cases(lapsed, Point.LAPSED_FREED)
+    + cases(unburied, Point.DEATH_REPORTED)
+    + cases(remembered, Point.FORGOTTEN),
+    "taken over": cases(former, Point.DATABASE_TAKEN_OVER),
+    "at the end": cases(at_the_end, Point.WORKER_DONE, Point.FAREWELL_DUE, Point.FAREWELL_SAID),
+    "swept": cases(
+        swept,
+        Point.SWEEP_CLAIMED,
+        Point.DELETION_DUE,
+        Point.DELETED,
+        Point.DOUBLES_LINKED,
+        Point.DOUBLES_DELETED,
+        Point.STRAY_EMPTIED,
+        Point.STRAY_REMOVED,
+        Point.SWEEP_WRITTEN,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server(server_template: Path) -> Iterator[ServerHere]:
+    options = {"step_seconds": 0.01, "session_idle_seconds": IDLE_SECONDS, "session_sync_seconds": 0.2}
+    with (
+        tempfile.TemporaryDirectory(prefix="omero-devserver-") as folder,
+        running_here(Path(folder) / "omero", template=server_template, **options) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="module")
+def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doomed]:
+    with doomed_in(tmp_path_factory.mktemp("doomed")) as doomed:
+        yield doomed
+
+
+@contextmanager
+def with_stand_in(folder: Path, arena: Arena) -> Iterator[None]:
+    """Have a stand-in for OMERO's own importer on this host, and the setting on."""
+    made = StandIn(folder / "host")
+    environment = {
+        "PATH": f"{made.bin}{os.pathsep}{os.environ['PATH']}",
+        "OMERODIR": str(made.omerodir),
+        "STAND_IN": str(made.control),
+    }
+    arena.services.configure(importer="omero")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        yield
+
+
+@dataclass
+class Fates:
+    """What became of the orders of an arena, by case: how they came to grief, or why not."""
+
+    arena: Arena
+    ordered: dict[str, Ordered | BaseException]
+
+
+@pytest.fixture(scope="module")
+def fates(
+    request: pytest.FixtureRequest,
+    server: ServerHere,
+    doomed: Doomed,
+    postgres_url: str,
+    template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Fates]:
+    """Let the orders of an arena come to grief whose tests are to run, and one service go on with them."""
+    name = request.param
+    chosen = [
+        item.callspec.params["case"]
+        for item in request.session.items
+        if getattr(item, "callspec", None) and item.callspec.params.get("fates") == name and item.path == request.path
+    ]
+    folder = tmp_path_factory.mktemp("arena")
+    samples, temporary = folder / "samples", folder / "temporary"
+    samples.mkdir()
+    temporary.mkdir()
+    with ExitStack() as stack:
+        logins = stack.enter_context(Logins(server.account))
+        _, url = stack.enter_context(new_database(postgres_url, template))
+        settings = {
+            "ingest_tracking_db": url,
+            "omero_host": server.account.host,
+            "omero_port": server.account.port,
+            "omero_user": server.account.user,
+            "omero_password": server.account.password,
+            "base_dir": str(samples),
+            "log_file_path": str(folder / "app.logs"),
+            **SETTINGS,
+        }
+        arena = Arena(
+            server=server,
+            logins=logins,
+            doomed=doomed,
+            services=Services(folder, settings),
+            tracking=Tracking(url),
+            samples=samples,
+        )
+        if name == "official":
+            stack.enter_context(with_stand_in(folder, arena))
+        ordered: dict[str, Ordered | BaseException] = {}
+        for case in chosen:
+            try:
+                ordered[str(case)] = case.way(arena, case.point)
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 (it is that case's own)
+                ordered[str(case)] = error
+        arena.survive(*(each.uuid for each in ordered.values() if isinstance(each, Ordered)))
+        yield Fates(arena, ordered)
+
+
+@pytest.mark.parametrize(
+    ("fates", "case"),
+    [pytest.param(name, case, id=str(case)) for name, some in ARENAS.items() for case in some],
+    indirect=["fates"],
+    scope="module",
+)
+def test_killed_there_each_file_is_in_omero_once_and_nothing_is_left(fates: Fates, case: Case) -> None:
+    ordered = fates.ordered[str(case)]
+    if isinstance(ordered, BaseException):
+        raise ordered
+    fates.arena.check(ordered)
+
+
+def test_there_is_a_case_for_every_point() -> None:
+    assert {case.point for some in ARENAS.values() for case in some} == set(Point)
