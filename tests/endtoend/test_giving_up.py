@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import omero.cmd
+import pytest
 import tifffile
 
 from omero_adi_plugin.errors import FileGrowing, TargetVanished
@@ -31,6 +32,7 @@ def delete_dataset_alone(lab: Lab) -> None:
     finished(lab.session, handle, doing="deleting", patience_seconds=30)
 
 
+@pytest.mark.usefixtures("without_java")
 def test_images_that_a_vanished_dataset_leaves_alone_are_named(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
@@ -59,6 +61,7 @@ def test_images_that_a_vanished_dataset_leaves_alone_are_named(
     assert lab.markers() == Counter({(order, first): 1}), "the second file's fileset was left"
 
 
+@pytest.mark.usefixtures("without_java")
 def test_a_file_that_is_never_ready_fails_its_order_also_beside_one_that_was_imported_long_ago(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
@@ -85,6 +88,7 @@ def test_a_file_that_is_never_ready_fails_its_order_also_beside_one_that_was_imp
     assert lab.markers() == Counter({(order, good): 1})
 
 
+@pytest.mark.usefixtures("without_java")
 def test_the_half_of_a_file_that_is_gone_is_deleted_when_its_order_fails(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:

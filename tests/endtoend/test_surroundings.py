@@ -24,6 +24,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 WORKERS = 2
 ORDERS = 20
 QUICKLY = {"poll_seconds": 1, "surroundings_seconds": 1}

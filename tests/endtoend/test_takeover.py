@@ -15,6 +15,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, clean
 from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path

@@ -26,6 +26,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 USERS, GROUPS = 10, 2
 SMALL = int(os.environ.get("ADI_TEST_SHARED_ORDERS", "300")) // USERS - 1
 """Orders of each user beside a large one; most fail at once, for that costs less. 1,000 in all by hand."""
