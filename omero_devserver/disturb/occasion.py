@@ -13,6 +13,7 @@ from omero_devserver.wire.moments import Part, import_step
 IMPORT_STEPS = 5
 MOMENTS = (
     moments.LOGIN,
+    moments.IMPORT_LOGGED,
     moments.IMPORT_REGISTERED,
     moments.IMPORT_VERIFIED,
     moments.IMPORT_BEGUN,

@@ -22,7 +22,7 @@ from omero_devserver.repository.folders import folders_of
 from omero_devserver.repository.journal import ImportLog
 from omero_devserver.repository.versions import version_info
 from omero_devserver.wire.faults import fault
-from omero_devserver.wire.moments import IMPORT_REGISTERED
+from omero_devserver.wire.moments import IMPORT_LOGGED, IMPORT_REGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,6 +161,7 @@ class _Saving:
             log_row = store.save(self.who, [server.disk.new_file(log_path, mimetype=LOG_MIMETYPE)])[0]
             upload.linkOriginalFile(omero.model.OriginalFileI(log_row.id, False))
             self.fileset.templatePrefix = rstring("/".join(template) + "/")
+        server.moments.reached(IMPORT_LOGGED, session=self.call.session)
         with log.timed("omero.repo.save_fileset"), store.transaction():
             for entry, file in zip(self.fileset.copyUsedFiles(), files, strict=True):
                 entry.originalFile = self._original_file(file)

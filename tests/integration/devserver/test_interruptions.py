@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import Glacier2
+import Ice
 import omero
 import omero.cmd
 import pytest
@@ -219,6 +220,20 @@ def test_a_session_that_ends_while_its_fileset_is_registered_leaves_no_process(
         assert begun.exception() is not None
     assert over.wait(30)
     assert server_here.server.part(Processes)._by_session == {}
+
+
+def test_a_server_that_dies_before_the_fileset_is_committed_leaves_a_folder_and_a_log(
+    server_here: ServerHere, here: Any, three: Path
+) -> None:
+    server_here.disturb.fail("import.logged", exception="Ice.CommunicatorDestroyedException")  # no further, as one that dies
+    with pytest.raises(Ice.UnknownLocalException):
+        InPlace(here, [three], None)
+    left = rows(here, "select o.path, o.name from OriginalFile o where o.mimetype = 'application/omero-log-file'")
+    [(path, name)] = left
+    assert (server_here.managed_repository / path / name).is_file()
+    assert list((server_here.managed_repository / path / name.removesuffix(".log")).iterdir()) == []
+    assert rows(here, "select f.id from Fileset f") == []
+    assert len(InPlace(here, [three], None).run().objects) == 3
 
 
 def test_two_calls_at_once_get_the_same_uploader(server_here: ServerHere, here: Any, one: Path) -> None:
