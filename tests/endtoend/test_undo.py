@@ -9,8 +9,10 @@ import pty
 import subprocess
 from pathlib import Path
 
+from omero_adi_plugin.tracking import operating
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.official import StandIn
+from tests.fixtures.runs import Runs
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, clean
 from tests.fixtures.waiting import WAIT_SECONDS
@@ -43,10 +45,11 @@ def answered(services: Services, order: str, answer: str) -> subprocess.Complete
         os.close(ours)
 
 
-def test_it_asks_removes_and_the_order_can_be_ordered_again(
-    lab: Lab, tracking: Tracking, services: Services, samples: Samples
-) -> None:
-    order = imported(lab, tracking, services, samples)
+def test_it_asks_removes_and_the_order_can_be_ordered_again(runs: Runs, tracking: Tracking, services: Services) -> None:
+    claim = runs.order(runs.samples.image("a.ome.tif"), runs.samples.three_images("b.ome.tif"))
+    runs.run(claim)
+    runs.queue.complete(claim.lease)
+    lab, order = runs.lab, claim.lease.order
     before = lab.images()
     declined = answered(services, order, "n")
     assert (declined.returncode, declined.stdout.decode().splitlines()[-1]) == (0, "nothing was removed")
@@ -54,7 +57,7 @@ def test_it_asks_removes_and_the_order_can_be_ordered_again(
     done = answered(services, order, "yes")
     assert (done.returncode, done.stdout.decode().splitlines()[-1]) == (0, f"order {order}: 2 filesets removed from OMERO")
     assert lab.images() == []
-    services.run("orders", "retry", order)
+    operating.retry(runs.database, order, who="ann@desk")
     services.run(*ONCE)
     assert tracking.stages(order)[-1] == "Import Completed"
     assert (len(lab.images()), set(lab.markers().values())) == (4, {1})
