@@ -20,6 +20,7 @@ import pytest
 
 from omero_adi_plugin.sessions import Account, Logins
 from omero_devserver.wire.moments import IMPORT_REGISTERED, Part, Passing, import_step
+from tests.fixtures.clocks import FAST_SECONDS, fast_clock_in
 from tests.fixtures.laboratory import Lab, furnished, make_group
 from tests.fixtures.omero import ServerHere
 from tests.fixtures.samples import Samples
@@ -40,30 +41,6 @@ LARGE = 6
 
 PER_USER, PER_GROUP, IN_FLIGHT = 1, 2, 4
 """The limits. Three workers want more of everything."""
-
-FAST_SECONDS = 600
-CLOCK = f"""
-import datetime, time
-
-real, time_of_day, time_of_day_ns = datetime.datetime, time.time, time.time_ns
-
-
-class Kind(type):
-    def __instancecheck__(cls, it):
-        return isinstance(it, real)
-
-
-class FastDatetime(real, metaclass=Kind):
-    @classmethod
-    def now(cls, tz=None):
-        return real.now(tz) + datetime.timedelta(seconds={FAST_SECONDS})
-
-
-time.time = lambda: time_of_day() + {FAST_SECONDS}
-time.time_ns = lambda: time_of_day_ns() + {FAST_SECONDS} * 1_000_000_000
-datetime.datetime = FastDatetime
-"""
-"""A `sitecustomize` that makes the time of day ten minutes fast in a process, as Python sees it."""
 
 
 @dataclass
@@ -145,11 +122,8 @@ def labs(logins: Logins, omero_account: Account) -> Iterator[list[Lab]]:
 
 @pytest.fixture
 def fast_clock(tmp_path: Path) -> str:
-    """PYTHONPATH of a process whose clock is fast."""
-    folder = tmp_path / "clock"
-    folder.mkdir()
-    (folder / "sitecustomize.py").write_text(CLOCK)
-    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    """See `fast_clock_in`."""
+    return fast_clock_in(tmp_path / "clock")
 
 
 def ordered(tracking: Tracking, orders: list[tuple[Lab, list[str]]]) -> list[str]:

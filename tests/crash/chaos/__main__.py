@@ -24,8 +24,11 @@ def main() -> int:
     sys.stdout.write(f"\n{result.table()}\n\n")
     if options.keep or not result.went_well:
         sys.stdout.write(f"Logs and tables: {folder}\n")
+    missing = options.kills - len(result.dealt)
+    if missing > 0:
+        sys.stdout.write(f"{missing} faults found nothing to hit: the orders were done before.\n")
     sys.stdout.write(f"{result.seconds:.0f} s\n{result.line()}\n")
-    return os.EX_OK if result.went_well else 1
+    return os.EX_OK if result.went_well and missing <= 0 else 1
 
 
 def _options() -> argparse.Namespace:

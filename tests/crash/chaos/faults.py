@@ -102,6 +102,12 @@ class Dealer:
             return fault
         return None
 
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        if self._armed is not None and self.site.omero.runs:
+            self.site.omero.do("clear")
+        self._armed = None
+
     def _note_end(self, *, by_signal: int = 0) -> None:
         if not by_signal or self.site.omero.status != -by_signal:
             self.site.trouble.append(f"OMERO ended by itself, with status {self.site.omero.status}")

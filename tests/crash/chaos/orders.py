@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -21,7 +22,7 @@ from tests.fixtures.services import Tracking, insert
 STAIN = "DAPI"
 """The value of the key Stain in files of key-values."""
 
-AGAIN_SECONDS = 0.3
+AGAIN_SECONDS, AWAY_SECONDS = 0.3, 60
 FILES_CALLED_OFF = 5
 
 
@@ -92,23 +93,36 @@ class Desk:
         return order
 
     def submit(self, order: Order) -> None:
-        """Insert a pending row, and again when it is certain that it has not come in."""
+        """Insert a pending row, and again when it is certain that it has not come in.
+
+        Raises
+        ------
+        psycopg2.Error
+            The database has been away for longer than any fault takes.
+        """
         kind, number = order.target
         columns: dict[str, object] = {"destination_type": kind, "destination_id": str(number)}
+        while not self._inserted(order, insert(order.lab, order.uuid, order.entries, columns)):
+            pass
+
+    def _inserted(self, order: Order, statement: tuple[Any, ...]) -> bool:
+        until = time.monotonic() + AWAY_SECONDS
+        with contextlib.suppress(psycopg2.Error):
+            self.tracking.sql(*statement)
+            order.submitted += 1
+            return True
         while True:
-            with contextlib.suppress(psycopg2.Error):
-                self.tracking.sql(*insert(order.lab, order.uuid, order.entries, columns))
-                order.submitted += 1
-                return
-            while True:
-                time.sleep(AGAIN_SECONDS)
-                with contextlib.suppress(psycopg2.Error):
-                    pending = "SELECT count(*) FROM imports WHERE uuid = %s AND stage = 'Import Pending'"
-                    [[count]] = self.tracking.sql(pending, order.uuid)
-                    break
-            if count > order.submitted:
-                order.submitted = count
-                return
+            time.sleep(AGAIN_SECONDS)
+            try:
+                pending = "SELECT count(*) FROM imports WHERE uuid = %s AND stage = 'Import Pending'"
+                [[count]] = self.tracking.sql(pending, order.uuid)
+            except psycopg2.Error:
+                if time.monotonic() > until:
+                    raise
+            else:
+                came = int(count) > order.submitted
+                order.submitted += came
+                return came
 
     def _uuid(self, number: int) -> str:
         return str(UUID(int=self.namespace << 64 | 0x4000_8000_0000_0000 | number))

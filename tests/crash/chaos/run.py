@@ -87,10 +87,10 @@ class Run:
             if missed is not None:
                 self._faults.append(missed)
             now = self._turn()
-            if now is not None and self._is_over(now):
-                return True
-            if time.monotonic() - self._moved_at > self._stuck_seconds:
-                return False
+            over = now is not None and self._is_over(now)
+            if over or time.monotonic() - self._moved_at > self._stuck_seconds:
+                self._dealer.end()
+                return over
             time.sleep(TICK_SECONDS)
 
     def _turn(self) -> Progress | None:
@@ -150,10 +150,7 @@ class Run:
 
     def _is_over(self, now: Progress) -> bool:
         placed = not self._waves and now.ended == len(self._plan.sorts) and not now.open and not now.unswept
-        if placed and not self._site.agenda and self._site.omero.runs and self._people.are_done:
-            self._faults.clear()  # they would find nothing any more
-            return True
-        return False
+        return placed and not self._site.agenda and self._site.omero.runs and self._people.are_done
 
 
 def _told(fault: Fault) -> str:

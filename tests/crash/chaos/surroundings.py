@@ -20,6 +20,7 @@ from tests.crash.chaos.agenda import Agenda
 from tests.crash.chaos.omero import Omero
 from tests.crash.chaos.processes import MARK, Process, children, marked
 from tests.crash.chaos.wire import Wire, wired
+from tests.fixtures.clocks import fast_clock_in
 from tests.fixtures.cluster import Cluster, own_cluster
 from tests.fixtures.official import StandIn
 from tests.fixtures.postgres import new_database
@@ -39,7 +40,7 @@ TABLES = ("imports", "adi_order", "adi_attempt", "adi_file", "adi_action", "adi_
 class Size:
     """How large a site is.
 
-    services: on one host; the last one brings files in with OMERO's own importer.
+    services: on one host; the first one's clock is ten minutes fast, the last one brings files in with OMERO's own importer.
     workers:  of each service but that one, which has one.
     """
 
@@ -210,6 +211,7 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
         Service(_services(folder, number, size, url=url, port=wire.port, data=data), environment)
         for number in range(1, size.services + 1)
     ]
+    services[0].environment = environment | {"PYTHONPATH": fast_clock_in(folder / "clock")}
     omero.wait()
     return Site(
         folder=folder,
