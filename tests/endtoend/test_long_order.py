@@ -35,6 +35,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 DONE = ["Import Pending", "Import Started", "Import Completed"]
 SHORT_SECONDS = 4.0
 
