@@ -107,7 +107,11 @@ class Root:
 
     def __init__(self, omero_: Omero) -> None:
         self._client = omero.client("127.0.0.1", omero_.port)
-        self._client.createSession("root", "omero")
+        try:
+            self._client.createSession("root", "omero")
+        except BaseException:
+            self._client.closeSession()
+            raise
 
     def __enter__(self) -> Self:
         return self
