@@ -8,6 +8,7 @@ a fileset is complete when its series are 0 … n-1 and, where statistics were a
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -82,15 +83,17 @@ def in_work(session: Session, filesets: Sequence[int]) -> set[int]:
     """Return those of the filesets that OMERO.server may still be importing by itself.
 
     It was told to, which finishes the fileset's upload job, the only job that ever is; and the session that told it is open. One
-    that has ended, even by a restart of the server, has cut its imports off (real server, recorded: facts 1 to 3).
+    that has ended, even by a restart of the server, has cut its imports off (real server, recorded: facts 1 to 3). A session that
+    was longer than it may live has ended, too, though its row says so only when the server looks for such (facts 4).
     """
     rows = batches.ask(
         session,
-        "select distinct s.id from Fileset s join s.jobLinks l join l.child j where s.id in (:ids) "
-        "and j.status.value = 'Finished' and s.details.creationEvent.session.closed is null",
+        "select distinct s.id, e.session.started, e.session.timeToLive from Fileset s join s.jobLinks l join l.child j "
+        "join s.details.creationEvent e where s.id in (:ids) and j.status.value = 'Finished' and e.session.closed is null",
         filesets,
     )
-    return {fileset for (fileset,) in rows}
+    now = time.time() * 1000
+    return {fileset for fileset, started, life in rows if life == 0 or started + life > now}
 
 
 def delete_fileset(session: Session, fileset: int) -> None:
@@ -159,10 +162,13 @@ def in_no_container(session: Session, kind: TargetKind, ids: Sequence[int]) -> l
 
 
 def _markers(session: Session, uuid: str) -> dict[int, Marker]:
-    """Return the markers by fileset; of the user's own filesets, because anybody may write such a comment on his."""
+    """Return the markers by fileset: those that the user has put on own filesets.
+
+    Anybody may write such a comment on theirs and, in a read-annotate group, on those of others.
+    """
     rows = session.query(
         "select s.id, a.textValue from FilesetAnnotationLink l join l.parent s join l.child a "
-        "where a.ns = :namespace and a.textValue like :start and s.details.owner.id = :user",
+        "where a.ns = :namespace and a.textValue like :start and s.details.owner.id = :user and l.details.owner.id = :user",
         all_groups=True,
         namespace=MARKER_NAMESPACE,
         start=f"{uuid} %",
