@@ -26,7 +26,8 @@ _OUT_OF_ORDER = 1000
 _PLACES = (
     "select s.id, e.clientPath, f.path, f.name from FilesetEntry e join e.fileset s join e.originalFile f "
     "join s.annotationLinks l join l.child a "
-    "where s.id > :above and s.details.owner.id = :user and a.ns = :namespace and a.textValue = :marker"
+    "where s.id > :above and s.details.owner.id = :user and l.details.owner.id = :user "
+    "and a.ns = :namespace and a.textValue = :marker"
 )
 """Bounded from below, because the texts of annotations have no index: the database would look through all of them."""
 

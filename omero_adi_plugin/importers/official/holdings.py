@@ -33,11 +33,12 @@ ALL = "*"
 """The key in a marker that stands for every fileset of its order: they are told apart by client path."""
 
 _ON_FILESETS = (
-    "select distinct l.parent.id from FilesetAnnotationLink l join l.child a where a.ns = :namespace and l.parent.id in (:ids)"
+    "select distinct l.parent.id from FilesetAnnotationLink l join l.child a "
+    "where a.ns = :namespace and l.details.owner.id = :user and l.parent.id in (:ids)"
 )
 _ON_IMAGES = (
     "select distinct i.fileset.id, a.textValue from ImageAnnotationLink l join l.parent i join l.child a "
-    "where a.ns = :namespace and i.fileset.id in (:ids)"
+    "where a.ns = :namespace and l.details.owner.id = :user and i.fileset.id in (:ids)"
 )
 
 
@@ -116,11 +117,12 @@ def _markers(session: Session, uuid: str) -> dict[int, Marker]:
         user=session.user_id,
     )
     ids = sorted(fileset for (fileset,) in made)
-    in_place = batches.ask(session, _ON_FILESETS, ids, namespace=MARKER_NAMESPACE)
+    in_place = batches.ask(session, _ON_FILESETS, ids, namespace=MARKER_NAMESPACE, user=session.user_id)
     markers = dict.fromkeys(ids, Marker(uuid=uuid, attempt=0, key=ALL))
     for (fileset,) in in_place:
         markers.pop(fileset, None)
-    for fileset, text in batches.ask(session, _ON_IMAGES, sorted(markers), namespace=MARKER_NAMESPACE):
+    on_images = batches.ask(session, _ON_IMAGES, sorted(markers), namespace=MARKER_NAMESPACE, user=session.user_id)
+    for fileset, text in on_images:
         marker = Marker.parse(text)
         if marker is not None and marker.uuid == uuid and fileset in markers:
             markers[fileset] = marker

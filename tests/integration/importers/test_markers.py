@@ -8,16 +8,24 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import omero.all
 import pytest
+from omero.rtypes import rstring
 
 from omero_adi_plugin.importers import batches
+from omero_adi_plugin.importers.made import Finder
 from omero_adi_plugin.importers.markers import delete_fileset, restore_link
+from omero_adi_plugin.importers.references import link, reference
+from omero_adi_plugin.importers.repository import ManagedRepository
+from omero_adi_plugin.orders import MARKER_NAMESPACE
 from tests.fixtures.importing import EVERYTHING, Importing, delete
+from tests.fixtures.laboratory import make_user
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from omero_adi_plugin.importers.protocol import MarkedFileset
+    from omero_adi_plugin.sessions import Logins
     from tests.fixtures.laboratory import Lab
 
 DYING_CLIENT = """
@@ -106,8 +114,8 @@ def test_orders_of_more_images_than_one_question_can_name_are_found(
     monkeypatch.setattr(batches, "IDS", 2)
     monkeypatch.setattr(batches, "OBJECTS", 2)
     first, second = importing.run(importing.plan(one)), importing.run(importing.plan(three))
-    for link in lab.session.query("select l.id from DatasetImageLink l where l.child.id in (:ids)", ids=list(second.images)):
-        delete(lab.session, "DatasetImageLink", link)
+    for gone in lab.session.query("select l.id from DatasetImageLink l where l.child.id in (:ids)", ids=list(second.images)):
+        delete(lab.session, "DatasetImageLink", gone)
     restore_link(lab.session, importing.target, second.images, ())
     assert [found.images for found in importing.found()] == [first.images, second.images]
     assert all(found.complete and found.linked for found in importing.found())
@@ -120,6 +128,28 @@ def test_markers_of_other_orders_are_not_found(lab: Lab, one: Path) -> None:
     second.run(second.plan(one))
     assert only(first.found()).fileset == imported.fileset
     assert only(second.found()).fileset != imported.fileset
+
+
+def test_what_others_put_on_ones_filesets_is_no_marker(lab: Lab, logins: Logins, importing: Importing, one: Path) -> None:
+    """In a read-annotate group they may; what looks like a fileset of an order is adopted, or swept."""
+    plan, other = importing.plan(one), Importing(lab)
+    begun, precious, dear = importing.begin(plan), other.begin(plan), other.begin(plan)
+    own = "select a.id from FilesetAnnotationLink l join l.child a where l.parent.id = :id and a.ns = :ns"
+    [[marker]] = lab.session.query(own, id=begun, ns=MARKER_NAMESPACE)
+    copy = omero.model.CommentAnnotationI()
+    copy.setNs(rstring(MARKER_NAMESPACE))
+    copy.setTextValue(rstring(str(importing.marker(plan))))
+    colleague = make_user(logins.service().factory.getAdminService(), lab.group)
+    with logins.act_for(colleague, lab.group) as session:
+        links = [
+            link("FilesetAnnotationLink", parent=reference("Fileset", precious), child=copy),
+            link("FilesetAnnotationLink", parent=reference("Fileset", dear), child=reference("CommentAnnotation", marker)),
+        ]
+        batches.save(session, links, doing="forging")
+    assert only(importing.found()).fileset == begun
+    made = Finder(lab.session, ManagedRepository.of(lab.session)).find(importing.marker(plan))
+    assert made is not None
+    assert made.id == begun
 
 
 def test_a_missing_link_is_seen_and_restored_once(lab: Lab, importing: Importing, three: Path) -> None:
