@@ -10,15 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-import omero.all
-
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ServerTrouble
-from omero_adi_plugin.ice import translated
 from omero_adi_plugin.importers import batches
 from omero_adi_plugin.importers.annotating import annotations_on
-from omero_adi_plugin.importers.handles import NoProgress, finished, refusal
-from omero_adi_plugin.importers.markers import DELETE_PATIENCE_SECONDS
+from omero_adi_plugin.importers.deletions import delete_objects
 from omero_adi_plugin.importers.references import link, reference
 
 if TYPE_CHECKING:
@@ -73,7 +68,7 @@ def remove_doubled_key_values(
         _link(session, kind, missing)
         reached(Point.DOUBLES_LINKED)
         check()
-        _delete(session, sorted(surplus))
+        delete_objects(session, "Annotation", sorted(surplus), doing=_DOING)
         reached(Point.DOUBLES_DELETED)
     return len(surplus)
 
@@ -88,14 +83,3 @@ def _link(session: Session, kind: str, missing: Sequence[tuple[int, int]]) -> No
         by_group[groups[each]].append(made)
     for group, links in by_group.items():
         batches.save(session, links, doing=_DOING, group=group)
-
-
-def _delete(session: Session, annotations: list[int]) -> None:
-    with translated(_DOING, session.where):
-        handle = session.factory.submit(omero.cmd.Delete2(targetObjects={"Annotation": annotations}))
-    try:
-        response = finished(session, handle, doing=_DOING, patience_seconds=DELETE_PATIENCE_SECONDS)
-    except NoProgress as error:
-        raise ServerTrouble(doing=_DOING, words="it does not get on with it") from error
-    if isinstance(response, omero.cmd.ERR):
-        raise ServerTrouble(doing=_DOING, words=refusal(response))

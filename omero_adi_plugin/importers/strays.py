@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.importers import batches
+from omero_adi_plugin.importers.deletions import delete_objects
 from omero_adi_plugin.importers.repository import ManagedRepository
 
 if TYPE_CHECKING:
@@ -131,14 +132,25 @@ def _remove(session: Session, folder: Path, root: Path) -> bool:
     except OSError:
         return False
     reached(Point.STRAY_REMOVED)
-    log = folder.with_name(f"{folder.name}.log")
+    _remove_log(session, folder.with_name(f"{folder.name}.log"), root)
+    return True
+
+
+def _remove_log(session: Session, log: Path, root: Path) -> None:
+    """Remove the log of an import without a fileset; one that OMERO has a row of by having the row deleted.
+
+    OMERO saves that row before those of the fileset, which link to it by the import's jobs.
+    """
     rows = session.query(
-        "select f.id from OriginalFile f where f.path = :path and f.name = :name",
+        "select f.id, (select count(l.id) from JobOriginalFileLink l where l.child.id = f.id) from OriginalFile f "
+        "where f.path = :path and f.name = :name",
         all_groups=True,
-        path=f"{folder.parent.relative_to(root)}/",
+        path=f"{log.parent.relative_to(root)}/",
         name=log.name,
     )
-    if not rows:
+    alone = [file for file, jobs in rows if jobs == 0]
+    if alone:
+        delete_objects(session, "OriginalFile", alone, doing="removing the log of an import that was never begun")
+    elif not rows:
         with contextlib.suppress(OSError):
             log.unlink(missing_ok=True)
-    return True

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from omero_adi_plugin.errors import AdiError
 from omero_adi_plugin.importers.strays import remove_strays
 from tests.fixtures.importing import Importing
+from tests.fixtures.omero import ServerHere
 
 OLD = time.time() - 1000
 SINCE, UNTIL = OLD - 100, OLD + 100
@@ -80,3 +82,17 @@ def test_it_is_found_where_nothing_of_the_user_is_in_omero(importing: Importing,
 
 def test_a_user_without_any_folder_has_no_strays(importing: Importing, one: Path) -> None:
     assert removed(importing, ours=one) == set()
+
+
+def test_the_log_of_a_fileset_that_never_was_goes_with_its_row(
+    importing_here: Importing, server_here: ServerHere, one: Path
+) -> None:
+    server_here.disturb.fail("import.logged", exception="Ice.CommunicatorDestroyedException")  # no further, as one that dies
+    with pytest.raises(AdiError):
+        importing_here.run(importing_here.plan(one))
+    [log] = home(importing_here).rglob("*.log")
+    os.utime(log.with_suffix(""), (OLD, OLD))
+    assert removed(importing_here, ours=one) == {log.stem}
+    assert list(log.parent.iterdir()) == []
+    rows = "select f.id from OriginalFile f where f.name = :name"
+    assert importing_here.session.query(rows, name=log.name) == []
