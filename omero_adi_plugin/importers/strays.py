@@ -31,11 +31,18 @@ _NEWEST = 2
 """Of older folders so many are looked into all the same: a new folder in that of a day does not make that of its month newer."""
 
 
-def remove_strays(session: Session, *, since: float, until: float, ours: Callable[[str], bool]) -> tuple[Path, ...]:
+def remove_strays(
+    session: Session, *, service: Session, since: float, until: float, ours: Callable[[str], bool]
+) -> tuple[Path, ...]:
     """Remove folders without a fileset in which there is nothing, or nothing but links to files of an order; return them.
 
     Parameters
     ----------
+    session : Session
+        Of the user in whose folders it is looked.
+    service : Session
+        Of the service account: of what was given to somebody else, or moved to another group, the user sees nothing any more,
+        while its links stay where they are.
     since, until : float
         When such a folder was last changed, in seconds of the epoch. A younger one may belong to an import that has just begun.
     ours : callable
@@ -49,23 +56,25 @@ def remove_strays(session: Session, *, since: float, until: float, ours: Callabl
         It has no managed repository.
     """
     home = f"{session.user}_{session.user_id}"
-    depth = _depth(session, home)
+    depth = _depth(service, home, session.user_id)
     if depth is None:
         return ()
     repository = ManagedRepository.of(session)
     changed = list(_changed(repository.root / home, depth - 1, since, until))
-    bare = {f"{path.relative_to(repository.root)}/": path for path in changed if _is_bare(path, ours)}
-    known = _known(session, list(bare))
-    return tuple(path for prefix, path in bare.items() if prefix not in known and _remove(session, path, repository.root))
+    bare = {path: _prefixes(path, repository.root) for path in changed if _is_bare(path, ours)}
+    known = _known(service, sorted(set().union(*bare.values())))
+    return tuple(
+        path for path, prefixes in bare.items() if known.isdisjoint(prefixes) and _remove(session, service, path, repository.root)
+    )
 
 
-def _depth(session: Session, home: str) -> int | None:
+def _depth(service: Session, home: str, user: int) -> int | None:
     """Return how many folders the paths of this user's imports have; None if they do not begin with the user's own."""
     newest = "select max(s.id) from Fileset s where s.details.owner.id = :user"
-    ids = [fileset for row in session.query(newest, all_groups=True, user=session.user_id) for fileset in row]
+    ids = [fileset for row in service.query(newest, all_groups=True, user=user) for fileset in row]
     if not ids:
         return _DEPTH
-    prefixes = session.query("select s.templatePrefix from Fileset s where s.id = :id", all_groups=True, id=ids[0])
+    prefixes = service.query("select s.templatePrefix from Fileset s where s.id = :id", all_groups=True, id=ids[0])
     for (prefix,) in prefixes:
         first, *others = prefix.strip("/").split("/")
         return 1 + len(others) if first == home and others else None
@@ -104,10 +113,17 @@ def _is_ours(path: Path, ours: Callable[[str], bool]) -> bool:
     return ours(str(path.readlink())) if path.is_symlink() else path.is_dir() and _is_bare(path, ours)
 
 
-def _known(session: Session, prefixes: list[str]) -> set[str]:
+def _prefixes(folder: Path, root: Path) -> set[str]:
+    """Return where filesets may lie that have something in a folder: there, around it, or within, if the template was changed."""
+    around = [folder, *folder.parents][: len(folder.relative_to(root).parts)]
+    within = [Path(parent) for parent, _, _ in os.walk(folder)]
+    return {f"{path.relative_to(root)}/" for path in [*around, *within]}
+
+
+def _known(service: Session, prefixes: list[str]) -> set[str]:
     known: set[str] = set()
     for start in range(0, len(prefixes), batches.OBJECTS):
-        rows = session.query(
+        rows = service.query(
             "select s.templatePrefix from Fileset s where s.templatePrefix in (:prefixes)",
             all_groups=True,
             prefixes=prefixes[start : start + batches.OBJECTS],
@@ -116,7 +132,7 @@ def _known(session: Session, prefixes: list[str]) -> set[str]:
     return known
 
 
-def _remove(session: Session, folder: Path, root: Path) -> bool:
+def _remove(session: Session, service: Session, folder: Path, root: Path) -> bool:
     """Remove a folder with its links, and its log if OMERO does not know of that; tell whether it is gone."""
     for parent, folders, links in os.walk(folder, topdown=False):
         for name in links:
@@ -132,16 +148,16 @@ def _remove(session: Session, folder: Path, root: Path) -> bool:
     except OSError:
         return False
     reached(Point.STRAY_REMOVED)
-    _remove_log(session, folder.with_name(f"{folder.name}.log"), root)
+    _remove_log(session, service, folder.with_name(f"{folder.name}.log"), root)
     return True
 
 
-def _remove_log(session: Session, log: Path, root: Path) -> None:
+def _remove_log(session: Session, service: Session, log: Path, root: Path) -> None:
     """Remove the log of an import without a fileset; one that OMERO has a row of by having the row deleted.
 
     OMERO saves that row before those of the fileset, which link to it by the import's jobs.
     """
-    rows = session.query(
+    rows = service.query(
         "select f.id, (select count(l.id) from JobOriginalFileLink l where l.child.id = f.id) from OriginalFile f "
         "where f.path = :path and f.name = :name",
         all_groups=True,

@@ -91,6 +91,7 @@ def sweep_late(
     order: Order,
     *,
     session: OmeroSession,
+    service: OmeroSession,
     attempt: int,
     files: Sequence[LedgerFile],
     since: float,
@@ -101,6 +102,8 @@ def sweep_late(
 
     Parameters
     ----------
+    service : OmeroSession
+        Of the service account, which sees what the user does not.
     since : float
         When the order was begun, in seconds of the epoch. Folders of which OMERO knows nothing are looked for from then on, up to
         those that are as old as half of `sweep_seconds`: a younger one may belong to an import that has just begun.
@@ -111,7 +114,8 @@ def sweep_late(
     check()
     withdraw(session, uuid=order.uuid)
     until = time.time() - settings.sweep_seconds / 2
-    for folder in remove_strays(session, since=since - CLOCKS_APART_SECONDS, until=until, ours=_files_of(order)):
+    since -= CLOCKS_APART_SECONDS
+    for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order)):
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
 
 

@@ -118,6 +118,7 @@ class Sweeper:
             sweep_late(
                 order,
                 session=session,
+                service=self._logins.service(),
                 attempt=due.attempt,
                 files=self._sweeps.files(due.uuid),
                 since=due.since,

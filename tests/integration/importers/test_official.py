@@ -110,6 +110,7 @@ class Ordering:
         sweep_late(
             claim.text.read(),
             session=self.lab.session,
+            service=self.lab.session,
             attempt=claim.lease.attempt,
             files=Ledger(self.database, claim.lease).files(),
             since=time.time() - 60,
