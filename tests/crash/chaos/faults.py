@@ -102,6 +102,11 @@ class Dealer:
             return fault
         return None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a moment is waited for."""
+        return self._armed is not None
+
     def end(self) -> None:
         """Wait for nothing any more."""
         if self._armed is not None and self.site.omero.runs:

@@ -101,7 +101,7 @@ COUNTS = {
 }
 """How many orders of forty."""
 
-LAST_FAULT = 0.94
+LAST_FAULT = 0.87
 """The part of the orders that have ended when the last fault is due: it must find work."""
 
 SMALLEST_WAVE, LARGEST_WAVE = 6, 30

@@ -23,7 +23,7 @@ from tests.crash.chaos.in_omero import check_disk, check_omero
 from tests.crash.chaos.in_tables import check_nobody_there, check_tables, has_sweeps
 from tests.crash.chaos.omero import IDLE_SECONDS, SYNC_SECONDS, Root
 from tests.crash.chaos.orders import Desk
-from tests.crash.chaos.plan import Fault, Plan
+from tests.crash.chaos.plan import LARGEST_WAVE, Fault, Plan
 from tests.crash.chaos.processes import Process, marked
 from tests.crash.chaos.report import Result, Teller
 from tests.crash.chaos.surroundings import SWEEP_SECONDS, Site, Size, site_of
@@ -33,6 +33,9 @@ USERS, GROUPS = 6, 3
 TICK_SECONDS = 0.1
 FEWEST_WAITING = 8
 """A new wave is placed when fewer orders wait: so there is always work, and no heap that outlasts the faults."""
+
+RESERVE, FEW = 10, 3
+"""Of so many orders the last one is kept back while faults are to be dealt, and placed by so many then: each finds work."""
 
 STUCK_SECONDS = 150
 """When nothing has got on for so long, it is said what is stuck, and looked no further."""
@@ -132,9 +135,17 @@ class Run:
             )
 
     def _place(self, now: Progress) -> None:
-        if self._waves and now.states.get("waiting", 0) + now.inbox < FEWEST_WAITING:
-            for _ in range(self._waves.popleft()):
-                self._desk.place(self._sorts.popleft())
+        for _ in range(min(self._wave(now), len(self._sorts))):
+            self._desk.place(self._sorts.popleft())
+
+    def _wave(self, now: Progress) -> int:
+        """Say how many orders to place now; the last ones only as far as faults want something to hit."""
+        spare = len(self._plan.sorts) // RESERVE if self._faults or self._dealer.waits else 0
+        if self._sorts and len(self._sorts) <= spare:
+            return FEW if now.open < FEW else 0
+        if now.states.get("waiting", 0) + now.inbox >= FEWEST_WAITING:
+            return 0
+        return min(self._waves.popleft() if self._waves else LARGEST_WAVE, len(self._sorts) - spare)
 
     def _deal(self, now: Progress) -> None:
         if not self._faults or now.ended < self._faults[0].after or time.monotonic() - self._dealt_at < BETWEEN_SECONDS:
@@ -149,7 +160,7 @@ class Run:
         self._teller.tell(_told(fault), now=True)
 
     def _is_over(self, now: Progress) -> bool:
-        placed = not self._waves and now.ended == len(self._plan.sorts) and not now.open and not now.unswept
+        placed = not self._sorts and now.ended == len(self._plan.sorts) and not now.open and not now.unswept
         return placed and not self._site.agenda and self._site.omero.runs and self._people.are_done
 
 
