@@ -96,6 +96,12 @@ def in_work(session: Session, filesets: Sequence[int]) -> set[int]:
     return {fileset for fileset, started, life in rows if life == 0 or started + life > now}
 
 
+def made_since(session: Session, filesets: Sequence[int], since: float) -> set[int]:
+    """Return those of the filesets that OMERO has made since a time, in seconds of the epoch."""
+    rows = batches.ask(session, "select s.id, s.details.creationEvent.time from Fileset s where s.id in (:ids)", filesets)
+    return {fileset for fileset, milliseconds in rows if milliseconds >= since * 1000}
+
+
 def delete_fileset(session: Session, fileset: int) -> None:
     """Delete a fileset with its images and plates, its links on disk and its empty folder; the sources stay.
 

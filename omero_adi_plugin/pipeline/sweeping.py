@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.importers.doubles import remove_doubled_key_values
-from omero_adi_plugin.importers.markers import delete_fileset
+from omero_adi_plugin.importers.markers import delete_fileset, made_since
 from omero_adi_plugin.importers.official.holdings import withdraw
 from omero_adi_plugin.importers.official.stock import Stock
 from omero_adi_plugin.importers.strays import remove_strays
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.settings import Settings
 
 CLOCKS_APART_SECONDS = 600
-"""How far the clocks of the database and of the repository's disk may differ."""
+"""How far the clocks of our database, of OMERO's, and of the repository's disk may differ."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +42,13 @@ def sweep(
     files: Iterable[LedgerFile],
     settings: Settings,
     check: Callable[[], None],
+    since: float | None = None,
 ) -> None:
-    """Remove filesets of an order that its ledger does not name, and key-values that are there twice.
+    """Remove what an order has left half, and filesets and key-values that are there twice.
 
-    Of filesets that OMERO's own importer has made, and that are whole, only those are removed that are there twice: it groups
-    files by itself, so that the ledger need not name all.
+    A whole fileset goes if the one is there that the ledger names instead. If nothing of it was ever known to be complete, it
+    goes if OMERO has made it during the attempts that are looked at, and our own importer: OMERO's groups files by itself, so
+    that the ledger need not name all.
 
     Parameters
     ----------
@@ -62,16 +64,26 @@ def sweep(
         All of them.
     check : callable
         Asked before each change; what it raises ends the sweep.
+    since : float or None
+        When those attempts were begun, in seconds of the epoch. Whole filesets that are older are of a time of which the ledger
+        knows nothing any more: it was forgotten (`keep_days`), or restored from a backup. None: an attempt is still at it, and
+        what the ledger has nothing of is left to the later sweep.
 
     Raises
     ------
     ConnectionBroken, ServerTrouble, ImportInterrupted
         Not all of it is done.
     """
-    named = {line.fileset: line for line in files if line.step in KNOWN_COMPLETE and line.fileset is not None}
+    complete = [line for line in files if line.step in KNOWN_COMPLETE and line.fileset is not None]
+    named = {line.fileset: line for line in complete if line.fileset is not None}
     statistics = not (settings.skip_minmax or settings.skip_all)
     stock = Stock.taken(session, uuid=order.uuid, target=order.target, statistics=statistics)
-    for found in stock.surplus(named, attempt=attempt):
+    surplus = stock.surplus(named, attempt=attempt)
+    if since is not None:
+        unknown = stock.unknown({line.key for line in complete}, attempt=attempt)
+        young = made_since(session, [found.fileset for found in unknown], since)
+        surplus += [found for found in unknown if found.fileset in young]
+    for found in surplus:
         check()
         delete_fileset(session, found.fileset)
         event(
@@ -110,11 +122,11 @@ def sweep_late(
 
     All others are those of `sweep`.
     """
-    sweep(order, session=session, attempt=attempt, files=files, settings=settings, check=check)
+    since -= CLOCKS_APART_SECONDS
+    sweep(order, session=session, attempt=attempt, files=files, settings=settings, check=check, since=since)
     check()
     withdraw(session, uuid=order.uuid)
     until = time.time() - settings.sweep_seconds / 2
-    since -= CLOCKS_APART_SECONDS
     for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order)):
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
 

@@ -78,7 +78,9 @@ class Stock:
         return [each for each in self._all.values() if not each.complete and each.fileset not in kept]
 
     def surplus(self, named: Container[int], *, attempt: int) -> list[MarkedFileset]:
-        """Return what nobody has taken up when an order has ended: halves, and what is there twice.
+        """Return what is in the way of what an order has come to: halves, and what is there twice.
+
+        Twice is what another one stands for that the ledger names, and that is there: of two a person may have deleted that.
 
         Parameters
         ----------
@@ -88,13 +90,27 @@ class Stock:
             What a later one has made is left alone.
         """
         doubled = {holding.found.fileset for of in self._by_path.values() for holding in of if self._is_double(holding, named)}
+        for of_key in self._by_key.values():
+            if any(each.fileset in named for each in of_key):
+                doubled |= {each.fileset for each in of_key}
         return [
             each
             for each in self._all.values()
-            if each.fileset not in named
-            and each.marker.attempt <= attempt
-            and (not each.complete or each.marker.key in self._by_key or each.fileset in doubled)
+            if each.fileset not in named and each.marker.attempt <= attempt and (not each.complete or each.fileset in doubled)
         ]
+
+    def unknown(self, keys: Container[str], *, attempt: int) -> list[MarkedFileset]:
+        """Return the complete filesets that our own importer has made and of which the ledger has never known one to be complete.
+
+        Parameters
+        ----------
+        keys : container of str
+            Of those of which it has.
+        attempt : int
+            As in `surplus`.
+        """
+        made = (each for of_key in self._by_key.values() for each in of_key)
+        return [each for each in made if each.complete and each.marker.key not in keys and each.marker.attempt <= attempt]
 
     def loose(self, *, kept: Container[int]) -> list[MarkedFileset]:
         """Return what is kept, and not in the order's target."""

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from omero_adi_plugin.importers.markers import delete_fileset
 from omero_adi_plugin.orders import Claim, FileStep, Marker
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.sweeping import sweep
+from omero_adi_plugin.tracking import tables
 from omero_adi_plugin.tracking.ledger import Ledger
 from tests.fixtures.importing import QUICK, planned
 from tests.fixtures.runs import Runs
@@ -57,11 +59,16 @@ def done(runs: Runs) -> Claim:
     return claim
 
 
-def swept(runs: Runs, claim: Claim, *, attempt: int = 2, check: Callable[[], None] = lambda: None) -> None:
+def swept(runs: Runs, claim: Claim, *, attempt: int = 2, **given: Any) -> None:
     files = Ledger(runs.database, claim.lease).files()
-    order = claim.text.read()
-    given: dict[str, Any] = {"session": runs.lab.session, "settings": runs.settings, "check": check}
-    sweep(order, attempt=attempt, files=files, **given)
+    given = {"session": runs.lab.session, "settings": runs.settings, "check": lambda: None} | given
+    sweep(claim.text.read(), attempt=attempt, files=files, **given)
+
+
+def forget(runs: Runs) -> None:
+    """Have the ledger be that of another day: restored from a backup, or begun anew."""
+    with runs.database.begin() as connection:
+        connection.execute(tables.file.delete())
 
 
 def there(runs: Runs) -> set[int]:
@@ -77,6 +84,35 @@ def test_of_what_was_imported_twice_that_stays_which_the_ledger_names(runs: Runs
     swept(runs, done)
     assert there(runs) == before
     assert runs.lab.images() == images
+
+
+def test_of_two_of_which_a_person_has_deleted_one_the_other_stays_whichever_the_ledger_names(runs: Runs, done: Claim) -> None:
+    path = done.text.read().entries[0].path
+    [named] = [line.fileset for line in Ledger(runs.database, done.lease).files() if line.key == path]
+    other = Late(runs, done).imports(path, attempt=1)
+    assert named is not None
+    delete_fileset(runs.lab.session, named)
+    swept(runs, done, since=time.time() - 600)
+    assert other in there(runs)
+
+
+def test_what_the_ledger_has_nothing_of_goes_at_last_if_it_was_made_by_these_attempts(runs: Runs, done: Claim) -> None:
+    before = there(runs)
+    forget(runs)
+    swept(runs, done)
+    swept(runs, done, since=time.time() + 600)
+    assert there(runs) == before
+    swept(runs, done, since=time.time() - 600)
+    assert there(runs) == set()
+
+
+def test_with_a_ledger_of_another_day_what_cannot_be_read_any_more_stays(runs: Runs, done: Claim) -> None:
+    before = there(runs)
+    forget(runs)
+    Path(done.text.read().entries[0].path).unlink()
+    with pytest.raises(EntriesFailed):
+        runs.run(replace(done, lease=replace(done.lease, attempt=2)))
+    assert there(runs) == before
 
 
 def test_what_a_later_attempt_has_made_is_left_alone(runs: Runs, done: Claim) -> None:
