@@ -19,7 +19,7 @@ from omero_adi_plugin.importers.official.stock import Stock
 from omero_adi_plugin.importers.strays import remove_strays
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import TargetKind
-from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
+from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,13 +74,14 @@ def sweep(
     ConnectionBroken, ServerTrouble, ImportInterrupted
         Not all of it is done.
     """
-    complete = [line for line in files if line.step in KNOWN_COMPLETE and line.fileset is not None]
-    named = {line.fileset: line for line in complete if line.fileset is not None}
+    settled = [line for line in files if line.step in SETTLED]
+    named = {line.fileset: line for line in settled if line.fileset is not None}  # one may have been skipped for one of its own
     statistics = not (settings.skip_minmax or settings.skip_all)
     stock = Stock.taken(session, uuid=order.uuid, target=order.target, statistics=statistics)
     surplus = stock.surplus(named, attempt=attempt)
     if since is not None:
-        unknown = stock.unknown({line.key for line in complete}, attempt=attempt)
+        keys = {line.key for line in settled if line.step in KNOWN_COMPLETE}
+        unknown = stock.unknown(named, keys, attempt=attempt)
         young = made_since(session, [found.fileset for found in unknown], since)
         surplus += [found for found in unknown if found.fileset in young]
     for found in surplus:

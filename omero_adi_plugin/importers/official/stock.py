@@ -85,7 +85,7 @@ class Stock:
         Parameters
         ----------
         named : container of int
-            The filesets that the order's ledger knows to be complete.
+            The filesets that the order's ledger knows to be in OMERO.
         attempt : int
             What a later one has made is left alone.
         """
@@ -99,17 +99,17 @@ class Stock:
             if each.fileset not in named and each.marker.attempt <= attempt and (not each.complete or each.fileset in doubled)
         ]
 
-    def unknown(self, keys: Container[str], *, attempt: int) -> list[MarkedFileset]:
+    def unknown(self, named: Container[int], keys: Container[str], *, attempt: int) -> list[MarkedFileset]:
         """Return the complete filesets that our own importer has made and of which the ledger has never known one to be complete.
 
         Parameters
         ----------
-        keys : container of str
-            Of those of which it has.
-        attempt : int
+        named, attempt : container of int, int
             As in `surplus`.
+        keys : container of str
+            Of those of which the ledger has.
         """
-        made = (each for of_key in self._by_key.values() for each in of_key)
+        made = (each for of_key in self._by_key.values() for each in of_key if each.fileset not in named)
         return [each for each in made if each.complete and each.marker.key not in keys and each.marker.attempt <= attempt]
 
     def loose(self, *, kept: Container[int]) -> list[MarkedFileset]:

@@ -115,6 +115,21 @@ def test_with_a_ledger_of_another_day_what_cannot_be_read_any_more_stays(runs: R
     assert there(runs) == before
 
 
+def test_what_was_skipped_because_a_lost_worker_had_just_brought_it_stays(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = runs.order(runs.samples.image())
+    late, path = Late(runs, claim), claim.text.read().entries[0].path
+
+    def asked(*, settled: int) -> None:  # for the first time when stock was taken
+        if not there(runs):
+            late.imports(path, attempt=1)
+
+    monkeypatch.setattr(runs.guard, "safe_point", asked)
+    runs.run(replace(claim, lease=replace(claim.lease, attempt=2)), skip_existing=True)
+    assert set(runs.steps(claim).values()) == {FileStep.SKIPPED}
+    swept(runs, claim, since=time.time() - 600)
+    assert len(there(runs)) == len(runs.lab.images()) == 1
+
+
 def test_what_a_later_attempt_has_made_is_left_alone(runs: Runs, done: Claim) -> None:
     before = there(runs)
     newer = Late(runs, done).imports(done.text.read().entries[0].path, attempt=3)
