@@ -36,6 +36,13 @@ DELETE_PATIENCE_SECONDS = 600
 _PLATES = "select distinct p.id, i.fileset.id from Plate p join p.wells w join w.wellSamples s join s.image i where "
 
 
+_SHARED_PLATES = (
+    "select distinct p.id from Plate p join p.wells w join w.wellSamples s join s.image i left outer join i.fileset f "
+    "where p.id in (:ids) and (f.id is null or f.id <> :fileset)"
+)
+"""Plates that people have made of images of several filesets, as OMERO's script Dataset_To_Plate does."""
+
+
 def find_marked(session: Session, *, uuid: str, target: Target, statistics: bool) -> tuple[MarkedFileset, ...]:
     """Return the filesets of the session's user that carry a marker of the order, in whichever group they lie now.
 
@@ -105,7 +112,9 @@ def made_since(session: Session, filesets: Sequence[int], since: float) -> set[i
 def delete_fileset(session: Session, fileset: int) -> None:
     """Delete a fileset with its images and plates, its links on disk and its empty folder; the sources stay.
 
-    It also fences: an import of it that still runs, anywhere, fails (real server, recorded). One that is gone is no error.
+    It also fences: an import of it that still runs, anywhere, fails (real server, recorded). One that is gone is no error. With
+    a plate OMERO deletes all images in it; so if one has images of others, too, the server is not asked for more than the
+    fileset, which it refuses as long as they are in a plate (facts 10).
 
     Raises
     ------
@@ -118,8 +127,9 @@ def delete_fileset(session: Session, fileset: int) -> None:
         all_groups=True,
         id=fileset,
     )
-    plates = session.query(_PLATES + "i.fileset.id = :id", all_groups=True, id=fileset)
-    targets = {"Plate": [plate for plate, _ in plates]} if plates else {"Fileset": [fileset]}
+    plates = [plate for plate, _ in session.query(_PLATES + "i.fileset.id = :id", all_groups=True, id=fileset)]
+    shared = batches.ask(session, _SHARED_PLATES, plates, fileset=fileset)
+    targets = {"Plate": plates} if plates and not shared else {"Fileset": [fileset]}
     reached(Point.DELETION_DUE)
     with translated(f"deleting Fileset {fileset}", session.where):
         handle = session.factory.submit(omero.cmd.Delete2(targetObjects=targets))
@@ -127,10 +137,10 @@ def delete_fileset(session: Session, fileset: int) -> None:
         response = finished(session, handle, doing=f"deleting Fileset {fileset}", patience_seconds=DELETE_PATIENCE_SECONDS)
     except NoProgress as error:
         raise ImportInterrupted(path=f"Fileset:{fileset}", words="OMERO does not get on with deleting it") from error
-    if isinstance(response, omero.cmd.ERR) and session.query(
-        "select s.id from Fileset s where s.id = :id", all_groups=True, id=fileset
-    ):
-        raise ImportInterrupted(path=f"Fileset:{fileset}", words=f"it could not be deleted ({refusal(response)})")
+    refused = isinstance(response, omero.cmd.ERR)
+    if (refused or plates) and session.query("select s.id from Fileset s where s.id = :id", all_groups=True, id=fileset):
+        why = refusal(response) if refused else "its plates are gone, and it is not"  # its links on disk are needed, then
+        raise ImportInterrupted(path=f"Fileset:{fileset}", words=f"it could not be deleted ({why})")
     reached(Point.DELETED)
     if rows:
         repository.remove(template=rows[0][0], files=[repository.location(path, name) for _, path, name in rows])

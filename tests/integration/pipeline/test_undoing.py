@@ -164,6 +164,34 @@ def test_it_stops_when_the_order_is_ordered_again(runs: Runs, logins: Logins, co
     assert undone(runs, completed) == []
 
 
+def test_a_plate_that_a_person_has_made_of_images_of_several_orders_goes_with_none_of_them(
+    runs: Runs, logins: Logins, completed: Claim
+) -> None:
+    """As OMERO's own script Dataset_To_Plate makes them: to delete a plate is to delete all images in it."""
+    first = undoing(runs, logins, completed).look().filesets
+    another = runs.order(runs.samples.image("another.ome.tif"))
+    runs.run(another)
+    [theirs] = shown_filesets(runs, another)
+    plate = PlateI()
+    plate.setName(rstring("both"))
+    for column, fileset in enumerate([first[0], theirs]):
+        [[image], *_] = runs.lab.session.query("select i.id from Image i where i.fileset.id = :id order by i.id", id=fileset)
+        well, sample = WellI(), WellSampleI()
+        well.setRow(rint(0))
+        well.setColumn(rint(column))
+        sample.setImage(ImageI(image, False))
+        well.addWellSample(sample)
+        plate.addWell(well)
+    runs.lab.session.factory.getUpdateService().saveObject(plate)
+    work = undoing(runs, logins, completed)
+    done = work.remove(work.look(), who=NOW, on_progress=silent)
+    assert [fileset for fileset, _ in done.refused] == [first[0]]
+    assert runs.lab.session.query("select f.id from Fileset f where f.id in (:ids) order by f.id", ids=[first[0], theirs]) == [
+        [first[0]],
+        [theirs],
+    ]
+
+
 def test_what_omero_refuses_to_delete_is_named_and_stays(runs: Runs, logins: Logins, completed: Claim) -> None:
     kept = undoing(runs, logins, completed).look().filesets[1]
     [[image], *_] = runs.lab.session.query("select i.id from Image i where i.fileset.id = :id order by i.id", id=kept)
