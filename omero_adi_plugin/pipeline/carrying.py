@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, ServerTrouble
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.markers import in_work, restore_link
@@ -210,21 +210,22 @@ class Carrying(ABC):
         """Look once more, before the order ends, for what lost workers and sessions have done since stock was taken."""
         if self._resumed and not self._tally.is_to_go_on:
             files = self._record.lines()
-            sweep(
-                self._order,
-                session=self._session,
-                attempt=self._attempt,
-                files=files,
-                settings=self._settings,
-                check=self._guard.check,
-            )
+            with self._as_far_as_possible((ImportInterrupted, ServerTrouble)):  # all that was ordered is in OMERO by now
+                sweep(
+                    self._order,
+                    session=self._session,
+                    attempt=self._attempt,
+                    files=files,
+                    settings=self._settings,
+                    check=self._guard.check,
+                )
 
     @contextlib.contextmanager
-    def _as_far_as_possible(self) -> Iterator[None]:
-        """Go on when there is trouble with tidying up, and have it seen to later."""
+    def _as_far_as_possible(self, troubles: tuple[type[AdiError], ...] = (AdiError,)) -> Iterator[None]:
+        """Go on when there is trouble of these kinds with tidying up, and have it seen to later."""
         try:
             yield
-        except AdiError as error:
+        except troubles as error:
             event(_log, logging.WARNING, "order.not_tidied", order=self._order.uuid, attempt=self._attempt, why=str(error))
             with contextlib.suppress(AdiError):
                 self._record.suspect()

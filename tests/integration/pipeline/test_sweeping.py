@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omero.model import ImageI, PlateI, WellI, WellSampleI
+from omero.rtypes import rint, rstring
+from sqlalchemy import select
 
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.importers.inplace import InPlace
@@ -16,6 +19,7 @@ from omero_adi_plugin.importers.markers import delete_fileset
 from omero_adi_plugin.orders import Claim, FileStep, Marker
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.sweeping import sweep
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking import tables
 from omero_adi_plugin.tracking.ledger import Ledger
 from tests.fixtures.importing import QUICK, planned
@@ -168,6 +172,29 @@ def test_an_order_that_was_interrupted_sweeps_before_it_ends(runs: Runs) -> None
 
     runs.run(replace(claim, lease=replace(claim.lease, attempt=2)), on_import=imported)
     assert len(there(runs)) == len(runs.lab.images()) == 2
+
+
+def test_what_cannot_be_swept_at_the_end_of_an_order_is_left_to_the_later_sweep(runs: Runs, logins: Logins) -> None:
+    claim = runs.order(runs.samples.image())
+    late, session = Late(runs, claim), runs.lab.session
+
+    def imported(*_: object) -> None:  # and an administrator takes a liking to it
+        made = late.imports(claim.text.read().entries[0].path, attempt=1)
+        [[image]] = session.query("select i.id from Image i where i.fileset.id = :id", id=made)
+        plate, well, sample = PlateI(), WellI(), WellSampleI()
+        plate.setName(rstring("of somebody else"))
+        well.setRow(rint(0))
+        well.setColumn(rint(0))
+        sample.setImage(ImageI(image, False))
+        well.addWellSample(sample)
+        plate.addWell(well)
+        logins.service().factory.getUpdateService().saveObject(plate, {"omero.group": str(session.group_id)})
+
+    runs.run(replace(claim, lease=replace(claim.lease, attempt=2)), on_import=imported)
+    assert set(runs.steps(claim).values()) == {FileStep.ANNOTATED}
+    assert len(there(runs)) == 2
+    with runs.database.begin() as connection:
+        assert connection.execute(select(tables.order.c.unswept_since)).scalar_one() is not None
 
 
 def test_an_order_that_was_not_interrupted_asks_no_more(runs: Runs) -> None:
