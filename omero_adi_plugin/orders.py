@@ -218,6 +218,7 @@ class DueSweep:
     text:    as in `Claim`; if somebody has deleted the row, nothing is in it and reading it says so.
     since:   when the first of the attempts began after which it may not have been looked yet, in s of the epoch, by the clock of
              the database.
+    now:     when this was taken, by the same clock: that of one host may be wrong.
     tries:   how often this was begun by now, this time included.
     """
 
@@ -225,6 +226,7 @@ class DueSweep:
     attempt: int
     text: OrderText
     since: float
+    now: float
     tries: int = 1
 
 

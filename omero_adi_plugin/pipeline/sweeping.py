@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.importers.doubles import remove_doubled_key_values
@@ -108,6 +107,7 @@ def sweep_late(
     attempt: int,
     files: Sequence[LedgerFile],
     since: float,
+    now: float,
     settings: Settings,
     check: Callable[[], None],
 ) -> None:
@@ -120,6 +120,8 @@ def sweep_late(
     since : float
         When the order was begun, in seconds of the epoch. Folders of which OMERO knows nothing are looked for from then on, up to
         those that are as old as half of `sweep_seconds`: a younger one may belong to an import that has just begun.
+    now : float
+        What time it is, likewise.
 
     All others are those of `sweep`.
     """
@@ -127,7 +129,7 @@ def sweep_late(
     sweep(order, session=session, attempt=attempt, files=files, settings=settings, check=check, since=since)
     check()
     withdraw(session, uuid=order.uuid)
-    until = time.time() - settings.sweep_seconds / 2
+    until = now - settings.sweep_seconds / 2
     for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order)):
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,7 @@ class Sweeper:
                 attempt=due.attempt,
                 files=self._sweeps.files(due.uuid),
                 since=due.since,
+                now=min(time.time(), due.now),  # of two clocks the one that calls fewer folders old
                 settings=self._settings,
                 check=lambda: self._check(due),
             )

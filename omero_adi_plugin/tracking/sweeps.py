@@ -57,6 +57,7 @@ class Sweeps:
             attempt=row.attempt,
             text=order_text(self._database, uuid=row.uuid, imports_id=row.imports_id),
             since=float(row.since),
+            now=float(row.now),
             tries=row.sweeps,
         )
 

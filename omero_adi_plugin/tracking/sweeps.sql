@@ -19,7 +19,7 @@ WITH next AS (
 UPDATE adi_order o
    SET unswept_since = now() + make_interval(secs => :lease_seconds - :delay_seconds), sweeps = o.sweeps + 1
   FROM next WHERE o.uuid = next.uuid
-RETURNING o.uuid, o.imports_id, o.attempt, o.sweeps,
+RETURNING o.uuid, o.imports_id, o.attempt, o.sweeps, extract(epoch FROM clock_timestamp()) AS now,
           extract(epoch FROM coalesce((
               SELECT max(started_at)
                 FROM (SELECT started_at, lag(attempt) OVER w AS former, lag(outcome) OVER w AS outcome, lag(ended_at) OVER w AS ended_at

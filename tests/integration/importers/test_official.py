@@ -114,6 +114,7 @@ class Ordering:
             attempt=claim.lease.attempt,
             files=Ledger(self.database, claim.lease).files(),
             since=time.time() - 60,
+            now=time.time(),
             settings=self.settings,
             check=lambda: None,
         )

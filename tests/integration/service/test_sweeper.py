@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from omero_adi_plugin.errors import DatabaseDown, OmeroDown, ServerTrouble
+from omero_adi_plugin.service import sweeper
 from omero_adi_plugin.service.keeper import Deadline
 from omero_adi_plugin.service.sweeper import MOST_TRIES, PAUSES, Sweeper
 from omero_adi_plugin.sessions import Logins
@@ -21,6 +24,7 @@ from tests.fixtures.late import import_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from omero_adi_plugin.sessions import Account, OmeroSession
     from tests.fixtures.runs import Runs
@@ -205,3 +209,17 @@ def test_one_that_hangs_ends_its_process_at_last(site: Site) -> None:
     site.sweeper(on_stuck=ended.set).sweep_one()
     assert not ended.is_set()
     assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+
+
+def test_a_host_whose_clock_is_fast_takes_no_folder_that_is_just_being_filled_for_an_old_one(
+    site: Site, managed_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = site.runs.lab.session
+    link = next(path for path in (managed_repository / f"{session.user}_{session.user_id}").rglob("*") if path.is_symlink())
+    young = link.parent.with_name("of-an-import-that-begins")
+    young.mkdir()
+    fast = SimpleNamespace(time=lambda: time.time() + 3600)
+    monkeypatch.setattr(sweeper, "time", fast)
+    assert site.sweeper().sweep_one()
+    assert set(site.runs.lab.images()) == site.stays
+    assert young.is_dir()
