@@ -14,7 +14,7 @@ from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, ServerTrouble
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
-from omero_adi_plugin.importers.markers import in_work, restore_link
+from omero_adi_plugin.importers.markers import examine, in_work, restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep
@@ -199,11 +199,20 @@ class Carrying(ABC):
     def _await_server(self) -> None:
         """Wait while the server imports what an earlier attempt has begun: what becomes whole is adopted, the rest deleted."""
         until = time.monotonic() + self._settings.takeover_patience_seconds
-        while (under_way := in_work(self._session, [half.fileset for half in self._half()])) and time.monotonic() < until:
-            words = f"waiting for {len(under_way)} filesets that OMERO.server is still importing"
+        halves = {half.fileset: half.marker for half in self._half()}
+        begun = len(halves)
+        while time.monotonic() < until:
+            under_way = in_work(self._session, sorted(halves))
+            halves = {fileset: marker for fileset, marker in halves.items() if fileset in under_way}
+            if not halves:
+                break
+            words = f"waiting for {len(halves)} filesets that OMERO.server is still importing"
             self._show(self._reading, FileStep.VERIFYING, words, moved=False)
             self._safe_point()
             time.sleep(AWAIT_SECONDS)
+            looked = examine(self._session, halves, target=self._order.target, statistics=self._statistics)
+            halves = {each.fileset: each.marker for each in looked if not each.complete}
+        if begun:
             self._take_stock()
 
     def _sweep(self) -> None:

@@ -65,11 +65,7 @@ def announce(session: Session, marker: Marker) -> None:
 
 def withdraw(session: Session, *, uuid: str) -> None:
     """Delete what `announce` has left, in this and in earlier attempts."""
-    loose = (
-        "and not exists (select i.id from ImageAnnotationLink i where i.child.id = a.id) "
-        "and not exists (select f.id from FilesetAnnotationLink f where f.child.id = a.id)"
-    )
-    ids = [comment for comment, _ in _comments(session, uuid, loose)]
+    ids = [comment for comment, _ in _announcements(session, uuid)]
     if ids:
         reached(Point.WITHDRAWAL_DUE)
         doing = "clearing up after an import"
@@ -113,7 +109,7 @@ def _markers(session: Session, uuid: str) -> dict[int, Marker]:
     made = batches.ask(
         session,
         "select f.id from Fileset f where f.details.creationEvent.session.id in (:ids) and f.details.owner.id = :user",
-        sorted({number for _, number in _comments(session, uuid)}),
+        sorted(_sessions(session, uuid)),
         user=session.user_id,
     )
     ids = sorted(fileset for (fileset,) in made)
@@ -131,18 +127,39 @@ def _markers(session: Session, uuid: str) -> dict[int, Marker]:
     return markers
 
 
-def _comments(session: Session, uuid: str, condition: str = "") -> list[tuple[int, int]]:
-    """Return id and session of the user's comments that are markers of an order, in whichever group.
+def _sessions(session: Session, uuid: str) -> set[int]:
+    """Return the sessions in which an order was imported: those announced, and those in which images came with their marker.
 
-    Each of them was made in the session that it speaks for: the announcements, and those on images.
+    A marker that was copied with the image that it is on was made in another session than the image's fileset.
     """
     rows = session.query(
-        "select a.id, a.details.creationEvent.session.id, a.textValue from CommentAnnotation a "  # noqa: S608 (one of two texts)
-        f"where a.ns = :namespace and a.textValue like :start and a.details.owner.id = :user {condition}",
+        "select distinct a.details.creationEvent.session.id, i.fileset.details.creationEvent.session.id, a.textValue "
+        "from ImageAnnotationLink l join l.parent i join l.child a "
+        "where a.ns = :namespace and a.textValue like :start and l.details.owner.id = :user and a.details.owner.id = :user",
         all_groups=True,
         namespace=MARKER_NAMESPACE,
         start=f"{uuid} %",
         user=session.user_id,
     )
-    parsed = [(comment, number, Marker.parse(text)) for comment, number, text in rows]
-    return [(comment, number) for comment, number, marker in parsed if marker and marker.uuid == uuid and marker.key == ALL]
+    with_images = {marked for marked, imported, text in rows if marked == imported and _is_of(text, uuid)}
+    return with_images | {number for _, number in _announcements(session, uuid)}
+
+
+def _announcements(session: Session, uuid: str) -> list[tuple[int, int]]:
+    """Return id and session of the user's comments that announce an order and are linked to nothing, in whichever group."""
+    rows = session.query(
+        "select a.id, a.details.creationEvent.session.id, a.textValue from CommentAnnotation a "
+        "where a.ns = :namespace and a.textValue like :start and a.details.owner.id = :user "
+        "and not exists (select i.id from ImageAnnotationLink i where i.child.id = a.id) "
+        "and not exists (select f.id from FilesetAnnotationLink f where f.child.id = a.id)",
+        all_groups=True,
+        namespace=MARKER_NAMESPACE,
+        start=f"{uuid} %",
+        user=session.user_id,
+    )
+    return [(comment, number) for comment, number, text in rows if _is_of(text, uuid)]
+
+
+def _is_of(text: str, uuid: str) -> bool:
+    marker = Marker.parse(text)
+    return marker is not None and marker.uuid == uuid and marker.key == ALL

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import tifffile
+from omero.model import CommentAnnotationI, ImageI
+from omero.rtypes import rstring
 
 from omero_adi_plugin.errors import (
     ConfigurationError,
@@ -40,7 +42,7 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed
-from tests.fixtures.filesets import delete
+from tests.fixtures.filesets import delete, made
 from tests.fixtures.guards import Guard
 from tests.fixtures.importing import planned
 from tests.fixtures.laboratory import Lab
@@ -486,6 +488,24 @@ def test_other_orders_in_the_same_session_are_left_alone(ordering: Ordering, sam
     held = holdings(ordering.lab.session, uuid=second.lease.order, target=ordering.target, statistics=False)
     assert [sorted(Path(path).name for path in each.paths) for each in held] == [["b.ome.tif"]]
     assert ordering.filesets() == ["a.ome.tif", "b.ome.tif"]
+
+
+def test_what_a_session_imported_in_which_a_marker_was_copied_is_not_the_order_s(ordering: Ordering, samples: Samples) -> None:
+    """As OMERO's `duplicate` copies an image with its comments."""
+    claim = ordering.order(samples.image("a.ome.tif"))
+    with Logins(ordering.lab.account) as logins, logins.act_for(ordering.lab.user, ordering.lab.group) as another:
+        half = ImageI()
+        half.setName(rstring("a copy"))
+        comment = CommentAnnotationI()
+        comment.setNs(rstring(MARKER_NAMESPACE))
+        comment.setTextValue(rstring(str(claim_marker(claim))))
+        half.linkAnnotation(comment)
+        another.factory.getUpdateService().saveObject(half)
+        mine = made(another)
+    ordering.run(claim)
+    held = holdings(ordering.lab.session, uuid=claim.lease.order, target=ordering.target, statistics=False)
+    assert mine.fileset not in [each.found.fileset for each in held]
+    assert len(held) == 1
 
 
 def test_a_target_that_goes_away_fails_the_order(ordering: Ordering, samples: Samples) -> None:
