@@ -87,10 +87,11 @@ def test_killed_with_its_importer_the_next_service_brings_each_file_in_once(
     wait_until(lambda: not alive(call["pid"]), what="the death of the importer")
     stand_in.does()
     change(official, importer="inplace")  # an order goes on as it was begun
-    official.start(max_workers=1)
+    official.start(max_workers=1, sweep_seconds=1, poll_seconds=1)
     tracking.wait(uuid)
     assert tracking.stages(uuid)[-1] == "Import Completed", tracking.description(uuid)
     assert filesets(lab) == ["a.ome.tif", "b.ome.tif", "c.ome.tif"]
     assert len(lab.images_with(uuid)) == len(lab.images()) == 3
     assert all(len(lab.key_values(image)) == 1 for image in lab.images())
+    wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE unswept_since IS NOT NULL") == [], what="the later sweep")
     assert loose(lab) == []
