@@ -97,8 +97,11 @@ class Dealer:
             self._armed = None
             self.dealt.append(Dealt(fault, self._attempts()))
         elif time.monotonic() > until:
+            try:
+                self.site.omero.do("clear")
+            except OSError:  # it dies just now: of this, perhaps
+                return None
             self._armed = None
-            self.site.omero.do("clear")
             return fault
         return None
 
@@ -209,6 +212,8 @@ class Dealer:
             self.site.omero.do("expire", session)
         except Refused:  # it has just ended
             return
+        except OSError as error:
+            raise NoVictim from error
 
     def _omero(self, fault: Fault, running: list[Running]) -> list[Running]:
         if self._armed or not self.site.omero_is_there:
@@ -221,7 +226,10 @@ class Dealer:
         if self._armed or not self.site.omero_is_there or not self.site.omero.answers:
             raise NoVictim
         after = {"after": True} if fault.moment in OPERATIONS else {}
-        self.site.omero.do("kill" if fault.kind is Kind.MOMENT else "lose_connection", fault.moment, **after)
+        try:
+            self.site.omero.do("kill" if fault.kind is Kind.MOMENT else "lose_connection", fault.moment, **after)
+        except OSError as error:  # it has just died, or has just begun
+            raise NoVictim from error
         self._armed = fault, time.monotonic() + MOMENT_SECONDS, self.site.wire.closed
         return running
 
