@@ -113,7 +113,8 @@ class Dealer:
     def end(self) -> None:
         """Wait for nothing any more."""
         if self._armed is not None and self.site.omero.runs:
-            self.site.omero.do("clear")
+            with suppress(OSError):  # it has just died
+                self.site.omero.do("clear")
         self._armed = None
 
     def _note_end(self, *, by_signal: int = 0) -> None:
