@@ -36,6 +36,10 @@ MOST_TRIES = 8
 """So often a sweep is begun that comes to no end for a reason of its own, in four hours with the pauses that the settings come
 with. What it would have found stays in OMERO then, and the log says so."""
 
+LEASES = 10
+"""So many times `lease_seconds` may a sweep be silent before it is done again, ten minutes with the default: it has no heartbeat, and
+a server may be slow."""
+
 PAUSES = 6
 """So many times `surroundings_seconds` pass before a sweep is tried again; twice as many with each time that counts."""
 
@@ -67,7 +71,8 @@ class Sweeper:
         on_stuck: Callable[[], None] | None = None,
     ) -> None:
         self._settings, self._logins, self._deadline, self._on_stuck = settings, logins, deadline, on_stuck
-        self._sweeps = Sweeps(database, delay_seconds=settings.sweep_seconds)
+        lease_seconds = LEASES * settings.lease_seconds
+        self._sweeps = Sweeps(database, delay_seconds=settings.sweep_seconds, lease_seconds=lease_seconds)
 
     def sweep_one(self) -> bool:
         """Do the sweep that has been due for longest; False if none is due, or all imports are paused.

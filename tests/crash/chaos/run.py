@@ -26,7 +26,7 @@ from tests.crash.chaos.orders import Desk
 from tests.crash.chaos.plan import LARGEST_WAVE, OPERATIONS, Fault, Plan
 from tests.crash.chaos.processes import Process, marked
 from tests.crash.chaos.report import Result, Teller
-from tests.crash.chaos.surroundings import SWEEP_SECONDS, Site, Size, site_of
+from tests.crash.chaos.surroundings import Site, Size, site_of
 from tests.fixtures.laboratory import Lab, furnished, make_group
 
 USERS, GROUPS = 6, 3
@@ -39,9 +39,6 @@ RESERVE, FEW = 10, 3
 
 STUCK_SECONDS = 150
 """When nothing has got on for so long, it is said what is stuck, and looked no further."""
-
-SWEEP_LEASE_SECONDS, PATIENT_SECONDS = 600, 20
-"""How long the sweep of a worker that died is left to it, and how long here, where that time is made to pass quickly."""
 
 LAST_SECONDS = 10
 """How long what belonged to a service may outlive it."""
@@ -106,7 +103,6 @@ class Run:
             self._place(now)
             self._people.look()
             self._deal(now)
-            self._hurry(now)
         except psycopg2.Error:
             return None
         return now
@@ -123,16 +119,6 @@ class Run:
         words = f"{len(self._desk.orders)} of {len(self._plan.sorts)} ordered, {now.ended} ended, {now.open} open"
         swept = f", {now.unswept} to be swept" if self._sweeps else ""
         self._teller.tell(f"{words}{swept}, {len(self._dealer.dealt)} of {len(self._plan.faults)} faults")
-
-    def _hurry(self, now: Progress) -> None:
-        """Make sweeps due that were begun some time ago, and whose workers have died since."""
-        if now.unswept and not now.open:
-            self._site.tracking.sql(
-                "UPDATE adi_order SET unswept_since = now() - interval '1 day' WHERE unswept_since BETWEEN"
-                " now() + make_interval(secs => %s) AND now() + make_interval(secs => %s)",
-                SWEEP_LEASE_SECONDS // 2,
-                SWEEP_LEASE_SECONDS - SWEEP_SECONDS - PATIENT_SECONDS,
-            )
 
     def _place(self, now: Progress) -> None:
         for _ in range(min(self._wave(now), len(self._sorts))):

@@ -202,6 +202,14 @@ def test_one_over_which_each_worker_dies_is_given_up_in_the_end(site: Site) -> N
     assert site.left() == (False, 0)
 
 
+def test_one_whose_worker_dies_is_due_again_after_ten_leases(site: Site) -> None:
+    due = []
+    site.runs.settings = site.runs.settings.model_copy(update={"lease_seconds": 5})
+    site.logins.happens = lambda: due.append(site.is_due_in(50))
+    assert site.sweeper().sweep_one()
+    assert due == [True]
+
+
 def test_one_that_hangs_ends_its_process_at_last(site: Site) -> None:
     before = timers()
     stuck = threading.Event()
