@@ -37,8 +37,8 @@ MOST_TRIES = 8
 with. What it would have found stays in OMERO then, and the log says so."""
 
 LEASES = 10
-"""So many times `lease_seconds` may a sweep be silent before it is done again, ten minutes with the default: it has no heartbeat, and
-a server may be slow."""
+"""So many times `lease_seconds` may a sweep be silent before it is done again, ten minutes with the default: it has no heartbeat,
+and a server may be slow."""
 
 PAUSES = 6
 """So many times `surroundings_seconds` pass before a sweep is tried again; twice as many with each time that counts."""
