@@ -249,11 +249,13 @@ class Limits:
 
     per_user, per_group: orders that are carried out for one user, in one group; None: as many as there are workers.
     in_flight: filesets that are being imported.
+    scripts:   orders that are carried out by scripts on OMERO's Processors; None: as many as are launched.
     """
 
     per_user: int | None = None
     per_group: int | None = None
     in_flight: int = 1_000_000
+    scripts: int | None = None
 
 
 class FileStep(StrEnum):

@@ -121,11 +121,24 @@ class Settings(BaseSettings):
 
     # --- the service
 
+    dispatch: Literal["local", "grid"] = Field(
+        default="local",
+        description="Where this service has orders carried out: `local`, in processes of its own, or `grid`, by scripts that it"
+        " launches on OMERO's Processors, wherever they run. Services of both kinds may share a database.",
+    )
     max_workers: int = Field(
         default=4,
         ge=1,
         le=64,
-        description="How many orders this service carries out at the same time, each in a process of its own.",
+        description="How many orders this service carries out at the same time, each in a process of its own; with `dispatch:"
+        " grid`, how many scripts it launches at the same time.",
+    )
+    max_scripts: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description="How many orders scripts on OMERO's Processors carry out at the same time, for all services with `dispatch:"
+        " grid` on this database together.",
     )
     max_orders_per_user: int | None = Field(
         default=None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import text
 
@@ -23,6 +23,8 @@ from omero_adi_plugin.tracking.sql import statements
 from omero_adi_plugin.tracking.tables import AttemptOutcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.engine import Connection, Row
 
     from omero_adi_plugin.settings import Settings
@@ -48,6 +50,7 @@ def limits_of(settings: Settings) -> Limits:
         per_user=settings.max_orders_per_user,
         per_group=settings.max_orders_per_group,
         in_flight=settings.max_filesets_in_flight,
+        scripts=settings.max_scripts,
     )
 
 
@@ -57,7 +60,9 @@ class Queue:
     Every method is one transaction. All of them raise `DatabaseDown` when PostgreSQL is not there.
     """
 
-    def __init__(self, database: Database, *, lease_seconds: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, database: Database, *, lease_seconds: int, limits: Limits | None = None, in_script: bool = False
+    ) -> None:
         """Use a database.
 
         Parameters
@@ -68,24 +73,28 @@ class Queue:
             How long a worker may be silent before its order is taken over.
         limits : Limits, optional
             What all services together may do at the same time; None: as much as they can.
+        in_script : bool
+            Whether what is claimed is carried out by a script on one of OMERO's Processors.
         """
         self._database = database
         self.lease_seconds = lease_seconds
-        self._of_all = limits or Limits()
+        self._of_all, self._in_script = limits or Limits(), in_script
         self._token = uuid4()
-        self._limits = asdict(self._of_all)
+        self._limits = {**asdict(self._of_all), "in_script": in_script}
 
     def on(self, database: Database) -> Queue:
         """Return the same queue over other connections, for another thread."""
-        return Queue(database, lease_seconds=self.lease_seconds, limits=self._of_all)
+        return Queue(database, lease_seconds=self.lease_seconds, limits=self._of_all, in_script=self._in_script)
 
-    def claim(self, *, owner: str) -> Claim | None:
+    def claim(self, *, owner: str, user: str | None = None, group: str | None = None) -> Claim | None:
         """Take the next order that is due, and say so in its trail.
 
         Parameters
         ----------
         owner : str
             ``host:pid`` of the worker.
+        user, group : str, optional
+            Only an order of this user, in this group; None: of anybody.
 
         Returns
         -------
@@ -93,13 +102,41 @@ class Queue:
             None when nothing is due, whatever is due is at a limit, or all imports are paused.
         """
         asked = time.monotonic()
-        values = {"owner": owner, "token": str(self._token), "lease_seconds": self.lease_seconds, "without": None, **self._limits}
-        rows = self._database.at_once(_CLAIM, values)  # run twice, it gives the same order
-        if not rows:
+        values = {**self._new_lease(owner), "user": user, "group": group, "without": None, **self._limits}
+        return self._taken(self._database.at_once(_CLAIM, values), asked)  # run twice, it gives the same order
+
+    def hand_over(self, uuid: str, *, launch: str, owner: str, user: str, group: str) -> Claim | None:
+        """Take the order that this script was launched for from whoever launched it.
+
+        Parameters
+        ----------
+        uuid : str
+            Of the order.
+        launch : str
+            The token of the lease that it was launched with: who does not know it gets nothing.
+        owner : str
+            How the script signs its leases.
+        user, group : str
+            In whose session the script runs, and in which group.
+
+        Returns
+        -------
+        Claim or None
+            With a lease of the script's own; None if the order is not for this script, now or any more: nothing was changed.
+        """
+        asked = time.monotonic()
+        try:
+            UUID(launch)
+        except ValueError:
             return None
-        content = order_text(self._database, uuid=rows[0].uuid, imports_id=rows[0].imports_id)
-        self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
-        return _claim(rows[0], content, asked)
+        values = {**self._new_lease(owner), "uuid": audit.storable(uuid), "launch": launch, "user": user, "group": group}
+        return self._taken(self._database.at_once(_SQL["hand_over"], values), asked)
+
+    def handed_over(self, lease: Lease) -> bool:
+        """Return whether a script has taken the order from whoever launched it with this lease."""
+        values = {"uuid": lease.order, "attempt": lease.attempt, "owner": lease.owner}
+        [row] = self._database.at_once(_SQL["handed_over"], values)
+        return bool(row[0])
 
     def extend(self, lease: Lease, *, doing: str | None = None) -> Extension:
         """Extend a lease.
@@ -149,6 +186,11 @@ class Queue:
         if not rows:
             raise LeaseLost(uuid=lease.order)
         return int(rows[0].places)
+
+    def others_due(self, *, user: str) -> bool:
+        """Return whether an order of somebody else than this user could be claimed now."""
+        [row] = self._database.at_once(_SQL["others_due"], {"user": user, "without": None, **self._limits})
+        return bool(row[0])
 
     def others_wait(self, lease: Lease) -> bool:
         """Return whether another user's order waits that could be carried out instead of this one, and would come before it."""
@@ -227,6 +269,17 @@ class Queue:
         """Return how many orders wait, run, or are in the inbox."""
         with self._database.begin() as connection:
             return int(connection.execute(_SQL["pending"]).scalar_one())
+
+    def _new_lease(self, owner: str) -> dict[str, object]:
+        return {"owner": owner, "token": str(self._token), "lease_seconds": self.lease_seconds}
+
+    def _taken(self, rows: Sequence[Row[Any]], asked: float) -> Claim | None:
+        """Make a claim of what was taken with the token at hand, if anything was."""
+        if not rows:
+            return None
+        content = order_text(self._database, uuid=rows[0].uuid, imports_id=rows[0].imports_id)
+        self._token = uuid4()  # not before: when there was no answer, the next call asks for the same order again
+        return _claim(rows[0], content, asked)
 
     def _finish(self, lease: Lease, state: OrderState, description: str | None) -> None:
         stage, outcome = _OUTCOMES[state]

@@ -6,8 +6,9 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- candidates
 -- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
 -- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
--- is left or all imports are paused. What runs without a place, a command or a worker of an older version, is to have the next one: it
--- looks for it now and then only, and would never be quicker. One order may be left out of account, as if it did not run.
+-- is left or all imports are paused, nor for a script when as many orders are in scripts as may be. What runs without a place, a command
+-- or a worker of an older version, is to have the next one: it looks for it now and then only, and would never be quicker. One order may
+-- be left out of account, as if it did not run.
 heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
@@ -18,10 +19,11 @@ heads AS (
                            WHERE state = 'waiting' AND (-priority, user_name, group_name) > (h.rank, h.user_name, h.group_name)
                            ORDER BY -priority, user_name, group_name LIMIT 1) n
 ), running AS MATERIALIZED (
-    SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN greatest(places, 1) ELSE 0 END AS places
+    SELECT user_name, group_name, CASE WHEN lease_until > clock_timestamp() THEN greatest(places, 1) ELSE 0 END AS places,
+           in_script AND lease_until > clock_timestamp() AS in_script
       FROM adi_order WHERE state = 'running' AND uuid IS DISTINCT FROM CAST(:without AS text)
 ), candidates AS (
-    SELECT o.uuid, h.rank, h.user_name, o.run_after, o.imports_id, t.claimed_at
+    SELECT o.uuid, h.rank, h.user_name, h.group_name, o.run_after, o.imports_id, t.claimed_at
       FROM heads h
       CROSS JOIN LATERAL (SELECT uuid, run_after, imports_id FROM adi_order
                            WHERE state = 'waiting' AND -priority = h.rank
@@ -32,6 +34,8 @@ heads AS (
        AND (SELECT count(*) FROM running r WHERE r.user_name = h.user_name) < coalesce(:per_user, 2147483647)
        AND (SELECT count(*) FROM running r WHERE r.group_name = h.group_name) < coalesce(:per_group, 2147483647)
        AND (SELECT coalesce(sum(places), 0) FROM running) < :in_flight
+       AND (NOT CAST(:in_script AS boolean)
+            OR (SELECT count(*) FROM running r WHERE r.in_script) < coalesce(:scripts, 2147483647))
        AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
 )
 
@@ -39,6 +43,7 @@ heads AS (
 -- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
 -- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have
 -- locked are passed over: one after the other is tried, so that no more is locked than what is taken, and no plan reads all that wait.
+-- A script, which acts for one user in one group, takes none but theirs.
 -- All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
 -- does something else meanwhile, nor by one that does not take its answer.
 WITH RECURSIVE {+candidates}, mine AS (
@@ -47,13 +52,16 @@ WITH RECURSIVE {+candidates}, mine AS (
     RETURNING *
 ), next AS (
     SELECT o.uuid
-      FROM (SELECT uuid FROM candidates WHERE NOT EXISTS (SELECT FROM mine)
+      FROM (SELECT uuid FROM candidates
+             WHERE NOT EXISTS (SELECT FROM mine)
+               AND user_name = coalesce(CAST(:user AS text), user_name) AND group_name = coalesce(CAST(:group AS text), group_name)
              ORDER BY rank, claimed_at NULLS FIRST, run_after, imports_id) c
       CROSS JOIN LATERAL (SELECT uuid FROM adi_order WHERE uuid = c.uuid AND state = 'waiting' FOR UPDATE SKIP LOCKED) o
      LIMIT 1
 ), taken AS (
     UPDATE adi_order o
-       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, lease_owner = :owner, lease_token = CAST(:token AS uuid),
+       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, in_script = CAST(:in_script AS boolean),
+           lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid
     RETURNING o.*
@@ -77,6 +85,33 @@ WITH RECURSIVE {+candidates}, mine AS (
 SELECT uuid, imports_id, attempt, failures, skip_existing, places, lease_owner, lease_token, lease_until,
        CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by, again
   FROM (SELECT * FROM taken UNION ALL SELECT * FROM mine) c
+
+-- hand_over
+-- Give an order to the script that was launched for it. Whoever says the token of the launch gets a lease of their own, in place of the
+-- one that held meanwhile: so it is given once, and neither the launcher nor another script can write anything after that. Asked again
+-- with the same new token, because the answer got lost, it gives the same. No row back: it is not for this script.
+WITH taken AS (
+    UPDATE adi_order
+       SET lease_owner = :owner, lease_token = CAST(:token AS uuid),
+           lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+     WHERE uuid = :uuid AND state = 'running' AND in_script AND user_name = :user AND group_name = :group
+       AND lease_token IN (CAST(:launch AS uuid), CAST(:token AS uuid)) AND lease_until > clock_timestamp()
+    RETURNING *
+), noted AS (
+    UPDATE adi_attempt a SET owner = t.lease_owner FROM taken t WHERE a.uuid = t.uuid AND a.attempt = t.attempt
+)
+SELECT uuid, imports_id, attempt, failures, skip_existing, places, lease_owner, lease_token, lease_until,
+       CASE WHEN cancel_requested THEN coalesce(cancelled_by, '') END AS cancelled_by, again
+  FROM taken
+
+-- handed_over
+-- Whether an attempt is in other hands than those that began it.
+SELECT EXISTS (SELECT FROM adi_attempt WHERE uuid = :uuid AND attempt = :attempt AND owner <> :owner)
+
+-- others_due
+-- Whether an order of another user could be claimed now.
+WITH RECURSIVE {+candidates}
+SELECT EXISTS (SELECT FROM candidates WHERE user_name <> :user)
 
 -- content
 -- What was ordered, in one row; nothing in it if somebody has deleted that. It may be many megabytes, so it is not part of the claim.

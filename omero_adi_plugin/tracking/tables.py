@@ -112,6 +112,8 @@ order = Table(
     Column("lease_owner", Text),
     Column("lease_token", Uuid),
     Column("lease_until", DateTime(timezone=True)),
+    # whether a script on one of OMERO's Processors has the lease, or is to get it from whoever launches it
+    Column("in_script", Boolean, nullable=False, server_default=text("false")),
     Column("places", Integer, nullable=False, server_default=text("0")),  # filesets that it may have in flight while it runs
     Column("doing", Text),  # what its worker said last
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONTRACT_HEAD = "78d3d6d84aec"
 CONTRACT_FIRST = "5a0c7d19e3b2"
-PLUGIN_HEAD = "b3f18a6c2e57"
+PLUGIN_HEAD = "c5d80e7f13a9"
 
 CONTRACT_NEWER = "92e8f9e637a1"
 """Revision of a newer version of the former importer: it adds the column that the next constant names."""

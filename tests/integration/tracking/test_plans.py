@@ -29,14 +29,17 @@ RUNNING = 239
 LEASE = {"uuid": "o7", "token": uuid4()}
 SWEPT = {"uuid": "o2000", "attempt": 1}
 SCAN = {"after_id": NEWEST - 1000, "ours_id": NEWEST}
-LIMITS = {"per_user": 40, "per_group": 2000, "in_flight": 2000}
-CLAIM = {"owner": "host:1", "token": uuid4(), "lease_seconds": 60, "without": None, **LIMITS}
+LIMITS = {"per_user": 40, "per_group": 2000, "in_flight": 2000, "in_script": True, "scripts": 2000}
+CLAIM = {"owner": "host:1", "token": uuid4(), "lease_seconds": 60, "user": None, "group": None, "without": None, **LIMITS}
 ORDERED = {"uuid": "o7", "imports_id": 21, "user": "ann", "group": "Demo", "skip_existing": False}
 KEPT = {"keep_days": 90, "late_ids": 1000, "batch": 50}
 ASKED: dict[str, dict[str, Any]] = {
     "queue.sql claim": CLAIM,
     "queue.sql content": {"imports_id": 7},
     "queue.sql others_wait": {"without": "o1401", **LIMITS},
+    "queue.sql others_due": {"user": "ann", "without": None, **LIMITS},
+    "queue.sql hand_over": {**LEASE, "launch": uuid4(), "owner": "s:1", "lease_seconds": 60, "user": "ann", "group": "Demo"},
+    "queue.sql handed_over": {"uuid": "o7", "attempt": 1, "owner": "h:1"},
     "queue.sql widen": {**LEASE, "wanted": 2, "in_flight": 2000},
     "queue.sql wait_if_lapsed": LEASE,
     "queue.sql extend": {**LEASE, "lease_seconds": 60, "doing": None, "in_flight": 6},
