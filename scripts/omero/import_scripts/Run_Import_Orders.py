@@ -20,9 +20,8 @@ def run_script():
         scripts.String("Order", optional=False, grouping="1", description="The order that the service has launched this for."),
         scripts.String("Token", optional=False, grouping="2", description="What the service proves by that it was it."),
         version="0.1.0",
-        authors=["OMERO ADI"],
-        institutions=["OMERO ADI"],
-        contact="https://github.com/omero-adi/omero-adi-plugin",
+        authors=["The developers of OMERO ADI"],
+        contact="the administrator of your OMERO",
     )
     try:
         client.setOutput("Message", rstring(carry_out(client)))
