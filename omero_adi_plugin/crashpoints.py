@@ -135,6 +135,21 @@ class Point(StrEnum):
     OUTCOME_WRITTEN = "order.outcome_written"
     """Queue and trail say how: completed, failed, called off or given back."""
 
+    # --- an order that a script carries out
+
+    LAUNCH_DUE = "launch.due"
+    """A session for the order's user is there; the script is to be launched."""
+    LAUNCHED = "launch.launched"
+    """The script runs, and ends with whoever has launched it."""
+    LET_GO_DUE = "launch.let_go_due"
+    """The script has the order, and still ends with whoever has launched it."""
+    LET_GO = "launch.let_go"
+    """It runs on by itself."""
+    HANDED_OVER = "script.handed_over"
+    """The script has the order, and has not begun with it."""
+    SCRIPT_DONE = "script.done"
+    """It takes no further order; its session is still there."""
+
     # --- a service and its workers
 
     TABLES_READY = "service.tables_ready"

@@ -5,6 +5,7 @@
     ├── UsageError              the command was called wrongly
     │   └── OrderEnded          nothing is left of the order that could be called off
     ├── ConfigurationError      a setting is missing or makes no sense
+    │   ├── ScriptsMissing  ScriptNotTaken  ScriptForeign
     │   └── CheckFailed         the installation is not as it should be
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
@@ -99,6 +100,47 @@ class OrderEnded(UsageError):
 
 class ConfigurationError(AdiError):
     """A setting is missing, has a wrong value, or contradicts another."""
+
+
+class ScriptRefused(ConfigurationError):
+    """A script that was launched for an order has not taken it; `words` are its own, for people."""
+
+    def __init__(self, *, words: str) -> None:
+        super().__init__(f"The script that was launched to carry orders out has not begun. {words}")
+        self.words = words
+
+
+class ScriptsMissing(ConfigurationError):
+    """OMERO has no script of ours that is to be launched."""
+
+    def __init__(self, *, script: str, where: str) -> None:
+        super().__init__(
+            f"OMERO at {where} does not have the script {script}. Run `omero adi scripts install` as an administrator: "
+            "`omero adi scripts install --help` says how."
+        )
+        self.script, self.where = script, where
+
+
+class ScriptNotTaken(ConfigurationError):
+    """OMERO has found no parameters in a script of ours, and has switched it off; `words` are what the run of it said last."""
+
+    def __init__(self, *, script: str, where: str, words: str) -> None:
+        super().__init__(
+            f"OMERO at {where} cannot use the script {script}, and has switched it off: {words}. "
+            "See to the Python that its Processor runs scripts with, and run `omero adi scripts install` again."
+        )
+        self.script, self.where, self.words = script, where, words
+
+
+class ScriptForeign(ConfigurationError):
+    """Somebody else's scripts have the paths of ours."""
+
+    def __init__(self, *, scripts: Sequence[str], where: str) -> None:
+        super().__init__(
+            f'OMERO at {where} has other scripts by the names of ours in "Import Scripts": {", ".join(scripts)}. '
+            "They were left alone. Give them other names, or remove them, and run `omero adi scripts install` again."
+        )
+        self.scripts, self.where = tuple(scripts), where
 
 
 class CheckFailed(ConfigurationError):
@@ -545,6 +587,17 @@ class DiskFull(SurroundingsDown):
         self.path = path
 
 
+class NoProcessor(SurroundingsDown):
+    """None of OMERO's Processors carries a script out; `why` is a sentence."""
+
+    def __init__(self, *, where: str, why: str) -> None:
+        super().__init__(
+            f"No Processor of OMERO at {where} carries orders out: {why} Check that Processors run there "
+            "(`omero admin diagnostics`); orders wait meanwhile."
+        )
+        self.where, self.why = where, why
+
+
 class StorageDown(SurroundingsDown):
     """The storage that files to import lie on is away; `why` is a predicate: "is not there"."""
 
@@ -554,6 +607,15 @@ class StorageDown(SurroundingsDown):
             "Mount what belongs there, or correct `base_dir` and `group_roots`; orders wait meanwhile."
         )
         self.folder, self.why = folder, why
+
+
+class SessionOver(AdiError):
+    """The session that an order was carried out in has ended, and nobody who carries it out may make another one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "OMERO has ended the session of the script that carried the order out. The order goes on in another one by itself."
+        )
 
 
 class LeaseLost(AdiError):

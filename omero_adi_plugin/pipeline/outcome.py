@@ -13,6 +13,7 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OrderFailed,
+    SessionOver,
     StorageDown,
     SurroundingsDown,
     TryAgain,
@@ -40,6 +41,15 @@ class ShuttingDown(AdiError):
 
 class GaveWay(AdiError):
     """The order is left for now, at a point where nothing of it is half done; that is no failure of it."""
+
+
+class TimeUp(GaveWay):
+    """The script that carries the order out may live no longer. That is no failure of the order if it has got on meanwhile."""
+
+    def __init__(self, *, minutes: float) -> None:
+        super().__init__(
+            f"A script on this OMERO may run for {minutes:.0f} minutes, and that time was over. The order goes on in another one."
+        )
 
 
 class Cancelled(AdiError):
@@ -96,7 +106,9 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         case OrderFailed():
             queue.fail(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.failed", order=order, attempt=claim.lease.attempt, why=str(error))
-        case ShuttingDown() | GaveWay():
+        case TimeUp() | SessionOver() if not queue.got_on(claim.lease):
+            _try_again(queue, claim, error, settings=settings)
+        case ShuttingDown() | GaveWay() | SessionOver():
             queue.give_back(claim.lease, note=str(error), after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))
         case Cancelled():
@@ -114,7 +126,7 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
 
 
 def _try_again(queue: Queue, claim: Claim, error: Exception, *, settings: Settings) -> None:
-    if isinstance(error, TryAgain):
+    if isinstance(error, (TryAgain, TimeUp, SessionOver)):
         why = str(error)
     else:  # a bug, or a fault of the server that nobody has met yet: often gone at the next attempt
         event(_log, logging.ERROR, "attempt.broke", order=claim.lease.order, attempt=claim.lease.attempt, error=error)

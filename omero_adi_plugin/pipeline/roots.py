@@ -22,6 +22,12 @@ MOST_NAMED = 3
 """So many roots are named in a sentence."""
 
 
+def folders_of(settings: Settings, group: str) -> tuple[Path, ...]:
+    """Return the folders that the settings name for a group, links not resolved."""
+    named = settings.group_roots
+    return named.get(group) or named.get(OTHERS) or (settings.base_dir,)
+
+
 class Roots:
     """The roots of one group. Resolved folders are remembered, so one object serves one order.
 
@@ -57,9 +63,7 @@ class Roots:
     @classmethod
     def of(cls, settings: Settings, group: str) -> Self:
         """Return the roots of a group; raises as the class."""
-        named = settings.group_roots
-        folders = named.get(group) or named.get(OTHERS) or (settings.base_dir,)
-        return cls(base_dir=settings.base_dir, folders=folders)
+        return cls(base_dir=settings.base_dir, folders=folders_of(settings, group))
 
     def locate(self, path: str) -> str:
         """Return where a path leads, without links and `..`; whether something is there is not asked.

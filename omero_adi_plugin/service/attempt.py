@@ -19,9 +19,10 @@ from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import settle
 from omero_adi_plugin.pipeline.resume import SETTLED
 from omero_adi_plugin.pipeline.run import OrderRun
-from omero_adi_plugin.service.keeper import Deadline, LeaseKeeper
+from omero_adi_plugin.service.deadline import Deadline
+from omero_adi_plugin.service.keeper import LeaseKeeper
 from omero_adi_plugin.service.replacing import in_sessions
-from omero_adi_plugin.sessions import Account, Logins
+from omero_adi_plugin.sessions import Account
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue, limits_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import FileReader
     from omero_adi_plugin.orders import Claim, Order
     from omero_adi_plugin.pipeline.progress import Guard, OnProgress, Progress
+    from omero_adi_plugin.service.replacing import Sessions
     from omero_adi_plugin.sessions import OmeroSession
     from omero_adi_plugin.settings import Settings
 
@@ -58,12 +60,16 @@ def reader_of(settings: Settings) -> FileReader:
 
 
 class Attempts:
-    """What one process needs to carry out orders, one after the other: its database connection and its OMERO login.
+    """What one process needs to carry out orders, one after the other: its database connection and a reader of files.
 
     Parameters
     ----------
     settings : Settings
         All of them.
+    sessions : Sessions
+        Where sessions for the orders' users come from; closed by whoever gave it.
+    in_script : bool
+        Whether this process is a script on one of OMERO's Processors.
     deadline : Deadline
         When an order that is being carried out must be given back.
     on_stuck : callable, optional
@@ -71,13 +77,18 @@ class Attempts:
     """
 
     def __init__(
-        self, settings: Settings, *, deadline: Deadline | None = None, on_stuck: Callable[[], None] | None = None
+        self,
+        settings: Settings,
+        *,
+        sessions: Sessions,
+        in_script: bool = False,
+        deadline: Deadline | None = None,
+        on_stuck: Callable[[], None] | None = None,
     ) -> None:
-        self._settings, self._on_stuck = settings, on_stuck
+        self._settings, self._sessions, self._on_stuck = settings, sessions, on_stuck
         self._deadline = deadline or Deadline()
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
-        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings))
-        self.logins = Logins(account(settings))
+        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings), in_script=in_script)
         self._reader = reader_of(settings)
 
     def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
@@ -107,20 +118,9 @@ class Attempts:
                 return lost
         return error
 
-    def knock(self) -> None:
-        """Return if OMERO lets the service account in, and lets things be changed.
-
-        Raises
-        ------
-        OmeroDown, ConfigurationError
-            It does not.
-        """
-        self.logins.service()
-
     def close(self) -> None:
-        """Give login and connections back, and end the reader."""
+        """Give connections back, and end the reader."""
         self._reader.close()
-        self.logins.close()
         self.database.close()
 
     def _carried_out(self, claim: Claim, on_progress: OnProgress) -> tuple[Exception | None, str | None]:
@@ -143,7 +143,7 @@ class Attempts:
                     return self._run(claim, order, session, ledger, guard, tell, resumed=resumed).run()
 
                 report = in_sessions(
-                    self.logins,
+                    self._sessions,
                     order,
                     work,
                     guard=guard,

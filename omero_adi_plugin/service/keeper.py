@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Self
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import LeaseLost, SurroundingsDown
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, settle
+from omero_adi_plugin.service.deadline import Deadline
 from omero_adi_plugin.tracking.database import Database
 
 if TYPE_CHECKING:
@@ -32,9 +33,6 @@ _log = logging.getLogger(__name__)
 STUCK_SECONDS = 60.0
 """How long an order that has made no progress for too long may take to notice that: then its process is stuck."""
 
-SOON = 0.5
-"""The part of `shutdown_timeout` after which nothing new is begun, so that what is under way can be finished in the rest."""
-
 
 class LeaseKeeper:
     """Keeps the lease on an order while the context is open; the pipeline's guard.
@@ -48,7 +46,7 @@ class LeaseKeeper:
     settings : Settings
         Of these: the database's URL, and how long things may take.
     deadline : Deadline, optional
-        When the order is to be given back because the service ends; None: never.
+        When the order is to be given back because its process ends; None: never.
     on_stuck : callable, optional
         Called, in another thread, when the worker does not get away from an order that makes no progress any more: nobody can
         stop a thread that hangs. The order has been given back by then. None: the lease is only left to lapse.
@@ -96,7 +94,7 @@ class LeaseKeeper:
         if self._lost or time.monotonic() > self._good_until:
             raise LeaseLost(uuid=self._lease.order)
         if self._deadline.passed():
-            raise ShuttingDown
+            raise self._deadline.reason()
         if self._without_progress() > self._settings.no_progress_seconds:
             raise self._no_progress()
 
@@ -107,8 +105,8 @@ class LeaseKeeper:
             raise Cancelled(by=self._cancelled_by)
         if self._draining:
             raise GaveWay("All imports were paused, and what was running was given back; the order goes on where it was.")
-        if self._deadline.passed(part=SOON):
-            raise ShuttingDown
+        if self._deadline.is_near:
+            raise self._deadline.reason()
         self._give_way_if_due(settled)
 
     def places(self, *, wanted: int) -> int:
@@ -195,26 +193,3 @@ class LeaseKeeper:
             event(_log, logging.WARNING, "lease.not_given_back", order=self._lease.order, why=str(error))
         if self._on_stuck is not None:
             self._on_stuck()
-
-
-class Deadline:
-    """The time by which a worker that was asked to end gives its order back; there is none until it is asked."""
-
-    def __init__(self) -> None:
-        self._asked: float | None = None
-        self._seconds = 0.0
-
-    def in_seconds(self, seconds: float) -> None:
-        """Set the deadline; the first one stays."""
-        if self._asked is None:
-            self._seconds = seconds  # first: other threads look at it as soon as the time is set
-            self._asked = time.monotonic()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether the worker was asked to end."""
-        return self._asked is not None
-
-    def passed(self, *, part: float = 1.0) -> bool:
-        """Whether so much of the time is over."""
-        return self._asked is not None and time.monotonic() >= self._asked + part * self._seconds

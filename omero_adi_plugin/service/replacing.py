@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConnectionBroken, TryAgain
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.orders import Order
     from omero_adi_plugin.pipeline.progress import Guard
-    from omero_adi_plugin.sessions import Logins, OmeroSession
+    from omero_adi_plugin.sessions import OmeroSession
 
 _Result = TypeVar("_Result")
 
@@ -33,8 +33,15 @@ PAUSES_SECONDS = (0.5, 1.0, 2.0)
 _LOOK_SECONDS = 0.2
 
 
+class Sessions(Protocol):
+    """Where sessions for users come from: `sessions.Logins`, or `sessions.GivenSession` in a script."""
+
+    def act_for(self, user: str, group: str) -> OmeroSession:
+        """Return a session of `user` in `group`; whoever asked for it closes it."""
+
+
 def in_sessions(
-    logins: Logins,
+    sessions: Sessions,
     order: Order,
     work: Callable[[OmeroSession], _Result],
     *,
@@ -46,7 +53,7 @@ def in_sessions(
 
     Parameters
     ----------
-    logins : Logins
+    sessions : Sessions
         Where sessions come from.
     order : Order
         Whose user and group it is about.
@@ -66,13 +73,15 @@ def in_sessions(
         Several sessions in a row were lost without getting one fileset further.
     OmeroDown
         OMERO lets nobody in: nothing about this order.
+    SessionOver
+        The session was lost, and a script has no other.
     AdiError
         Whatever else the log-in, the work, the guard and `on_lost` raise.
     """
     in_vain, before = 0, 0
     while True:
         try:
-            with logins.act_for(order.user, order.group) as session:
+            with sessions.act_for(order.user, order.group) as session:
                 return _work_in(session, work)
         except ConnectionBroken as error:
             guard.check()

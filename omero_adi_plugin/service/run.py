@@ -58,12 +58,14 @@ def carry_out(settings: Settings, claim: Claim, *, on_progress: OnProgress) -> N
         What ended the attempt. The outcome is in queue and stage rows by then: a failed order is failed, one that is worth
         another attempt waits for a service.
     """
-    from omero_adi_plugin.service.attempt import Attempts  # noqa: PLC0415 (OMERO's code, which a service itself does without)
+    from omero_adi_plugin.service.attempt import Attempts, account  # noqa: PLC0415 (OMERO's code, which a service does without)
+    from omero_adi_plugin.sessions import Logins  # noqa: PLC0415 (as above)
 
-    attempts = Attempts(settings)
-    try:
-        error = attempts.carry_out(claim, on_progress=on_progress)
-    finally:
-        attempts.close()
+    with Logins(account(settings)) as logins:
+        attempts = Attempts(settings, sessions=logins)
+        try:
+            error = attempts.carry_out(claim, on_progress=on_progress)
+        finally:
+            attempts.close()
     if error is not None:
         raise error

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from omero_adi_plugin.orders import DueSweep
-    from omero_adi_plugin.service.keeper import Deadline
+    from omero_adi_plugin.service.deadline import Deadline
     from omero_adi_plugin.sessions import Logins
     from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.database import Database

@@ -8,26 +8,31 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, DatabaseDown
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
-from omero_adi_plugin.service.attempt import Attempts
-from omero_adi_plugin.service.keeper import Deadline
+from omero_adi_plugin.service.attempt import Attempts, account
+from omero_adi_plugin.service.deadline import Deadline
+from omero_adi_plugin.service.launching import Launches
 from omero_adi_plugin.service.reports import NOBODYS_FAULT, Trouble, Voice
 from omero_adi_plugin.service.signals import Signals
 from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.service.sweeper import Sweeper
 from omero_adi_plugin.service.waking import Waker
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.bell import Bell
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from omero_adi_plugin.orders import Claim
     from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.database import Database
+    from omero_adi_plugin.tracking.queue import Queue
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +85,19 @@ def main(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> No
         sys.exit(os.EX_SOFTWARE)
 
 
+class Hands(Protocol):
+    """Who carries out what a worker claims: `Attempts`, or `Launches`."""
+
+    database: Database
+    queue: Queue
+
+    def carry_out(self, claim: Claim) -> Exception | None:
+        """Carry an order out, or have it done; return what kept it from that, already written."""
+
+    def close(self) -> None:
+        """Give back what was used for it."""
+
+
 class Worker:
     """The loop of one worker process.
 
@@ -109,15 +127,14 @@ class Worker:
 
     def run(self) -> None:
         """Claim and carry out, until asked to end."""
-        attempts = Attempts(self._settings, deadline=self._deadline, on_stuck=_end_hard)
-        sweeper = Sweeper(
-            self._settings, database=attempts.database, logins=attempts.logins, deadline=self._deadline, on_stuck=_end_hard
-        )
+        logins = Logins(account(self._settings))
+        hands = self._hands(logins)
+        sweeper = Sweeper(self._settings, database=hands.database, logins=logins, deadline=self._deadline, on_stuck=_end_hard)
         bell = Bell(self._settings.ingest_tracking_db.get_secret_value(), channels=("adi_order",))
         try:
             while not self._deadline.is_set:
                 try:
-                    if not self.turn(attempts, sweeper, bell):
+                    if not self.turn(hands, logins, sweeper, bell):
                         reached(Point.WORKER_DONE)
                         return
                     self._cut_off = False
@@ -130,9 +147,10 @@ class Worker:
                     self.pause(error)
         finally:
             bell.close()
-            attempts.close()
+            hands.close()
+            logins.close()
 
-    def turn(self, attempts: Attempts, sweeper: Sweeper, bell: Bell) -> bool:
+    def turn(self, hands: Hands, logins: Logins, sweeper: Sweeper, bell: Bell) -> bool:
         """Carry out the next order; if none is due do a sweep, or wait. False if there will be nothing to do any more.
 
         Raises
@@ -141,14 +159,14 @@ class Worker:
             Nothing can be done at the moment.
         """
         if self._unsure:  # each claim leaves a row for people to read: none before OMERO answers
-            attempts.knock()
+            logins.service()
         if self._sweep_is_overdue():
             self._sweep(sweeper)
-        worked = self._one(attempts)
+        worked = self._one(hands)
         if worked or not self._in_vain:  # what failed with an order in hand is over when an order has gone well, not before
             self._unsure, self._in_vain = False, 0
             self._voice.tell(None)
-        return worked or self._sweep(sweeper) or self._rest(attempts, bell)
+        return worked or self._sweep(sweeper) or self._rest(hands, bell)
 
     def pause(self, error: AdiError) -> None:
         """Tell the service what is wrong, and leave it alone for a while."""
@@ -156,12 +174,18 @@ class Worker:
         self._voice.tell(Trouble.of(error))
         self._waker.wait(pause_seconds(self._settings.surroundings_seconds, in_vain=self._in_vain))
 
-    def _one(self, attempts: Attempts) -> bool:
-        """Carry out the next order; False if none is due."""
-        claim = attempts.queue.claim(owner=owner())
+    def _hands(self, logins: Logins) -> Hands:
+        """Return who carries out what is claimed: this process, or scripts on OMERO's Processors."""
+        if self._settings.dispatch == "grid":
+            return Launches(self._settings, logins=logins, deadline=self._deadline)
+        return Attempts(self._settings, sessions=logins, deadline=self._deadline, on_stuck=_end_hard)
+
+    def _one(self, hands: Hands) -> bool:
+        """Carry out the next order, or have it carried out; False if none is due."""
+        claim = hands.queue.claim(owner=owner())
         if claim is None:
             return False
-        error = attempts.carry_out(claim)
+        error = hands.carry_out(claim)
         if isinstance(error, NOBODYS_FAULT):
             self._in_vain += 1
             raise error
@@ -177,11 +201,11 @@ class Worker:
         self._swept = time.monotonic()
         return sweeper.sweep_one()
 
-    def _rest(self, attempts: Attempts, bell: Bell) -> bool:
+    def _rest(self, hands: Hands, bell: Bell) -> bool:
         """Wait for work; False if there will be none."""
-        if self._once and attempts.queue.pending() == 0:
+        if self._once and hands.queue.pending() == 0:
             return False
-        due = attempts.queue.next_due_seconds()
+        due = hands.queue.next_due_seconds()
         seconds = float(self._settings.poll_seconds) if due is None else min(due, self._settings.poll_seconds)
         if self._once:
             seconds = min(seconds, DRAIN_SECONDS)

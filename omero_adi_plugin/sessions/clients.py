@@ -39,6 +39,20 @@ class Account:
 
 def new_client(account: Account, *, call_milliseconds: int) -> Any:  # noqa: ANN401 (omero.client is untyped)
     """Make an omero.client that is not logged in yet; `close` it in the end, whether it was or not."""
+    return _named(omero.client(_properties(call_milliseconds), host=account.host, port=account.port))
+
+
+def given_client(config: str, *, call_milliseconds: int) -> Any:  # noqa: ANN401 (as above)
+    """Make an omero.client as `new_client` does, for the server and the session that a file of Ice's properties names."""
+    return _named(omero.client([f"--Ice.Config={config}", *_properties(call_milliseconds)]))
+
+
+def _named(client: Any) -> Any:  # noqa: ANN401 (as above)
+    client.setAgent("omero-adi-plugin")
+    return client
+
+
+def _properties(call_milliseconds: int) -> list[str]:
     properties = {
         "Ice.Default.InvocationTimeout": call_milliseconds,
         "Ice.Override.CloseTimeout": CLOSE_MILLISECONDS,
@@ -46,9 +60,7 @@ def new_client(account: Account, *, call_milliseconds: int) -> Any:  # noqa: ANN
         # of them. Those are for callbacks that ask the server something themselves; ours only ring a bell.
         "Ice.ThreadPool.Client.SizeMax": 1,
     }
-    client = omero.client([f"--{name}={value}" for name, value in properties.items()], host=account.host, port=account.port)
-    client.setAgent("omero-adi-plugin")
-    return client
+    return [f"--{name}={value}" for name, value in properties.items()]
 
 
 def close(client: Any) -> None:  # noqa: ANN401 (as above)

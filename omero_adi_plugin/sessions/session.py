@@ -109,6 +109,10 @@ class OmeroSession:
             return False
         return True
 
+    def let_go(self) -> None:
+        """Keep it alive no longer, and leave its end to whoever made its client."""
+        self._keep_alive.stop()
+
     def close(self) -> None:
         """End what was made for this session; never raises.
 

@@ -136,10 +136,17 @@ def _set_up_wrongly(error: psycopg2.Error, where: str) -> ConfigurationError | N
         )
     if error.pgcode == _NOT_PERMITTED:
         return NotPermitted(
-            f"The account that INGEST_TRACKING_DB_URL names may not do that in the tracking database at {where} "
-            f"({_first_line(error)}). Let the owner of the tables grant it the right, or use another account."
+            f"The account{_named(error)} may not do that in the tracking database at {where} ({_first_line(error)}). "
+            "Let the owner of the tables grant it the right, for the account of the scripts by running deploy/roles.sql again; "
+            "or use another account."
         )
     return None
+
+
+def _named(error: psycopg2.Error) -> str:
+    """Return the name of the account that met an error, with a blank and quotes, if a connection can tell it."""
+    user = None if error.cursor is None else error.cursor.connection.info.user
+    return f" '{user}'" if user else ""
 
 
 def _first_line(error: psycopg2.Error) -> str:

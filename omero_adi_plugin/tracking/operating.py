@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import OrderBusy, OrderEnded, OrderNotFound
+from omero_adi_plugin.errors import NotPermitted, OrderBusy, OrderEnded, OrderNotFound
 from omero_adi_plugin.stages import (
     STAGE_INGEST_FAILED,
     STAGE_INGEST_STARTED,
@@ -134,13 +134,16 @@ def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
         Another importer carries it out.
     OrderEnded
         Nothing of it is to be done any more.
+    NotPermitted
+        Its producer gave it no time, no service has taken it in yet, and the account may not do that.
     DatabaseDown
         PostgreSQL is not there.
     """
     _check_storable(uuid)
     with database.begin() as connection:
         called_off = connection.execute(_SQL["call_off_events"], {"uuid": uuid}).one()
-        connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
+        if called_off.undated:
+            _give_time(connection, uuid, may=called_off.may_date)
         if connection.execute(_INTAKE["know"], {"imports_id": called_off.pending_id}).one_or_none():
             _check_pending(connection, uuid)
         else:
@@ -156,6 +159,16 @@ def cancel(database: Database, uuid: str, *, who: str) -> CallOff:
         imports_id = audit.append(connection, imports_id=row.imports_id, stage=STAGE_INGEST_FAILED, description=words)
         audit.act(connection, Action.CANCELLED, who=who, uuid=uuid, imports_id=imports_id)
     return CallOff(ended=True)
+
+
+def _give_time(connection: Connection, uuid: str, *, may: bool) -> None:
+    """Give the pending rows of an order the time that they lack: else readers would see them as newer than its end."""
+    if not may:
+        raise NotPermitted(
+            f"The order '{uuid}' was written without a time, and a service gives it one when it takes the order in. "
+            "Call it off again when a service is at work."
+        )
+    connection.execute(_INTAKE["fill_timestamps"], {"uuids": [uuid]})
 
 
 def _ask_to_stop(connection: Connection, uuid: str, *, who: str, owner: str | None, pending_id: int | None) -> None:

@@ -31,10 +31,12 @@ UPDATE adi_order SET again = true WHERE uuid = :uuid
 
 -- call_off_events
 -- Empty the inbox of an order, and say which pending row was its newest at that very moment. Whatever is ordered after it has an event
--- of its own, which stays.
+-- of its own, which stays. And whether one has no time yet, which not every account may give it.
 WITH gone AS (DELETE FROM adi_inbox WHERE uuid = :uuid RETURNING id)
 SELECT (SELECT count(*) FROM gone) AS events,
-       (SELECT max(id) FROM imports WHERE uuid = :uuid AND stage = 'Import Pending') AS pending_id
+       (SELECT max(id) FROM imports WHERE uuid = :uuid AND stage = 'Import Pending') AS pending_id,
+       EXISTS (SELECT FROM imports WHERE uuid = :uuid AND stage = 'Import Pending' AND timestamp IS NULL) AS undated,
+       has_column_privilege('imports', 'timestamp', 'UPDATE') AS may_date
 
 -- cancel
 -- Call an order off. What was pending of it is settled thereby, so the reconciling scan does not find it again.

@@ -60,9 +60,7 @@ class Queue:
     Every method is one transaction. All of them raise `DatabaseDown` when PostgreSQL is not there.
     """
 
-    def __init__(
-        self, database: Database, *, lease_seconds: int, limits: Limits | None = None, in_script: bool = False
-    ) -> None:
+    def __init__(self, database: Database, *, lease_seconds: int, limits: Limits | None = None, in_script: bool = False) -> None:
         """Use a database.
 
         Parameters

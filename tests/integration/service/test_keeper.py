@@ -8,7 +8,8 @@ import pytest
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.orders import Claim, Target, TargetKind
 from omero_adi_plugin.pipeline.outcome import ShuttingDown
-from omero_adi_plugin.service.keeper import Deadline, LeaseKeeper
+from omero_adi_plugin.service.deadline import Deadline
+from omero_adi_plugin.service.keeper import LeaseKeeper
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue

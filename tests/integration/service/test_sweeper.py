@@ -14,7 +14,7 @@ import pytest
 
 from omero_adi_plugin.errors import DatabaseDown, OmeroDown, ServerTrouble
 from omero_adi_plugin.service import sweeper
-from omero_adi_plugin.service.keeper import Deadline
+from omero_adi_plugin.service.deadline import Deadline
 from omero_adi_plugin.service.sweeper import MOST_TRIES, PAUSES, Sweeper
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.intake import Intake

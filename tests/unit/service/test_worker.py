@@ -29,7 +29,7 @@ class Attempts:
         self.claims = 0
         self.waits: list[float] = []
 
-    def knock(self) -> None:
+    def service(self) -> None:
         if self.away is not None:
             raise self.away
 
@@ -67,7 +67,7 @@ class Told:
         for _ in range(count):
             self.worker._waker.wake()  # so that no pause is waited for
             try:
-                self.worker.turn(attempts, attempts, attempts)
+                self.worker.turn(attempts, attempts, attempts, attempts)
             except (DiskFull, NotPermitted, OmeroDown) as error:
                 self.worker.pause(error)
 

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Launching: an order that was claimed is given to a script on one of OMERO's Processors, which carries it out by itself.
+
+The lease is kept here until the script has taken the order over, with a lease of its own. From then on nothing is known of it but
+what the database says, and nothing that happens here can harm it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.crashpoints import Point, reached
+from omero_adi_plugin.errors import DatabaseDown, LeaseLost, ScriptRefused
+from omero_adi_plugin.grid.launch import Launch
+from omero_adi_plugin.logs import event, order_logs
+from omero_adi_plugin.orders import SAFE_UUID
+from omero_adi_plugin.pipeline.outcome import settle
+from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.queue import Queue, limits_of
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.service.deadline import Deadline
+    from omero_adi_plugin.sessions import Logins, OmeroSession
+    from omero_adi_plugin.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 300.0
+"""How long a script may take to begin. It is Python that starts and imports OMERO: a second; minutes on a host without memory."""
+
+LOOK_SECONDS = 0.2
+"""How often it is looked whether it has."""
+
+
+class Launches:
+    """Has orders carried out by scripts, one launch after the other.
+
+    Parameters
+    ----------
+    settings : Settings
+        All of them.
+    logins : Logins
+        Where sessions for the orders' users come from.
+    deadline : Deadline
+        When a script that has not begun is not waited for any longer.
+    """
+
+    def __init__(self, settings: Settings, *, logins: Logins, deadline: Deadline) -> None:
+        self._settings, self._logins, self._deadline = settings, logins, deadline
+        self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi launcher")
+        self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings), in_script=True)
+
+    def carry_out(self, claim: Claim) -> Exception | None:
+        """Launch a script for an order, and see that it begins.
+
+        Returns
+        -------
+        Exception or None
+            What kept it from beginning, already written to queue and stage rows; None: the script has the order.
+
+        Raises
+        ------
+        SurroundingsDown
+            That could not be written: the lease will lapse, and the order be taken over.
+        """
+        lease = claim.lease
+        with order_logs(self._settings, uuid=lease.order if SAFE_UUID.fullmatch(lease.order) else "malformed"):
+            reached(Point.ORDER_CLAIMED)
+            event(_log, logging.INFO, "order.launching", order=lease.order, attempt=lease.attempt, user=claim.text.user)
+            error = self._launched(claim)
+            if error is not None and not isinstance(error, DatabaseDown) and self.queue.handed_over(lease):
+                event(_log, logging.WARNING, "launch.lost_sight", order=lease.order, attempt=lease.attempt, why=str(error))
+                error = None
+            if error is None:
+                event(_log, logging.INFO, "order.handed_over", order=lease.order, attempt=lease.attempt)
+                return None
+            try:
+                settle(self.queue, claim, error, settings=self._settings)
+            except LeaseLost as lost:
+                event(_log, logging.WARNING, "order.lost", order=lease.order, attempt=lease.attempt, why=str(error))
+                return lost
+        return error
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.database.close()
+
+    def _launched(self, claim: Claim) -> Exception | None:
+        """Launch the script, and return when it has the order; or what kept it from that."""
+        try:
+            order = claim.text.read()
+            with self._logins.act_for(order.user, order.group) as session:
+                script = _script_of(session)
+                reached(Point.LAUNCH_DUE)
+                inputs = {"Order": order.uuid, "Token": str(claim.lease.token)}
+                launch = Launch.begin(session, script=script, inputs=inputs)
+                reached(Point.LAUNCHED)
+                try:
+                    self._see_it_begin(claim, launch)
+                except DatabaseDown:  # nobody knows whether it has begun: it knows itself, and ends by itself if it has not
+                    launch.let_go()
+                    raise
+                except BaseException:
+                    launch.end()
+                    raise
+                reached(Point.LET_GO_DUE)
+                launch.let_go()
+                reached(Point.LET_GO)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
+            return error
+        return None
+
+    def _see_it_begin(self, claim: Claim, launch: Launch) -> None:
+        """Keep the lease until the script has one of its own.
+
+        Raises
+        ------
+        ScriptRefused
+            It has ended without that, or does not begin.
+        LeaseLost
+            Somebody else has the order.
+        ShuttingDown, SurroundingsDown
+            It is not waited for any longer.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        extended = claim.asked
+        while not self.queue.handed_over(claim.lease):
+            if launch.has_ended():
+                if self.queue.handed_over(claim.lease):  # and is done already
+                    return
+                raise ScriptRefused(words=launch.last_words())
+            if self._deadline.is_near:
+                raise self._deadline.reason()
+            if time.monotonic() > until:
+                raise ScriptRefused(words=f"It has said nothing for {PATIENCE_SECONDS:.0f} s, and was ended.")
+            if time.monotonic() - extended >= self._settings.heartbeat_seconds:
+                extended = time.monotonic()
+                self._extend(claim)
+            time.sleep(LOOK_SECONDS)
+
+    def _extend(self, claim: Claim) -> None:
+        try:
+            self.queue.extend(claim.lease, doing="launching a script on a Processor")
+        except LeaseLost:
+            if not self.queue.handed_over(claim.lease):  # else it has begun just now
+                raise
+
+
+def _script_of(session: OmeroSession) -> int:
+    return int(session.factory.getScriptService().getScriptID("/omero/import_scripts/Run_Import_Orders.py"))
