@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Paths: the files and folders that somebody has named, one path or pattern a line.
 
-OMERO.web has one line for a text, so `;` separates as well. Nothing outside the roots of the group is looked at: this process runs
-under the account of OMERO.server, which sees more than people may.
+OMERO.web has one line for a text, so `;` separates as well. Nothing outside the roots of the group is looked at: this process
+runs under the account of OMERO.server, which sees more than people may.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import UsageError, quoted
+from omero_adi_plugin.errors import PathOutsideRoots, UsageError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,18 +92,28 @@ def _matches(pattern: str, *, roots: Roots) -> list[str]:
     names = [name for name in pattern.split("/") if name not in {"", "."}]
     if ".." in names or "**" in names:
         raise UsageError(
-            f"{quoted(pattern)} is no pattern that is understood here: `*`, `?` and `[…]` stand for a part of one name, and there "
-            "are no `..` and `**`. Name a folder if all that lies in it is meant: it is imported with the folders in it."
+            f"{quoted(pattern)} is no pattern that is understood here: `*`, `?` and `[…]` stand for a part of one name, and "
+            "there are no `..` and `**`. Name a folder if all that lies in it is meant: it is imported with the folders in it."
         )
     found = [""]
     for number, name in enumerate(names, start=1):
         found = [path for folder in found for path in _below(folder, name)]
         if len(found) > MOST_MATCHES:
             raise _too_many(pattern)
-        if _WILDCARDS.search("/".join(names[:number])):  # what comes before the first wildcard may lie above the roots
-            for path in found:
-                roots.locate(path)
+        if number < len(names) and _WILDCARDS.search("/".join(names[:number])):  # before that a folder may lie above the roots
+            found = [path for path in found if _leads_inside(path, roots)]
+    for path in found:
+        roots.locate(path)
     return found
+
+
+def _leads_inside(folder: str, roots: Roots) -> bool:
+    """Return whether a folder on the way of a pattern lies in the roots; links that lead out are not followed."""
+    try:
+        roots.locate(folder)
+    except PathOutsideRoots:
+        return False
+    return True
 
 
 def _below(folder: str, name: str) -> Iterator[str]:
@@ -144,7 +154,8 @@ def _nothing(part: str, candidates: Sequence[str]) -> str:
 
 def _too_many(part: str) -> UsageError:
     return UsageError(
-        f"More than {MOST_MATCHES:,} files are named, with {quoted(part)}. Name the folder that they lie in, or order them in parts."
+        f"More than {MOST_MATCHES:,} files are named, with {quoted(part)}. "
+        "Name the folder that they lie in, or order them in parts."
     )
 
 

@@ -14,13 +14,14 @@ import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from omero.model import ExperimenterGroupI
 from omero.rtypes import robject, rstring
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.dialogs.person import Person
-from omero_adi_plugin.dialogs.wording import BUG, words_of
+from omero_adi_plugin.dialogs.wording import BUG, LOST, words_of
 from omero_adi_plugin.errors import AdiError, ConfigurationError
-from omero_adi_plugin.ice import TROUBLE, words
+from omero_adi_plugin.ice import TROUBLE, translated, words
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.sessions import OmeroSession
 from omero_adi_plugin.settings import Settings
@@ -64,10 +65,11 @@ class Desk:
         What was done by now and stands, whatever comes.
     """
 
-    def __init__(self, client: Any, *, settings: Settings, database: Database, session: OmeroSession) -> None:  # noqa: ANN401 (untyped)
+    def __init__(self, client: Any, *, settings: Settings, database: Database) -> None:  # noqa: ANN401 (untyped)
         self._client = client
-        self.settings, self.database, self.session = settings, database, session
-        self.person = Person.of(session)
+        self.settings, self.database = settings, database
+        self.session = _session(client)
+        self.person = Person.of(self.session)
         self.done = ""
 
     def text(self, name: str) -> str:
@@ -82,6 +84,19 @@ class Desk:
     def value(self, name: str) -> Any:  # noqa: ANN401 (of OMERO)
         """Return a parameter as a value of Python, None if it was not given."""
         return self._client.getInput(name, unwrap=True)
+
+    def work_in(self, group_id: int) -> None:
+        """Have the session work in another group of the person's.
+
+        Raises
+        ------
+        OmeroDown, ConnectionBroken, ServerTrouble
+            OMERO does not let it.
+        """
+        with translated("changing to the group of the target", self.session.where):
+            self.session.factory.setSecurityContext(ExperimenterGroupI(group_id, False))  # noqa: FBT003 (not loaded)
+        self.session.let_go()
+        self.session = _session(self._client)
 
     def note(self, done: str) -> None:
         """Say what stands from now on, also if this process is ended in the next moment."""
@@ -115,7 +130,7 @@ def run(client: Any, work: Callable[[Desk], Said]) -> bool:  # noqa: ANN401 (ome
             said = _in_the_end(desk, words_of(error))
         except TROUBLE as error:
             event(_log, logging.WARNING, "dialog.broke", why=words(error))
-            said = _in_the_end(desk, "The connection to OMERO was lost. Try again.")
+            said = _in_the_end(desk, LOST)
         except Exception as error:  # noqa: BLE001 (whatever else comes is a bug, and is shown as one)
             event(_log, logging.ERROR, "dialog.broke", error=error)
             sys.stderr.write(_without(secrets, traceback.format_exc()))
@@ -147,11 +162,16 @@ def _desk(client: Any, secrets: list[str]) -> Iterator[Desk]:  # noqa: ANN401 (a
     secrets += [url, read_url(url).password or "", settings.omero_password.get_secret_value()]
     _log_to_file(settings)
     with contextlib.closing(Database(url, name="adi script")) as database:
-        session = OmeroSession(client, where="OMERO", idle_milliseconds=0)
+        desk = Desk(client, settings=settings, database=database)
         try:
-            yield Desk(client, settings=settings, database=database, session=session)
+            yield desk
         finally:
-            session.let_go()
+            desk.session.let_go()
+
+
+def _session(client: Any) -> OmeroSession:  # noqa: ANN401 (as above)
+    with translated("looking at the session of the script", "OMERO"):
+        return OmeroSession(client, where="OMERO", idle_milliseconds=0)
 
 
 def _log_to_file(settings: Settings) -> None:

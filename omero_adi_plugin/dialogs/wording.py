@@ -23,9 +23,15 @@ NOT_SET_UP = (
     "into $OMERODIR/etc/omero-adi.yml, and `omero adi check` says what is wrong."
 )
 
-NO_DATABASE = "The database of the import service does not answer. Try again later; if that does not help, tell your administrator."
+NO_DATABASE = (
+    "The database of the import service does not answer. Try again later; if that does not help, tell your administrator."
+)
 
-BUG = "Something went wrong that should not have, by a fault of the program. Tell your administrator: the script's error output says more."
+LOST = "The connection to OMERO was lost. Try again."
+
+BUG = (
+    "This did not work, by a fault of the program and not of yours. Tell your administrator: the script's error output says more."
+)
 
 _NAMES = (
     (re.compile(r"`omero adi orders retry[^`]*--again`"), '"Retry Or Cancel Import" with "Import Again"'),
@@ -56,13 +62,18 @@ def words_of(error: AdiError) -> str:
             return NOT_SET_UP
         case StorageDown():
             return f"The folder {quoted(error.folder)}, in which files to import lie, {error.why}. Tell your administrator."
-        case OmeroReadOnly():
-            return "OMERO is read-only at the moment. Try again later."
-        case OmeroDown() | ConnectionBroken():
-            return "The connection to OMERO was lost. Try again."
-        case ServerTrouble():
-            return f"OMERO reported an error while {error.doing}: {error.words}. Try again; if that does not help, tell your administrator."
+        case OmeroDown() | ConnectionBroken() | ServerTrouble():
+            return _of_omero(error)
     return for_people(str(error))
+
+
+def _of_omero(error: OmeroDown | ConnectionBroken | ServerTrouble) -> str:
+    if isinstance(error, ServerTrouble):
+        answer = f"OMERO reported an error while {error.doing}: {error.words}"
+        return f"{answer}. Try again; if that does not help, tell your administrator."
+    if isinstance(error, OmeroReadOnly):
+        return "OMERO is read-only at the moment. Try again later."
+    return LOST
 
 
 def counted(amount: int, thing: str) -> str:
