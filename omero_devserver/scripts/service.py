@@ -128,7 +128,10 @@ class Scripts:
         _validate(call, store.get(who, "OriginalFile", [script])[0])
 
     def deleteScript(self, call: Call, script: int) -> None:
-        """Delete a script that has never run."""
+        """Delete a script, and the links of its jobs that the caller sees; others keep its row, but not its file.
+
+        Source: ScriptI.deleteScript. So an administrator's call in `omero.group=-1` deletes what one in a group may not.
+        """
         call.server.store.check_writable()
         found = _script(call, script)
         if found is None:
@@ -136,12 +139,18 @@ class Scripts:
         if not found.details.permissions.canDelete():
             raise fault(omero.SecurityViolation, f"No permission to delete script with id {script}")
         store, folder = call.server.store, _folder(call)
-        if store.rows("SELECT id FROM t_JobOriginalFileLink WHERE r_child = ?", script):
+        links = store.rows("SELECT id FROM t_JobOriginalFileLink WHERE r_child = ?", script)
+        hql = "select l from JobOriginalFileLink l where l.child.id = :id"
+        seen = [link.id.val for link in store.objects(call.user, hql, omero.sys.ParametersI().addId(script))]
+        if len(seen) < len(links):
+            if folder.holds(script):
+                folder.place(found.path.val + found.name.val).unlink(missing_ok=True)
             text = f"could not delete: [ome.model.core.OriginalFile#{script}]"
             constraint = "SQL [delete from originalfile where id=?]; constraint [fkjoboriginalfilelink_child_originalfile]"
             nested = f"nested exception is org.hibernate.exception.ConstraintViolationException: {text}"
             raise fault(omero.ValidationException, f"{text}; {constraint}; {nested}")
         try:
+            store.delete(call.user, {"JobOriginalFileLink": seen})
             if folder.holds(script):
                 folder.delete(call.user, script, found.path.val + found.name.val)
             else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_devserver.model.schema import ENTITIES
 from omero_devserver.store import refusals
+from omero_devserver.store.people import USER_GROUP
 
 if TYPE_CHECKING:
     import sqlite3
@@ -83,7 +84,7 @@ class Permits:
         if not caller.privileged and not entity.system and group is not None:
             if caller.group < 0:
                 raise refusals.no_context()
-            if group != caller.group:
+            if group not in (caller.group, USER_GROUP):  # as OmeroInterceptor.managedGroup
                 raise refusals.security(f"Currently logged into group {caller.group}. Cannot alter object in group {group}")
         if not self._access.rights_to(entity, row).edit:
             if group is not None and self._access.is_private(group) and row["owner_id"] != caller.user:

@@ -342,6 +342,42 @@ def test_a_script_that_has_run_cannot_be_deleted(devserver: OmeroServer, client:
         root.sf.getScriptService().deleteScript(script)
 
 
+def test_a_script_that_has_run_is_no_script_any_more_after_it_could_not_be_deleted(devserver: OmeroServer, client: Any) -> None:
+    script = upload(devserver, HELLO)
+    with pytest.raises(omero.ValidationException, match="Invalid parameters"):
+        client.sf.getScriptService().runScript(script, {}, None)
+    with devserver.client() as root:
+        roots = root.sf.getScriptService()
+        with pytest.raises(omero.ValidationException):
+            roots.deleteScript(script)
+        assert script not in [one.id.val for one in roots.getScripts()]
+        assert rows(root, "select o.name from OriginalFile o where o.id = :id", id=script) == [["Script.py"]]
+
+
+def test_a_script_that_has_run_is_deleted_by_who_sees_its_jobs(devserver: OmeroServer, client: Any) -> None:
+    script = upload(devserver, HELLO)
+    with pytest.raises(omero.ValidationException, match="Invalid parameters"):
+        client.sf.getScriptService().runScript(script, {}, None)
+    with devserver.client() as root:
+        root.sf.getScriptService().deleteScript(script, {"omero.group": "-1"})
+        assert rows(root, "select o.name from OriginalFile o where o.id = :id", id=script) == []
+
+
+def test_an_administrator_switches_a_script_off_and_on(devserver: OmeroServer, hello: int) -> None:
+    with devserver.client() as root:
+        scripts, path = root.sf.getScriptService(), path_of(root, hello)
+        for mimetype, found in (("text/plain", -1), ("text/x-python", hello)):
+            file = root.sf.getQueryService().get("OriginalFile", hello)
+            file.mimetype = rstring(mimetype)
+            root.sf.getUpdateService().saveObject(file)
+            assert scripts.getScriptID(path) == found
+
+
+def path_of(client: Any, script: int) -> str:
+    file = client.sf.getQueryService().get("OriginalFile", script)
+    return f"{file.path.val}{file.name.val}"
+
+
 PROCESSOR = """
 import sys
 import omero.clients, omero.model, omero.processor
