@@ -8,7 +8,8 @@ from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands.exits import end
-from omero_adi_plugin.commands.parser import HELP, configure, with_our_status
+from omero_adi_plugin.commands.parser import HELP, configure
+from omero_adi_plugin.commands.parsing.subcommands import with_our_status
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -119,10 +119,8 @@ def look_at(session: Session, ours: Shipped) -> Found:
             off = file_of(session, ours) is not None
             return Found(ours=ours, condition=Condition.OFF if off else Condition.MISSING)
         text = service.getScriptText(script) or ""
-    if text == ours.text:
-        condition = Condition.SAME
-    else:
-        condition = Condition.DIFFERS if is_ours(text) else Condition.FOREIGN
+    other = Condition.DIFFERS if is_ours(text) else Condition.FOREIGN
+    condition = Condition.SAME if text == ours.text else other
     return Found(ours=ours, condition=condition, script=int(script), version=version_of(text))
 
 
@@ -134,8 +132,13 @@ def file_of(session: Session, ours: Shipped) -> Any | None:  # noqa: ANN401 (ome
 
 
 def standing(session: Session) -> str | None:
-    """Return a sentence that says which of our scripts on the server are not those of this package, None if all are; raises as
-    `look`."""
+    """Return a sentence that says which of our scripts on the server are not those of this package, None if all are.
+
+    Raises
+    ------
+    OmeroDown, ConnectionBroken, ServerTrouble
+        OMERO does not answer, or has trouble.
+    """
     return sentence(look(session), where=session.where)
 
 

@@ -28,8 +28,8 @@ PROGRAM, NO_PROGRAM = "text/x-python", "text/plain"
 (real server, recorded: facts 11; ScriptI.validateParams of OMERO's source)."""
 
 EVERYWHERE = {"omero.group": "-1"}
-"""A script's jobs are in the groups of those who ran it: only whoever sees them can delete their links to it (ScriptI.deleteScript
-of OMERO's source)."""
+"""A script's jobs are in the groups of those who ran it: only whoever sees them can delete their links to it (source:
+ScriptI.deleteScript of OMERO)."""
 
 
 class Done(StrEnum):
@@ -177,6 +177,6 @@ def _not_permitted(session: Session, doing: str, privileges: str) -> NotPermitte
 
 
 def _last_line(error: Any) -> str:  # noqa: ANN401 (omero's exceptions are untyped)
-    """Return what the script's run has said last, which OMERO quotes behind its own words; else those."""
-    lines = [line.strip(" '\t") for line in str(error.message or "").splitlines()]
-    return next((line for line in reversed(lines) if line), words(error))
+    """Return what the run of a script has said last, which OMERO quotes behind its own words; else those."""
+    lines = [line.strip(" -'\t") for line in str(error.message or "").splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith("No std")), words(error))

@@ -23,7 +23,7 @@ class Shipped:
     """One of our scripts.
 
     path:    on a server.
-    text:    in ASCII: a server writes and reads scripts in whatever encoding its surroundings say (FileUtils in ScriptRepoHelper).
+    text:    in ASCII: a server writes and reads it in the encoding of its surroundings (source: ScriptRepoHelper of OMERO).
     version: what it tells of itself; that of this package.
     """
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from omero_adi_plugin.commands.exits import Ending, end
-from omero_adi_plugin.commands.parser import configure, with_our_status
+from omero_adi_plugin.commands.parser import configure
+from omero_adi_plugin.commands.parsing.subcommands import with_our_status
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.settings.catalogue import catalogue
 

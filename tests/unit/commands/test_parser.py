@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from omero_adi_plugin.commands.parser import configure, with_our_status
+from omero_adi_plugin.commands.parser import configure
+from omero_adi_plugin.commands.parsing.subcommands import with_our_status
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -76,6 +77,9 @@ def test_these_are_the_commands() -> None:
         "db current",
         "db stamp",
         "db detach",
+        "scripts install",
+        "scripts status",
+        "scripts remove",
         "demo",
     }
 
@@ -130,6 +134,7 @@ WRONG = [
     ["orders", "list", "--limit", "many"],
     ["orders", "show"],
     ["db"],
+    ["scripts"],
     ["serve", "--bogus"],
     ["demo", "--keep", "--stop"],
 ]
