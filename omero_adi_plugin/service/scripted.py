@@ -78,6 +78,9 @@ def run(client: Any, *, order: str, token: str) -> str:  # noqa: ANN401 (omero.c
     except AdiError as error:
         event(_log, logging.ERROR, "script.ended", order=order, why=str(error))
         return f"The Processor on {socket.gethostname()} cannot carry out import orders. {error}"
+    except Exception as error:  # whoever looks for it needs the traceback, and finds no other place where it is
+        event(_log, logging.ERROR, "script.broke", order=order, error=error)
+        raise
 
 
 class _Script:

@@ -63,6 +63,14 @@ def _properties(call_milliseconds: int) -> list[str]:
     return [f"--{name}={value}" for name, value in properties.items()]
 
 
+def means_overload(refusal: Any) -> bool:  # noqa: ANN401 (Glacier2.PermissionDeniedException)
+    """Tell whether a server refuses a log-in because it is out of database connections.
+
+    It does so with the type that stands for a wrong password; only its words tell (OMERO's PermissionsVerifierI).
+    """
+    return str(refusal.reason).startswith("Internal error")
+
+
 def close(client: Any) -> None:  # noqa: ANN401 (as above)
     """Log out and give threads and sockets back; never raises, and does not wait for a server that hangs."""
     with contextlib.suppress(*TROUBLE):

@@ -16,9 +16,9 @@ from typing import Any
 
 import Glacier2
 
-from omero_adi_plugin.errors import NotInGroup, SessionOver
+from omero_adi_plugin.errors import NotInGroup, OmeroDown, SessionOver
 from omero_adi_plugin.ice import TROUBLE, translated
-from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, close, given_client
+from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, close, given_client, means_overload
 from omero_adi_plugin.sessions.session import OmeroSession
 
 
@@ -77,7 +77,11 @@ class GivenSession:
             with translated(f"joining the session of '{user}'", self.where):
                 try:
                     client.createSession()
-                except (Glacier2.PermissionDeniedException, Glacier2.CannotCreateSessionException) as error:
+                except Glacier2.PermissionDeniedException as error:
+                    if means_overload(error):
+                        raise OmeroDown(where=self.where, why="the server is overloaded") from error
+                    raise SessionOver from error
+                except Glacier2.CannotCreateSessionException as error:
                     raise SessionOver from error
                 client.sf.detachOnDestroy()  # it is not ours to end
                 return OmeroSession(client, where=self.where, idle_milliseconds=0)

@@ -31,7 +31,7 @@ from omero_adi_plugin.errors import (
 from omero_adi_plugin.ice import TROUBLE, translated, words
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.sessions import membership
-from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, Account, brief, close, new_client
+from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, Account, brief, close, means_overload, new_client
 from omero_adi_plugin.sessions.session import OmeroSession
 
 if TYPE_CHECKING:
@@ -229,8 +229,7 @@ def _knocking(account: Account) -> Iterator[None]:
     try:
         yield
     except Glacier2.PermissionDeniedException as error:
-        # A server out of database connections refuses with the same type; only these words tell (OMERO's PermissionsVerifierI).
-        if not error.reason.startswith("Internal error"):
+        if not means_overload(error):
             raise ConfigurationError(
                 f"OMERO at {account.where} does not let '{account.user}' in. Correct OMERO_USER or OMERO_PASSWORD."
             ) from error
