@@ -5,18 +5,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin._version import __version__
 from omero_adi_plugin.commands import printing
-from omero_adi_plugin.commands.using import database_of, database_url, settings_of
-from omero_adi_plugin.errors import CheckFailed, ConfigurationError, OmeroDown
+from omero_adi_plugin.commands.using import config_of, database_of, database_url, settings_of
+from omero_adi_plugin.errors import CheckFailed, ConfigurationError, OmeroDown, TryAgain
+from omero_adi_plugin.grid.catalogue import REMEDY, Condition, difference, look
+from omero_adi_plugin.grid.shipped import RUN_ORDERS
 from omero_adi_plugin.service.attempt import account
 from omero_adi_plugin.sessions import Logins
+from omero_adi_plugin.settings import Settings, find_file
+from omero_adi_plugin.settings.catalogue import catalogue
+from omero_adi_plugin.settings.exposure import exposed
 from omero_adi_plugin.tracking import migrate
 from omero_adi_plugin.tracking.check import Finding, Level, findings
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
-    from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.sessions import OmeroSession
 
 
 def run(args: Namespace) -> None:
@@ -38,7 +45,7 @@ def run(args: Namespace) -> None:
             sweep_seconds=settings.sweep_seconds,
             trigger_wanted=settings.intake == "trigger",
         )
-    found += [_omero(settings), _settings(settings)]
+    found += [*_omero(settings), _settings(settings), _secrets(config_of(args))]
     if args.as_json:
         printing.as_json({"findings": [_as_json(finding) for finding in found]})
     else:
@@ -49,26 +56,48 @@ def run(args: Namespace) -> None:
         raise CheckFailed(findings=errors)
 
 
-def _omero(settings: Settings) -> Finding:
-    """Log in to OMERO as a service would."""
+def _omero(settings: Settings) -> list[Finding]:
+    """Log in to OMERO as a service would, and look at our scripts there."""
     try:
         with Logins(account(settings)) as logins:
-            logins.service()
+            session = logins.service()
+            answers = Finding(name="omero", level=Level.OK, words=f"OMERO at {settings.omero} lets '{settings.omero_user}' in.")
+            return [answers, *_scripts(settings, session)]
     except OmeroDown as error:
-        return Finding(
-            name="omero",
-            level=Level.ERROR,
-            words=f"OMERO at {error.where} cannot be reached: {error.why}.",
-            remedy="Check that it runs, and OMERO_HOST and OMERO_PORT.",
-        )
+        return [
+            Finding(
+                name="omero",
+                level=Level.ERROR,
+                words=f"OMERO at {error.where} cannot be reached: {error.why}.",
+                remedy="Check that it runs, and OMERO_HOST and OMERO_PORT.",
+            )
+        ]
     except ConfigurationError:
-        return Finding(
-            name="omero",
-            level=Level.ERROR,
-            words=f"OMERO at {settings.omero} does not let '{settings.omero_user}' in.",
-            remedy="Correct OMERO_USER or OMERO_PASSWORD.",
-        )
-    return Finding(name="omero", level=Level.OK, words=f"OMERO at {settings.omero} lets '{settings.omero_user}' in.")
+        return [
+            Finding(
+                name="omero",
+                level=Level.ERROR,
+                words=f"OMERO at {settings.omero} does not let '{settings.omero_user}' in.",
+                remedy="Correct OMERO_USER or OMERO_PASSWORD.",
+            )
+        ]
+
+
+def _scripts(settings: Settings, session: OmeroSession) -> list[Finding]:
+    """Compare the scripts on OMERO with ours: nothing is said where none is there and none is needed."""
+    try:
+        found = look(session)
+    except TryAgain as error:
+        return [Finding(name="scripts", level=Level.WARNING, words=str(error), remedy="Check again.")]
+    needed = settings.dispatch == "grid"
+    if not needed and all(each.condition in {Condition.MISSING, Condition.FOREIGN} for each in found):
+        return []
+    words = difference(found, where=session.where)
+    if words is None:
+        words = f"The scripts on OMERO are those of version {__version__}, which runs here."
+        return [Finding(name="scripts", level=Level.OK, words=words)]
+    stuck = needed and any(each.ours.path == RUN_ORDERS and not each.launches for each in found)
+    return [Finding(name="scripts", level=Level.ERROR if stuck else Level.WARNING, words=words, remedy=REMEDY)]
 
 
 def _settings(settings: Settings) -> Finding:
@@ -79,6 +108,20 @@ def _settings(settings: Settings) -> Finding:
         level=Level.WARNING,
         words=f"Keys of the former importer without effect: {', '.join(settings.legacy)}.",
         remedy="Remove them from the settings file.",
+    )
+
+
+def _secrets(config: Path | None) -> Finding:
+    """Look for secrets that everybody on this host can read."""
+    names = [f"'{file}'" for file in exposed(catalogue(Settings), find_file(config))]
+    if not names:
+        return Finding(name="secrets", level=Level.OK, words="No file with a secret is open to every account of this host.")
+    those, hold = ", ".join(names), "hold secrets" if len(names) > 1 else "holds a secret"
+    return Finding(
+        name="secrets",
+        level=Level.WARNING,
+        words=f"{those} {hold}, and every account of this host can read it, that of users' scripts too.",
+        remedy="Let nobody read it but the accounts that run the service and OMERO.server: `chmod o= FILE`.",
     )
 
 

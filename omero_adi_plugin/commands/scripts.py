@@ -37,7 +37,7 @@ def _status(session: OmeroSession, *, as_json: bool) -> None:
         scripts = [_described(each) | {"id": each.script, "condition": each.condition} for each in found]
         printing.as_json({"omero": session.where, "up_to_date": up_to_date, "scripts": scripts})
         return
-    rows = [(each.ours.name, _on_server(each), each.ours.version) for each in found]
+    rows = [(each.ours.name, each, each.ours.version) for each in found]
     printing.table(("script", "on the server", "this package"), rows)
     if not up_to_date:
         printing.note("`omero adi scripts install` brings them up to date.")
@@ -63,15 +63,6 @@ def _line(change: Change) -> str:
     elif change.done in {Done.INSTALLED, Done.REPLACED}:
         done = f"{done} {before.ours.version}"
     return f"{before.ours.name}: {done}{'. ' if change.why else ''}{change.why}"
-
-
-def _on_server(found: Found) -> str:
-    if found.condition is Condition.SAME:
-        return found.version or ""
-    if found.condition is Condition.DIFFERS:
-        same = found.version == found.ours.version
-        return f"{found.version or 'unknown'}, {'changed there' if same else 'another version'}"
-    return str(found.condition)
 
 
 def _described(found: Found) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from omero_adi_plugin._version import __version__
 from omero_adi_plugin.errors import ScriptsMissing
 from omero_adi_plugin.grid.shipped import FOLDER, Shipped, is_ours, shipped, version_of
 from omero_adi_plugin.ice import translated
@@ -19,6 +20,9 @@ MISSING = -1
 
 REPOSITORY = "ScriptRepo"
 """`OriginalFile.repo` of official scripts (ScriptRepoHelper of OMERO's source)."""
+
+
+REMEDY = "Run `omero adi scripts install` as an administrator; its --help says how."
 
 
 class Session(Protocol):
@@ -57,16 +61,18 @@ class Found:
     script: int | None = None
     version: str | None = None
 
+    @property
+    def launches(self) -> bool:
+        """Whether it is there, of whatever version."""
+        return self.condition in {Condition.SAME, Condition.DIFFERS}
+
     def __str__(self) -> str:
-        """Say in a few words what is there, to follow the script's name."""
-        if self.condition is Condition.DIFFERS:
-            return f"is of version {self.version or 'unknown'}" if self.version != self.ours.version else "was changed there"
-        return {
-            Condition.SAME: "is the same",
-            Condition.MISSING: "is missing",
-            Condition.OFF: "is switched off",
-            Condition.FOREIGN: "is somebody else's script",
-        }[self.condition]
+        """Say in a word or two what is there: its version, or what else there is to say."""
+        if self.condition is Condition.DIFFERS and self.version == self.ours.version:
+            return f"{self.version or 'no version'}, changed there"
+        if self.condition in {Condition.SAME, Condition.DIFFERS}:
+            return self.version or "no version"
+        return str(self.condition)
 
 
 def find(session: Session, path: str) -> int:
@@ -131,20 +137,35 @@ def file_of(session: Session, ours: Shipped) -> Any | None:  # noqa: ANN401 (ome
     return rows[0][0] if rows else None
 
 
-def standing(session: Session) -> str | None:
-    """Return a sentence that says which of our scripts on the server are not those of this package, None if all are.
+def standing(session: Session, *, wanted: bool) -> str | None:
+    """Return what there is to say of our scripts on the server, with what to do; None if they are those of this package.
+
+    Parameters
+    ----------
+    session : Session
+        Of an administrator.
+    wanted : bool
+        Whether they have to be there; if not, a server that has none of them is right, too.
 
     Raises
     ------
     OmeroDown, ConnectionBroken, ServerTrouble
         OMERO does not answer, or has trouble.
     """
-    return sentence(look(session), where=session.where)
-
-
-def sentence(found: Iterable[Found], *, where: str) -> str | None:
-    """Return a sentence about those that are not as they should be, None if there are none."""
-    others = [f"{each.ours.name} {each}" for each in found if each.condition is not Condition.SAME]
-    if not others:
+    found = look(session)
+    if not wanted and all(each.condition is Condition.MISSING for each in found):
         return None
-    return f"The scripts on OMERO at {where} are not those of this version ({shipped()[0].version}): {', '.join(others)}."
+    differing = difference(found, where=session.where)
+    return differing and f"{differing} {REMEDY}"
+
+
+def difference(found: Iterable[Found], *, where: str) -> str | None:
+    """Return a sentence about those that are not as they should be, None if there are none."""
+    names: dict[str, list[str]] = {}
+    for each in found:
+        if each.condition is not Condition.SAME:
+            names.setdefault(str(each), []).append(each.ours.name)
+    if not names:
+        return None
+    others = "; ".join(f"{', '.join(scripts)} ({what})" for what, scripts in names.items())
+    return f"The scripts on OMERO at {where} are not those of version {__version__}, which runs here: {others}."

@@ -93,6 +93,7 @@ class Crew:
         self._restarts = Restarts()
         self._lock = threading.Lock()
         self._hiring = True
+        self._first = True  # whether nobody has been hired yet
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -177,7 +178,7 @@ class Crew:
     def _start(self) -> None:
         ear, mouth = self._spawn.Pipe(duplex=False)
         try:
-            arguments = {"once": self._once, "pipe": mouth}
+            arguments = {"once": self._once, "first": self._first, "pipe": mouth}
             process = self._spawn.Process(target=_work, args=(self._settings, os.getpid()), kwargs=arguments, name="adi worker")
             process.start()
         except BaseException:
@@ -185,6 +186,7 @@ class Crew:
             raise
         finally:
             mouth.close()  # the worker has its own; when that is closed too, the pipe ends
+        self._first = False
         self._workers.append(_Worker(process=process, ear=ear, trial=self._restarts.on_trial))
         reached(Point.WORKER_HIRED)
 
@@ -210,11 +212,11 @@ class Crew:
         return Departure(pid=departure.pid, status=departure.status, trouble=departure.trouble, news=news)
 
 
-def _work(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> None:
+def _work(settings: Settings, parent: int, *, once: bool, first: bool, pipe: Connection) -> None:
     """Be a worker, in a process of its own. Only there its code is loaded: the service itself does without OMERO's."""
     from omero_adi_plugin.service import worker  # noqa: PLC0415
 
-    worker.main(settings, parent, once=once, pipe=pipe)
+    worker.main(settings, parent, once=once, first=first, pipe=pipe)
 
 
 class _undisturbed(contextlib.AbstractContextManager[None]):  # noqa: N801 (reads as what it does)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import DatabaseDown, LeaseLost, ScriptRefused
+from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
+from omero_adi_plugin.grid.shipped import RUN_ORDERS
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import settle
@@ -23,7 +25,7 @@ from omero_adi_plugin.tracking.queue import Queue, limits_of
 if TYPE_CHECKING:
     from omero_adi_plugin.orders import Claim
     from omero_adi_plugin.service.deadline import Deadline
-    from omero_adi_plugin.sessions import Logins, OmeroSession
+    from omero_adi_plugin.sessions import Logins
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Launches:
         try:
             order = claim.text.read()
             with self._logins.act_for(order.user, order.group) as session:
-                script = _script_of(session)
+                script = find(session, RUN_ORDERS)
                 reached(Point.LAUNCH_DUE)
                 inputs = {"Order": order.uuid, "Token": str(claim.lease.token)}
                 launch = Launch.begin(session, script=script, inputs=inputs)
@@ -147,7 +149,3 @@ class Launches:
         except LeaseLost:
             if not self.queue.handed_over(claim.lease):  # else it has begun just now
                 raise
-
-
-def _script_of(session: OmeroSession) -> int:
-    return int(session.factory.getScriptService().getScriptID("/omero/import_scripts/Run_Import_Orders.py"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, DatabaseDown
+from omero_adi_plugin.grid.catalogue import standing
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.service.attempt import Attempts, account
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.sessions import OmeroSession
     from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.database import Database
     from omero_adi_plugin.tracking.queue import Queue
@@ -49,7 +51,7 @@ LONGEST_PAUSES = 30
 """The longest pause, in pauses: 5 minutes with the default of 10 s."""
 
 
-def main(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> None:
+def main(settings: Settings, parent: int, *, once: bool, first: bool, pipe: Connection) -> None:
     """Work until asked to end (SIGTERM), or, with `once`, until nothing is left to do.
 
     Parameters
@@ -60,6 +62,8 @@ def main(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> No
         Process id of the service: the worker dies with it.
     once : bool
         End when no order is waiting or running any more; or at once when the surroundings are down.
+    first : bool
+        Whether the service had none before it: this one looks at what concerns all.
     pipe : Connection
         Where to report troubles to.
 
@@ -74,7 +78,7 @@ def main(settings: Settings, parent: int, *, once: bool, pipe: Connection) -> No
     voice = Voice(pipe)
     try:
         logs.set_up(settings)
-        worker = Worker(settings, once=once, voice=voice)
+        worker = Worker(settings, once=once, first=first, voice=voice)
         Signals({signal.SIGTERM: worker.ask_to_end}).listen()
         worker.run()
     except AdiError as error:
@@ -105,14 +109,14 @@ class Worker:
     ----------
     settings : Settings
         All of them.
-    once : bool
+    once, first : bool
         See `main`.
     voice : Voice
         The way to the service.
     """
 
-    def __init__(self, settings: Settings, *, once: bool, voice: Voice) -> None:
-        self._settings, self._once, self._voice = settings, once, voice
+    def __init__(self, settings: Settings, *, once: bool, first: bool, voice: Voice) -> None:
+        self._settings, self._once, self._first, self._voice = settings, once, first, voice
         self._unsure = True  # whether OMERO is there: it is asked before anything is claimed, at the start too
         self._cut_off = False
         self._in_vain = 0  # orders claimed one after the other with which nothing could be done
@@ -159,7 +163,10 @@ class Worker:
             Nothing can be done at the moment.
         """
         if self._unsure:  # each claim leaves a row for people to read: none before OMERO answers
-            logins.service()
+            service = logins.service()
+            if self._first:
+                self._first = False
+                self._look_at_scripts(service)
         if self._sweep_is_overdue():
             self._sweep(sweeper)
         worked = self._one(hands)
@@ -173,6 +180,16 @@ class Worker:
         self._unsure = True
         self._voice.tell(Trouble.of(error))
         self._waker.wait(pause_seconds(self._settings.surroundings_seconds, in_vain=self._in_vain))
+
+    def _look_at_scripts(self, service: OmeroSession) -> None:
+        """Say so if our scripts on the server are of another version; orders go on all the same."""
+        try:
+            differing = standing(service, wanted=self._settings.dispatch == "grid")
+        except AdiError as error:
+            event(_log, logging.DEBUG, "scripts.not_looked_at", why=str(error))
+            return
+        if differing is not None:
+            event(_log, logging.WARNING, "scripts.differ", why=differing)
 
     def _hands(self, logins: Logins) -> Hands:
         """Return who carries out what is claimed: this process, or scripts on OMERO's Processors."""

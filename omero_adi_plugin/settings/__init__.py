@@ -7,6 +7,7 @@ A value comes from the command line, else from the environment, else from the se
     catalogue   what is known of each besides its value: its names in the environment, whether it has an effect yet
     document    the settings file, with the line of every value
     secret      secrets in files of their own, and how a database URL is shown
+    exposure    files with secrets that everybody can read
     sources     where a value comes from
     checking    keys that nobody knows
     validating  from what was found to settings, or to all that is wrong with it

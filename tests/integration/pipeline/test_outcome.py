@@ -17,11 +17,12 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OmeroDown,
+    SessionOver,
     StorageDown,
     UserUnknown,
 )
 from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route, Target, TargetKind
-from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, settle
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, TimeUp, settle
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
@@ -153,9 +154,27 @@ def test_failures_are_counted_anew_when_the_attempt_got_on(
     assert state(tracking, claim) == ("failed", 1, "Import Failed")
 
 
+SHORT_LIVED = (TimeUp(minutes=60), SessionOver())
+
+
+@pytest.mark.parametrize("error", SHORT_LIVED)
+def test_the_end_of_a_script_is_no_failure_of_an_order_that_got_on(
+    error: AdiError, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking, database: Database
+) -> None:
+    for number in range(settings.failures_allowed + 1):
+        line = LedgerFile(entry=f"/{number}", key=f"/{number}", route=Route.INPLACE, step=FileStep.ANNOTATED, fileset=number)
+        Ledger(database, claim.lease).record(line)
+        settle(queue, claim, error, settings=settings)
+        assert state(tracking, claim) == ("waiting", 0, "Import Started")
+        again = queue.claim(owner="me:1")
+        assert again is not None, "it goes on at once"
+        claim = again
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        *SHORT_LIVED,
         ConnectionBroken(doing="importing"),
         NoProgress(seconds=7200, doing="0/1 /data/a.tif: importing"),
         ZeroDivisionError("a bug"),

@@ -77,7 +77,7 @@ def told() -> Iterator[Told]:
     ear, mouth = multiprocessing.Pipe(duplex=False)
     with ear, mouth:
         settings = Settings.load(ingest_tracking_db="postgresql://u@h/d")
-        yield Told(ear, Worker(settings, once=False, voice=Voice(mouth)))
+        yield Told(ear, Worker(settings, once=False, first=False, voice=Voice(mouth)))
 
 
 FULL_DISK = DiskFull(path="/OMERO")
