@@ -117,10 +117,10 @@ $$;
 GRANT CONNECT ON DATABASE :"DBNAME" TO :"role";
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
--- It may see everything: where orders stand is worked out from all of it. Nothing secret is in there. What holds for all services
--- (`adi_control`) and what services say of themselves (`adi_service`) it may only see.
+-- It may see everything: where orders stand is worked out from all of it. What holds for all services (`adi_control`) and what they
+-- say of themselves (`adi_service`) it may only see; and the versions of the tables, so that `omero adi check` can be run with it.
 GRANT SELECT ON imports, imports_preprocessing, adi_action, adi_attempt, adi_control, adi_file, adi_inbox, adi_order, adi_service,
-                adi_turn TO :"role";
+                adi_turn, alembic_version_omeroadi, alembic_version_omeroadi_plugin TO :"role";
 
 -- The trail: only ever appended to, with an id that the database gives. The trigger writes to the inbox with its owner's rights.
 GRANT INSERT (group_name, user_name, destination_id, destination_type, uuid, files, file_names, preprocessing_id, stage,
