@@ -48,7 +48,8 @@ def _facts(report: Status) -> Iterator[tuple[str, str]]:
     yield "services", _services(report)
     yield "waiting", _waiting(report, report.queue)
     lapsed = f", {report.queue.lapsed} of silent processes, to be taken over" if report.queue.lapsed else ""
-    yield "running", f"{report.queue.running}{lapsed}"
+    scripts = f", {report.queue.scripts} of them by scripts on Processors" if report.queue.scripts else ""
+    yield "running", f"{report.queue.running}{scripts}{lapsed}"
     yield "filesets", f"{report.places} of {report.places_allowed} may be in flight"
     yield f"last {ENDED_HOURS} hours", ", ".join(f"{amount} {state}" for state, amount in report.ended.items())
 

@@ -135,6 +135,7 @@ class QueueReport:
     inbox:    were ordered and are not yet taken in.
     put_off:  could not be taken in, and are looked at again later.
     running:  are being carried out.
+    scripts:  of these, those that scripts on OMERO's Processors have, or are launched for.
     lapsed:   were being carried out by somebody who is silent now, and are about to be taken over.
     """
 
@@ -146,6 +147,7 @@ class QueueReport:
     inbox: int
     put_off: int
     running: int
+    scripts: int
     lapsed: int
 
     def as_json(self) -> dict[str, Any]:
@@ -159,6 +161,7 @@ class QueueReport:
             "inbox": self.inbox,
             "put_off": self.put_off,
             "running": self.running,
+            "scripts": self.scripts,
             "lapsed": self.lapsed,
         }
 
@@ -232,7 +235,7 @@ def status(database: Database, *, limits: Limits) -> Status:
             time=connection.execute(_SQL["time"]).scalar_one(),
             services=services,
             others=tuple(order for order in orders if order.uuid not in at_services),
-            queue=_queue(connection, orders, limits),
+            queue=_queue(connection, running, limits),
             ended=_ended(connection),
             places=sum(row.places for row in running if not row.lapsed),
             places_allowed=limits.in_flight,
@@ -285,10 +288,10 @@ def _service(row: Row[Any], workers: tuple[Worker, ...]) -> ServiceReport:
     )
 
 
-def _queue(connection: Connection, orders: Sequence[RunningOrder], limits: Limits) -> QueueReport:
+def _queue(connection: Connection, running: Sequence[Row[Any]], limits: Limits) -> QueueReport:
     waiting = connection.execute(_SQL["waiting"], {"per_user": limits.per_user, "per_group": limits.per_group}).one()
     inbox = connection.execute(_SQL["inbox"]).one()
-    lapsed = sum(order.silent for order in orders)
+    lapsed = sum(row.lapsed for row in running)
     return QueueReport(
         due=int(waiting.due),
         oldest=waiting.oldest,
@@ -297,7 +300,8 @@ def _queue(connection: Connection, orders: Sequence[RunningOrder], limits: Limit
         next_try=waiting.next_try,
         inbox=inbox.new,
         put_off=inbox.put_off,
-        running=len(orders) - lapsed,
+        running=len(running) - lapsed,
+        scripts=sum(row.in_script and not row.lapsed for row in running),
         lapsed=lapsed,
     )
 

@@ -7,7 +7,7 @@ SELECT host, pid, version, started_at, seen_at, clock_timestamp() - seen_at > ma
 -- running
 -- The orders that are being carried out, and by whom; there are no more of them than processes.
 SELECT o.uuid, o.user_name, o.attempt, a.started_at, o.lease_owner, o.lease_until, o.lease_until < clock_timestamp() AS lapsed,
-       o.places, o.doing, CASE WHEN o.cancel_requested THEN coalesce(o.cancelled_by, '') END AS cancelled_by
+       o.places, o.in_script, o.doing, CASE WHEN o.cancel_requested THEN coalesce(o.cancelled_by, '') END AS cancelled_by
   FROM adi_order o
   LEFT JOIN adi_attempt a ON a.uuid = o.uuid AND a.attempt = o.attempt
  WHERE o.state = 'running'

@@ -52,6 +52,7 @@ def test_a_database_on_which_nothing_happened(database: Database) -> None:
             "inbox": 0,
             "put_off": 0,
             "running": 0,
+            "scripts": 0,
             "lapsed": 0,
         },
         "ended": {"hours": 24, "completed": 0, "failed": 0, "cancelled": 0},
@@ -113,6 +114,18 @@ def test_a_service_that_is_silent_ends_or_is_in_trouble_says_so(
     assert len(status(database, limits=LIMITS).services) == 1
 
 
+def test_what_scripts_have_is_counted_while_they_are_heard_of(producer: Producer, intake: Intake, database: Database) -> None:
+    producer.many(3)
+    intake.take_in()
+    launcher = Queue(database, lease_seconds=60, in_script=True)
+    claimed(launcher, "host:1")
+    silent = claimed(launcher, "host:1")
+    claimed(Queue(database, lease_seconds=60), "host:2")
+    assert (status(database, limits=LIMITS).queue.running, status(database, limits=LIMITS).queue.scripts) == (3, 2)
+    producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 s' WHERE uuid = %s", silent.lease.order)
+    assert (status(database, limits=LIMITS).queue.running, status(database, limits=LIMITS).queue.scripts) == (2, 1)
+
+
 def test_what_waits_is_counted_by_what_it_waits_for(producer: Producer, intake: Intake, database: Database) -> None:
     for _ in range(5):
         producer.pending()
@@ -128,7 +141,7 @@ def test_what_waits_is_counted_by_what_it_waits_for(producer: Producer, intake: 
     report = status(database, limits=LIMITS)
     counts: dict[str, Any] = report.queue.as_json()
     oldest, next_try = counts.pop("oldest"), counts.pop("next_try")
-    assert counts == {"due": 3, "held": 0, "later": 1, "inbox": 1, "put_off": 1, "running": 0, "lapsed": 1}
+    assert counts == {"due": 3, "held": 0, "later": 1, "inbox": 1, "put_off": 1, "running": 0, "scripts": 0, "lapsed": 1}
     assert datetime.fromisoformat(oldest) <= report.time
     assert timedelta(minutes=9) < datetime.fromisoformat(next_try) - report.time <= timedelta(minutes=10)
     assert (report.places, report.others[0].silent) == (0, True)  # who is silent takes nobody's place
