@@ -8,7 +8,6 @@ idleness (real server, recorded).
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import time
 from pathlib import Path
@@ -101,9 +100,8 @@ class GivenSession:
             self._client.sf.closeOnDestroy()
 
 
-@functools.cache
 def age_seconds() -> float:
-    """Return how long this process had lived when this was first asked, in s.
+    """Return how long this process has lived by now, in s.
 
     The session of a script is made just before its process is started, perhaps on another host, whose clock may be another one.
     Source: proc(5), `starttime`.
