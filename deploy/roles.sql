@@ -108,7 +108,8 @@ BEGIN
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', place);
     IF has_schema_privilege(account, place, 'CREATE') THEN
         RAISE EXCEPTION 'The account % may create tables and functions in the schema %.', account, place
-            USING HINT = format('Let a superuser run this file, or before it: REVOKE CREATE ON SCHEMA %I FROM PUBLIC.', place);
+            USING HINT = format('Let a superuser run this file. Or first: GRANT CREATE ON SCHEMA %I TO those who need it, '
+                                'and REVOKE CREATE ON SCHEMA %I FROM PUBLIC.', place, place);
     END IF;
     RAISE NOTICE 'Only those who own something in the schema % may create in it now. Everybody could before.', place;
 END

@@ -305,12 +305,15 @@ class TestTheFile:
         execute(
             empty_database_url,
             f"CREATE ROLE {OTHER}_owner LOGIN",
-            f"GRANT CREATE ON SCHEMA public TO {OTHER}_owner",
+            f"GRANT CREATE ON SCHEMA public TO {OTHER}_owner, PUBLIC",
             f"CREATE ROLE {OTHER} LOGIN PASSWORD '{PASSWORD}'",
         )
         try:
             url = make_url(empty_database_url).set(username=f"{OTHER}_owner").render_as_string(hide_password=False)
             upgrade(url)
+            done = run_roles(url, role=OTHER)
+            assert (done.returncode != 0, "REVOKE CREATE ON SCHEMA public" in done.stderr) == (True, True)
+            execute(empty_database_url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
             assert run_roles(url, role=OTHER).returncode == 0
             with closing(Site(url, as_other(empty_database_url))) as site:
                 carry_out_the_order_that_it_was_launched_for(site)
