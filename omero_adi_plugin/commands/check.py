@@ -9,7 +9,7 @@ from omero_adi_plugin._version import __version__
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.using import config_of, database_of, database_url, settings_of
 from omero_adi_plugin.errors import CheckFailed, ConfigurationError, OmeroDown, TryAgain
-from omero_adi_plugin.grid.catalogue import REMEDY, Condition, difference, look
+from omero_adi_plugin.grid.catalogue import REMEDY, any_there, difference, look
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
 from omero_adi_plugin.service.attempt import account
 from omero_adi_plugin.sessions import Logins
@@ -90,13 +90,13 @@ def _scripts(settings: Settings, session: OmeroSession) -> list[Finding]:
     except TryAgain as error:
         return [Finding(name="scripts", level=Level.WARNING, words=str(error), remedy="Check again.")]
     needed = settings.dispatch == "grid"
-    if not needed and all(each.condition in {Condition.MISSING, Condition.FOREIGN} for each in found):
+    if not needed and not any_there(found):
         return []
     words = difference(found, where=session.where)
     if words is None:
         words = f"The scripts on OMERO are those of version {__version__}, which runs here."
         return [Finding(name="scripts", level=Level.OK, words=words)]
-    stuck = needed and any(each.ours.path == RUN_ORDERS and not each.launches for each in found)
+    stuck = needed and any(each.ours.path == RUN_ORDERS and not each.runs for each in found)
     return [Finding(name="scripts", level=Level.ERROR if stuck else Level.WARNING, words=words, remedy=REMEDY)]
 
 

@@ -62,8 +62,8 @@ class Found:
     version: str | None = None
 
     @property
-    def launches(self) -> bool:
-        """Whether it is there, of whatever version."""
+    def runs(self) -> bool:
+        """Whether it is there and can be run, of whatever version."""
         return self.condition in {Condition.SAME, Condition.DIFFERS}
 
     def __str__(self) -> str:
@@ -143,7 +143,7 @@ def standing(session: Session, *, wanted: bool) -> str | None:
     Parameters
     ----------
     session : Session
-        Of an administrator.
+        Of anybody.
     wanted : bool
         Whether they have to be there; if not, a server that has none of them is right, too.
 
@@ -153,10 +153,15 @@ def standing(session: Session, *, wanted: bool) -> str | None:
         OMERO does not answer, or has trouble.
     """
     found = look(session)
-    if not wanted and all(each.condition is Condition.MISSING for each in found):
+    if not wanted and not any_there(found):
         return None
     differing = difference(found, where=session.where)
     return differing and f"{differing} {REMEDY}"
+
+
+def any_there(found: Iterable[Found]) -> bool:
+    """Tell whether any of our scripts can be run."""
+    return any(each.runs for each in found)
 
 
 def difference(found: Iterable[Found], *, where: str) -> str | None:
