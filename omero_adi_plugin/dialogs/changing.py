@@ -41,7 +41,7 @@ def retry_or_cancel(desk: Desk) -> Said:
         desk.note(f"{desk.done} {words}".strip())
     pause = standing_pause(desk.database)
     amount = f"{counted(refused, 'order')} of {len(uuids)} refused. " if refused and len(uuids) > 1 else ""
-    return Said(message=f"{amount}{desk.done}{f' {pause.sentence}' if pause else ''}", good=not refused)
+    return Said(message=f"{amount}{desk.done}{f' {for_people(pause.sentence)}' if pause else ''}", good=not refused)
 
 
 def _retry(desk: Desk, uuid: str) -> str:

@@ -14,6 +14,7 @@ from omero_adi_plugin.client import wait_for_order
 from omero_adi_plugin.dialogs.request import Request
 from omero_adi_plugin.dialogs.results import outcome_of
 from omero_adi_plugin.dialogs.run import Said
+from omero_adi_plugin.dialogs.wording import for_people
 from omero_adi_plugin.errors import DatabaseDown, StillUnderWay
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.sessions.given import age_seconds
@@ -37,7 +38,7 @@ def import_files(desk: Desk) -> Said:
     uuids = _ordered(desk, request)
     if desk.flag("Wait_For_Images", default=True) and pause is None:
         return outcome_of(desk, request, _ended(desk, uuids), uuids)
-    more = pause.sentence if pause else '"Import Status" tells what becomes of it.'
+    more = for_people(pause.sentence) if pause else '"Import Status" tells what becomes of it.'
     return Said(message=f"{desk.done} {more}", texts=named(uuids))
 
 

@@ -120,7 +120,7 @@ def run(client: Any, work: Callable[[Desk], Said]) -> bool:  # noqa: ANN401 (ome
         Whether all that was wanted was done.
     """
     secrets: list[str] = []
-    with contextlib.ExitStack() as tidying:
+    with _without_logs(), contextlib.ExitStack() as tidying:
         desk: Desk | None = None
         try:
             desk = tidying.enter_context(_desk(client, secrets))
@@ -174,12 +174,25 @@ def _session(client: Any) -> OmeroSession:  # noqa: ANN401 (as above)
         return OmeroSession(client, where="OMERO", idle_milliseconds=0)
 
 
-def _log_to_file(settings: Settings) -> None:
-    """Log to the application log, else to nowhere: stderr becomes a file that people see."""
+@contextlib.contextmanager
+def _without_logs() -> Iterator[None]:
+    """Log to nowhere, until it is known to which file: stderr becomes a file in OMERO."""
     package = logging.getLogger("omero_adi_plugin")
+    before = package.handlers, package.propagate, package.level
     package.handlers, package.propagate = [logging.NullHandler()], False
+    try:
+        yield
+    finally:
+        for handler in package.handlers:
+            handler.close()
+        package.handlers, package.propagate = before[:2]
+        package.setLevel(before[2])
+
+
+def _log_to_file(settings: Settings) -> None:
+    """Log to the application log, if there is one and it can be written from here; nobody is refused because it cannot."""
     if settings.log_file_path is not None:
-        with contextlib.suppress(ConfigurationError):  # it cannot be written from here, which is no reason to refuse anybody
+        with contextlib.suppress(ConfigurationError):
             logs.set_up(settings)
 
 

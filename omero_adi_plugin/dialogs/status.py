@@ -72,7 +72,8 @@ def _listed(desk: Desk) -> list[OrderStatus]:
             raise UsageError("Only administrators may look at the orders of others. Leave User empty.")
         user = person.name
     state = desk.text("State") or ALL_STATES
-    limit = int(desk.value("Limit") or USUAL_LIMIT)
+    given = desk.value("Limit")
+    limit = USUAL_LIMIT if given is None else int(given)
     if not 1 <= limit <= MOST_ORDERS:
         raise UsageError(f"{limit} is no number of orders to list. Give one from 1 to {MOST_ORDERS}.")
     return list_orders(desk.database, state=None if state == ALL_STATES else OrderState(state), user=user, limit=limit)

@@ -39,6 +39,7 @@ _NAMES = (
     (re.compile(r"`omero adi orders (?:retry|cancel)[^`]*`"), '"Retry Or Cancel Import"'),
     (re.compile(r"`omero adi orders[^`]*`"), '"Import Status"'),
     (re.compile(r": start one with `omero adi serve`"), ": tell your administrator"),
+    (re.compile(r" `omero adi resume` lets them go on\."), " They go on when an administrator says so."),
 )
 """Commands, and what does the same in OMERO.web."""
 

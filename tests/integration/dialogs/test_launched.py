@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The scripts for people, launched through IScript on a Processor as OMERO.web does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import omero.model
+import pytest
+from omero.rtypes import unwrap
+
+from omero_adi_plugin._version import __version__
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.office import SCRIPTS, Office, answer_of
+from tests.fixtures.samples import Samples
+from tests.fixtures.waiting import wait_until
+
+IMPORT, STATUS, CHANGE = "Import_Files.py", "Import_Status.py", "Retry_Or_Cancel_Import.py"
+
+
+@pytest.fixture
+def client(office: Office, lab: Lab) -> Iterator[Any]:
+    with office.joined(lab.user) as client:
+        yield client
+
+
+def test_images_come_back_while_a_service_imports(office: Office, lab: Lab, samples: Samples, client: Any) -> None:
+    samples.three_images("three.ome.tif")
+    process = office.services.start()
+    form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": f"{samples.folder.name}/*.ome.tif"}
+    answer = office.launch(client, IMPORT, **form, One_Order="on", Wait_For_Images="on")
+    office.services.stop(process)
+    office.services.running.remove(process)
+    assert (answer.status, answer.stderr) == (0, "")
+    assert answer.message == "1 of 1 file imported: 3 images in Dataset 'my images'."
+    assert sorted(image.id.val for image in answer.objects(omero.model.ImageI)) == lab.images()
+    assert all(image.name.val.startswith("three.ome.tif") for image in answer.objects(omero.model.ImageI))
+    assert office.tracking.stages(answer.text("Order"))[-1] == "Import Completed"
+
+
+def test_a_refusal_is_a_message_and_a_failure_of_the_script(office: Office, lab: Lab, client: Any) -> None:
+    answer = office.launch(client, IMPORT, Data_Type="Dataset", IDs=str(lab.dataset), Paths="/etc/passwd", Wait_For_Images="on")
+    assert (answer.status, set(answer.outputs), answer.stderr) == (1, {"Message"}, "")
+    assert answer.message.startswith("'/etc/passwd' lies outside ")
+    assert office.tracking.sql("SELECT * FROM imports WHERE user_name = %s", lab.user) == []
+
+
+def test_whoever_ends_a_waiting_script_leaves_the_order_to_go_on(office: Office, lab: Lab, samples: Samples, client: Any) -> None:
+    form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": samples.image(), "One_Order": "on", "Wait_For_Images": "on"}
+    mine = "SELECT uuid FROM imports WHERE user_name = %s"
+    with office.begun(client, IMPORT, **form) as process:
+        [[uuid]] = wait_until(lambda: office.tracking.sql(mine, lab.user), what="the order")
+        process.cancel()
+        answer = answer_of(client, process)
+    assert answer.status != 0
+    assert answer.stderr == ""
+    message = unwrap(answer.outputs.get("Message"))
+    assert message in {None, f"Order {uuid} is placed, and carried out by itself."}
+    assert office.tracking.stages(uuid) == ["Import Pending"]
+
+
+def test_a_table_is_attached(office: Office, lab: Lab, client: Any) -> None:
+    uuid = office.tracking.order(lab, "/data/a.tif")
+    answer = office.launch(client, STATUS, State="all", Limit="50")
+    assert (answer.status, answer.stderr) == (0, "")
+    assert answer.message.startswith(f"1 order: 1 waiting.\n• {uuid}, Dataset:{lab.dataset}, waiting.")
+    annotation = answer.outputs["File_Annotation"].getValue()
+    assert (annotation.file.name.val, annotation.file.mimetype.val) == ("import_orders.csv", "text/csv")
+
+
+def test_anothers_order_is_refused(office: Office, lab: Lab, client: Any) -> None:
+    with office.lab(group=lab.group) as other:
+        uuid = office.tracking.order(other, "/data/a.tif")
+    answer = office.launch(client, CHANGE, Action="Cancel", Orders=uuid)
+    assert (answer.status, answer.stderr) == (1, "")
+    assert answer.message == f"There is no order '{uuid}'. \"Import Status\" shows the newest ones."
+    assert office.tracking.stages(uuid) == ["Import Pending"]
+
+
+def test_ones_own_order_is_called_off(office: Office, lab: Lab, client: Any) -> None:
+    uuid = office.tracking.order(lab, "/data/a.tif")
+    answer = office.launch(client, CHANGE, Action="Cancel", Orders=uuid)
+    assert (answer.status, answer.stderr, answer.message) == (0, "", f"Order {uuid} is cancelled.")
+
+
+def test_where_nothing_is_set_up_the_sentence_is_for_an_administrator(office: Office, lab: Lab, client: Any) -> None:
+    settings = office.settings.read_text()
+    office.settings.unlink()
+    try:
+        answer = office.launch(client, STATUS, State="all")
+    finally:
+        office.settings.write_text(settings)
+    assert (answer.status, set(answer.outputs), answer.stderr) == (1, {"Message"}, "")
+    assert "$OMERODIR/etc/omero-adi.yml" in answer.message
+
+
+@pytest.mark.parametrize("name", [IMPORT, STATUS, CHANGE])
+def test_the_dialog_in_omero_web_says_what_it_must(office: Office, client: Any, name: str) -> None:
+    service = client.sf.getScriptService()
+    parameters = service.getParams(office.script(service, name))
+    assert (parameters.name, parameters.version) == (name, __version__)
+    assert parameters.authors
+    assert parameters.description
+    groupings = [each.grouping for each in parameters.inputs.values()]
+    assert len(set(groupings)) == len(groupings)
+    for word, each in parameters.inputs.items():
+        assert each.description, word
+        assert word[0].isupper(), word
+    assert "ingest" not in (SCRIPTS / name).read_text()
