@@ -178,5 +178,5 @@ def _not_permitted(session: Session, doing: str, privileges: str) -> NotPermitte
 
 def _last_line(error: Any) -> str:  # noqa: ANN401 (omero's exceptions are untyped)
     """Return what the run of a script has said last, which OMERO quotes behind its own words; else those."""
-    lines = [line.strip(" -'\t") for line in str(error.message or "").splitlines()]
-    return next((line for line in reversed(lines) if line and not line.startswith("No std")), words(error))
+    lines = [line.strip() for line in str(error.message or "").splitlines()]
+    return next((line for line in reversed(lines) if line.strip("-") and not line.startswith("No std")), words(error))
