@@ -73,6 +73,8 @@ def _of_one(request: Request, report: OrderStatus | None, uuid: str, ids: Sequen
         return _still(f"Order {uuid}")
     amount = f"{counted(len(ids), THINGS[request.place.target.kind])} in {request.place}"
     said = for_people(report.description or "")
+    if report.state is OrderState.COMPLETED and not ids:
+        return f"The import completed, and brought nothing new into {request.place}. {said}".strip()
     if report.state is OrderState.COMPLETED:
         [paths] = request.orders
         thing = "file or folder" if any(os.path.isdir(path) for path in paths) else "file"  # noqa: PTH112 (texts)

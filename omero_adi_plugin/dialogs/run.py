@@ -19,9 +19,9 @@ from omero.rtypes import robject, rstring
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.dialogs.person import Person
-from omero_adi_plugin.dialogs.wording import BUG, LOST, words_of
+from omero_adi_plugin.dialogs.wording import BUG, words_of
 from omero_adi_plugin.errors import AdiError, ConfigurationError
-from omero_adi_plugin.ice import TROUBLE, translated, words
+from omero_adi_plugin.ice import TROUBLE, meaning, translated, words
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.sessions import OmeroSession
 from omero_adi_plugin.settings import Settings
@@ -130,7 +130,7 @@ def run(client: Any, work: Callable[[Desk], Said]) -> bool:  # noqa: ANN401 (ome
             said = _in_the_end(desk, words_of(error))
         except TROUBLE as error:
             event(_log, logging.WARNING, "dialog.broke", why=words(error))
-            said = _in_the_end(desk, LOST)
+            said = _in_the_end(desk, words_of(meaning(error, "running this script", "OMERO")))
         except Exception as error:  # noqa: BLE001 (whatever else comes is a bug, and is shown as one)
             event(_log, logging.ERROR, "dialog.broke", error=error)
             sys.stderr.write(_without(secrets, traceback.format_exc()))

@@ -9,10 +9,13 @@ from pathlib import Path
 import omero.model
 import pytest
 
+from omero_adi_plugin.dialogs.run import Desk, Said
+from omero_adi_plugin.dialogs.wording import BUG
 from omero_adi_plugin.tracking import pausing
 from omero_adi_plugin.tracking.database import Database
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.office import Office, ordered
+from tests.fixtures.roles import PASSWORD as ROLE_PASSWORD
 from tests.fixtures.samples import Samples
 
 
@@ -155,3 +158,16 @@ def test_without_the_database_nothing_secret_is_said(
     assert not answer.good
     assert "127.0.0.1" not in answer.message + answer.stderr
     assert "hush-hush" not in answer.message + answer.stderr
+
+
+def test_a_bug_is_told_without_what_is_secret(office: Office, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(desk: Desk) -> Said:
+        desk.note("Order 1 is placed.")
+        raise RuntimeError(desk.settings.ingest_tracking_db.get_secret_value(), ROLE_PASSWORD)
+
+    answer = office.ask(broken, lab.user, capsys=capsys)
+    assert not answer.good
+    assert answer.message == f"Order 1 is placed. {BUG}"
+    assert "RuntimeError" in answer.stderr
+    assert ROLE_PASSWORD not in answer.stderr
+    assert "postgresql" not in answer.stderr
