@@ -11,6 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.importers.annotating import annotations_on
 from omero_adi_plugin.importers.doubles import remove_doubled_key_values
 from omero_adi_plugin.importers.markers import delete_fileset, made_since
 from omero_adi_plugin.importers.official.holdings import withdraw
@@ -23,6 +24,7 @@ from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from omero_adi_plugin.importers.protocol import MarkedFileset
     from omero_adi_plugin.orders import LedgerFile, Order
     from omero_adi_plugin.sessions import OmeroSession
     from omero_adi_plugin.settings import Settings
@@ -47,7 +49,8 @@ def sweep(
 
     A whole fileset goes if the one is there that the ledger names instead. If nothing of it was ever known to be complete, it
     goes if OMERO has made it during the attempts that are looked at, and our own importer: OMERO's groups files by itself, so
-    that the ledger need not name all.
+    that the ledger need not name all. One that has the order's key-values was known to be complete, whatever the ledger says:
+    scripts can write that, whose database account more people come by than the service's.
 
     Parameters
     ----------
@@ -82,7 +85,7 @@ def sweep(
         keys = {line.key for line in settled if line.step in KNOWN_COMPLETE}
         unknown = stock.unknown(named, keys, attempt=attempt)
         young = made_since(session, [found.fileset for found in unknown], since)
-        surplus += [found for found in unknown if found.fileset in young]
+        surplus += _without_key_values(order, session, [found for found in unknown if found.fileset in young], settings)
     for found in surplus:
         check()
         delete_fileset(session, found.fileset)
@@ -134,15 +137,41 @@ def sweep_late(
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
 
 
+def _without_key_values(
+    order: Order, session: OmeroSession, filesets: list[MarkedFileset], settings: Settings
+) -> list[MarkedFileset]:
+    """Return those of which nothing has key-values of the order: nobody has had them in hand when they were complete."""
+    things = {found.fileset: _things(order, found) for found in filesets}
+    noted = annotations_on(
+        session,
+        _kind(order),
+        [each for ids in things.values() for each in ids],
+        namespace=settings.annotation_namespace,
+        uuid=order.uuid,
+    )
+    return [found for found in filesets if noted.keys().isdisjoint(things[found.fileset])]
+
+
+def _kind(order: Order) -> str:
+    """Return what key-values of an order are on."""
+    return "Plate" if order.target.kind is TargetKind.SCREEN else "Image"
+
+
+def _things(order: Order, of: LedgerFile | MarkedFileset) -> tuple[int, ...]:
+    """Return the objects of a fileset that key-values are on."""
+    return of.plates if order.target.kind is TargetKind.SCREEN else of.images
+
+
 def _single_key_values(
     order: Order, session: OmeroSession, lines: list[LedgerFile], settings: Settings, check: Callable[[], None]
 ) -> None:
-    if order.target.kind is TargetKind.SCREEN:
-        kind, families = "Plate", [line.plates for line in lines]
-    else:
-        kind, families = "Image", [line.images for line in lines]
     removed = remove_doubled_key_values(
-        session, kind, families, namespace=settings.annotation_namespace, uuid=order.uuid, check=check
+        session,
+        _kind(order),
+        [_things(order, line) for line in lines],
+        namespace=settings.annotation_namespace,
+        uuid=order.uuid,
+        check=check,
     )
     if removed:
         event(_log, logging.WARNING, "key_values.swept", order=order.uuid, annotations=removed)

@@ -100,14 +100,28 @@ def test_of_two_of_which_a_person_has_deleted_one_the_other_stays_whichever_the_
     assert other in there(runs)
 
 
-def test_what_the_ledger_has_nothing_of_goes_at_last_if_it_was_made_by_these_attempts(runs: Runs, done: Claim) -> None:
-    before = there(runs)
-    forget(runs)
-    swept(runs, done)
-    swept(runs, done, since=time.time() + 600)
-    assert there(runs) == before
-    swept(runs, done, since=time.time() - 600)
+def test_what_the_ledger_has_nothing_of_goes_at_last_if_it_was_made_by_these_attempts(runs: Runs) -> None:
+    claim = runs.order(runs.samples.image())
+    late = Late(runs, claim).imports(claim.text.read().entries[0].path, attempt=1)
+    swept(runs, claim)
+    swept(runs, claim, since=time.time() + 600)
+    assert there(runs) == {late}
+    swept(runs, claim, since=time.time() - 600)
     assert there(runs) == set()
+
+
+@pytest.mark.parametrize("forged", ["forgotten", "planned"])
+def test_what_was_known_to_be_complete_stays_whatever_somebody_has_written_into_the_ledger(
+    forged: str, runs: Runs, done: Claim
+) -> None:
+    before = there(runs)
+    if forged == "forgotten":
+        forget(runs)
+    else:
+        with runs.database.begin() as connection:
+            connection.execute(tables.file.update().values(step="planned", fileset=None))
+    swept(runs, done, since=time.time() - 600)
+    assert there(runs) == before
 
 
 def test_with_a_ledger_of_another_day_what_cannot_be_read_any_more_stays(runs: Runs, done: Claim) -> None:
