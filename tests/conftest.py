@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.services",
     "tests.fixtures.spreading",
     "tests.fixtures.inside",
+    "tests.fixtures.open_folder",
     "tests.fixtures.tested",
     "tests.fixtures.cluster",  # last: what it imports must be registered before
 ]
