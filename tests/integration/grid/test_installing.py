@@ -6,29 +6,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import omero
 import pytest
 from omero.model import OriginalFileI
-from omero.rtypes import rstring
 
 from omero_adi_plugin._version import __version__
 from omero_adi_plugin.errors import ConnectionBroken, NotPermitted, ScriptForeign, ScriptNotTaken, ScriptsMissing
-from omero_adi_plugin.grid.catalogue import Condition, find, look, standing
+from omero_adi_plugin.grid.catalogue import Condition, find, standing
 from omero_adi_plugin.grid.installing import Change, Done, install, remove
-from omero_adi_plugin.grid.shipped import FOLDER, RUN_ORDERS, Shipped, shipped
+from omero_adi_plugin.grid.shipped import FOLDER, RUN_ORDERS, shipped
 from omero_adi_plugin.sessions import Account, Logins, OmeroSession
 from tests.fixtures.administrators import add_administrator
 from tests.fixtures.omero import ServerHere
 from tests.fixtures.omero_client import PASSWORD, make_user
 from tests.fixtures.omero_scripts import HELLO
+from tests.fixtures.our_scripts import OLDER, OTHERS, RUN, Scripts
 from tests.fixtures.waiting import wait_until
-
-RUN = next(each for each in shipped() if each.path == RUN_ORDERS)
-OTHERS = [each for each in shipped() if each is not RUN]
-OLDER = RUN.text.replace(f'version="{__version__}"', 'version="0.0.1"')
 
 
 @pytest.fixture
@@ -36,39 +31,6 @@ def session(server_here: ServerHere) -> Iterator[OmeroSession]:
     """Of root."""
     with Logins(server_here.account) as logins:
         yield logins.service()
-
-
-class Scripts:
-    """The folder of official scripts, into which files are put by hand: an upload would have a Processor run each of them."""
-
-    def __init__(self, server: ServerHere, session: OmeroSession) -> None:
-        self._root, self._session = server.managed_repository.parent / "lib" / "scripts", session
-        self.service = session.factory.getScriptService()
-
-    def put(self, *scripts: Shipped, text: str | None = None) -> None:
-        for script in scripts:
-            self.place(script).parent.mkdir(parents=True, exist_ok=True)
-            self.place(script).write_text(script.text if text is None else text)
-        self.service.getScripts()
-
-    def place(self, script: Shipped) -> Path:
-        return self._root / script.path.removeprefix("/")
-
-    def rows(self, script: Shipped) -> list[list[Any]]:
-        """The files that the server knows by that name: id and mimetype."""
-        hql = "select o.id, o.mimetype from OriginalFile o where o.path = :path and o.name = :name"
-        return self._session.query(hql, all_groups=True, path=FOLDER, name=script.name)
-
-    def listed(self) -> dict[str, int]:
-        return {one.path.val + one.name.val: one.id.val for one in self.service.getScripts()}
-
-    def conditions(self) -> dict[str, Condition]:
-        return {each.ours.name: each.condition for each in look(self._session)}
-
-    def switch_off(self, script: Shipped) -> None:
-        file = self._session.factory.getQueryService().get("OriginalFile", self.service.getScriptID(script.path))
-        file.mimetype = rstring("text/plain")
-        self._session.factory.getUpdateService().saveObject(file)
 
 
 @pytest.fixture
