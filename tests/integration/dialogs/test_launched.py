@@ -19,6 +19,15 @@ from tests.fixtures.waiting import wait_until
 IMPORT, STATUS, CHANGE = "Import_Files.py", "Import_Status.py", "Retry_Or_Cancel_Import.py"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def installed(open_office: Office) -> None:
+    """Let the first Processor start, and the parameters of all scripts be found out, before the first test."""
+    with open_office.server.client() as root:
+        service = root.sf.getScriptService()
+        for name in (IMPORT, STATUS, CHANGE):
+            service.getParams(open_office.script(service, name))
+
+
 @pytest.fixture
 def client(office: Office, lab: Lab) -> Iterator[Any]:
     with office.joined(lab.user) as client:
