@@ -38,15 +38,29 @@ def test_the_wheel_runs_from_its_own_files(from_wheel: Installation) -> None:
     assert Path(where).is_relative_to(from_wheel.packages)
 
 
-@pytest.mark.parametrize("name", ["tracking/queue.sql", "migrations/alembic.ini", "migrations/script.py.mako"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tracking/queue.sql",
+        "migrations/alembic.ini",
+        "migrations/script.py.mako",
+        "scripts/omero/import_scripts/Run_Import_Orders.py",
+    ],
+)
 def test_what_is_not_python_is_found(installation: Installation, name: str) -> None:
     code = f"from importlib.resources import files; print(json.dumps((files('omero_adi_plugin') / {name!r}).is_file()))"
     assert installation.facts(code) is True
 
 
+def test_the_scripts_for_omero_are_those_of_the_clone(installation: Installation, source: Path) -> None:
+    code = "from omero_adi_plugin.grid.shipped import shipped; print(json.dumps({each.path: each.text for each in shipped()}))"
+    folder = source / "scripts"
+    assert installation.facts(code) == {f"/{file.relative_to(folder)}": file.read_text() for file in folder.rglob("*.py")}
+
+
 def test_every_file_of_the_packages_is_in_the_wheel_and_no_other(source: Path, wheel: Path) -> None:
     linked = [found for found in (source / "omero_adi_plugin").iterdir() if found.is_symlink()]
-    assert source / "omero_adi_plugin" / "migrations" in linked
+    assert {link.name for link in linked} == {"migrations", "scripts"}
     ours = {
         str(found.relative_to(source))
         for folder in (*(source / package for package in PACKAGES), *linked)
