@@ -4,6 +4,7 @@
 import signal
 
 pytest_plugins = [
+    "tests.fixtures.garbage",  # first: it keeps the rest of the start short
     "tests.fixtures.omero",
     "tests.fixtures.omero_people",
     "tests.fixtures.omero_pixels",
@@ -16,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.samples",
     "tests.fixtures.runs",
     "tests.fixtures.services",
+    "tests.fixtures.grid",
     "tests.fixtures.spreading",
     "tests.fixtures.inside",
     "tests.fixtures.open_folder",
