@@ -2,7 +2,7 @@
 -- A database account for the scripts that run on OMERO's Processors: it can do what they need, and no more.
 --
 -- Why: a script runs as the account of OMERO.server and reads its settings there, so whoever comes by that file has what it names.
--- This account can drop, empty or rewrite nothing that others rely on: the trail in `imports` it can only append to.
+-- This account can drop, empty or alter nothing; the trail in `imports`, which others rely on, it can only append to.
 --
 -- Run it with psql on the database that holds the tables, after `omero adi db upgrade`:
 --
@@ -132,7 +132,8 @@ GRANT USAGE ON SEQUENCE imports_id_seq, imports_preprocessing_id_seq TO :"role";
 -- The queue: to take an order, keep the lease on it, give it back or end it; to have it begun again, or called off. That also
 -- lets it lock rows (SELECT … FOR UPDATE). Not among the columns are whose order it is, its priority, and when it came.
 GRANT UPDATE (imports_id, state, attempt, failures, deaths, lapses, run_after, note, cancel_requested, cancelled_by, again,
-              unswept_since, sweeps, lease_owner, lease_token, lease_until, in_script, places, doing, finished_at) ON adi_order TO :"role";
+              unswept_since, sweeps, lease_owner, lease_token, lease_until, in_script, held_up, places, doing,
+              finished_at) ON adi_order TO :"role";
 -- An order that no service has taken in yet is called off by a row of its own.
 GRANT INSERT (uuid, imports_id, user_name, group_name, state, attempt, finished_at) ON adi_order TO :"role";
 GRANT INSERT (user_name, claimed_at), UPDATE (claimed_at) ON adi_turn TO :"role";
@@ -143,7 +144,8 @@ GRANT INSERT (uuid, attempt, imports_id, owner), UPDATE (owner, ended_at, outcom
 GRANT INSERT (uuid), DELETE ON adi_inbox TO :"role";
 
 -- The ledger: DELETE for lines that were only planned, or failed, and that a later attempt does not meet any more. If somebody
--- empties it, nothing is imported twice: OMERO is asked by the marker that each fileset has.
+-- empties it, nothing is imported twice, for OMERO is asked by the marker that each fileset has; and nothing is swept from OMERO that
+-- has the order's key-values.
 GRANT INSERT (uuid, key, entry, output, route, step, fileset, images, plates, error),
       UPDATE (entry, output, route, step, fileset, images, plates, error, changed_at), DELETE ON adi_file TO :"role";
 

@@ -2,15 +2,17 @@
 """Logs: one line an event, as `key=value` facts that people and machines can read.
 
 error: a person must act. warning: something went wrong and we coped. info: one line per order and per fileset. debug: the rest.
-All processes of a service append to the one application log; its supervisor alone rotates it (`rotate`). While an order is
-carried out, its lines also go to the two logs of the order beside it (`order_logs`).
+All processes of a host append to one application log; services, and scripts at their end, put it aside (`rotate`). While an
+order is carried out, its lines also go to the two logs of the order beside it (`order_logs`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
@@ -20,6 +22,7 @@ from omero_adi_plugin.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from omero_adi_plugin.settings import Settings
 
@@ -134,13 +137,21 @@ def rotate(settings: Settings) -> None:
     try:
         if log is None or not log.exists() or log.stat().st_size < LARGEST_BYTES:
             return
-        for number in range(KEPT - 1, 0, -1):
-            older = log.with_name(f"{log.name}.{number}")
-            if older.exists():
-                older.replace(log.with_name(f"{log.name}.{number + 1}"))
-        log.replace(log.with_name(f"{log.name}.1"))
+        with log.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # scripts on a host without a service do this, too, and there are several
+            if not os.path.samestat(os.fstat(held.fileno()), log.stat()):
+                return  # somebody else has just done it
+            _put_aside(log)
     except OSError as error:
         event(_ROOT, logging.WARNING, "log.not_put_aside", why=error.strerror)
+
+
+def _put_aside(log: Path) -> None:
+    for number in range(KEPT - 1, 0, -1):
+        older = log.with_name(f"{log.name}.{number}")
+        if older.exists():
+            older.replace(log.with_name(f"{log.name}.{number + 1}"))
+    log.replace(log.with_name(f"{log.name}.1"))
 
 
 @contextlib.contextmanager

@@ -50,6 +50,9 @@ def _facts(report: Status) -> Iterator[tuple[str, str]]:
     lapsed = f", {report.queue.lapsed} of silent processes, to be taken over" if report.queue.lapsed else ""
     scripts = f", {report.queue.scripts} of them by scripts on Processors" if report.queue.scripts else ""
     yield "running", f"{report.queue.running}{scripts}{lapsed}"
+    held = report.held_up
+    if held.orders:
+        yield "held up", f"{held.orders} orders of {held.users} users, which scripts could not carry out: {held.why}"
     yield "filesets", f"{report.places} of {report.places_allowed} may be in flight"
     yield f"last {ENDED_HOURS} hours", ", ".join(f"{amount} {state}" for state, amount in report.ended.items())
 

@@ -5,7 +5,7 @@
     ├── UsageError              the command was called wrongly
     │   └── OrderEnded          nothing is left of the order that could be called off
     ├── ConfigurationError      a setting is missing or makes no sense
-    │   ├── ScriptsMissing  ScriptNotTaken  ScriptForeign  ScriptRefused
+    │   ├── ScriptsMissing  ScriptNotTaken  ScriptForeign
     │   └── CheckFailed         the installation is not as it should be
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
@@ -18,11 +18,11 @@
     │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
-    │   │   ServicesRunning  CutOff  RemovalRefused
+    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
-    │   ├── DatabaseDown  DiskFull  StorageDown  NoProcessor
+    │   ├── DatabaseDown  DiskFull  StorageDown  NoProcessor  NotLaunched
     │   └── OmeroDown
     │       └── OmeroReadOnly   it answers, and refuses whatever would change something
     ├── SessionOver             the session of a script has ended: it has no other
@@ -37,7 +37,6 @@ from omero_adi_plugin.errors.configuration import (
     ConfigurationError,
     ScriptForeign,
     ScriptNotTaken,
-    ScriptRefused,
     ScriptsMissing,
 )
 from omero_adi_plugin.errors.entries import (
@@ -81,6 +80,7 @@ from omero_adi_plugin.errors.passing import (
     OrderBusy,
     OrderOpen,
     RemovalRefused,
+    ScriptRefused,
     ServerTrouble,
     ServicesRunning,
     StillUnderWay,
@@ -90,6 +90,7 @@ from omero_adi_plugin.errors.surroundings import (
     DatabaseDown,
     DiskFull,
     NoProcessor,
+    NotLaunched,
     OmeroDown,
     OmeroReadOnly,
     StorageDown,
@@ -122,6 +123,7 @@ __all__ = [
     "NameImpossible",
     "NoProcessor",
     "NotInGroup",
+    "NotLaunched",
     "NotPermitted",
     "NothingToImport",
     "OmeroDown",

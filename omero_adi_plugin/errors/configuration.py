@@ -15,14 +15,6 @@ class ConfigurationError(AdiError):
     """A setting is missing, has a wrong value, or contradicts another."""
 
 
-class ScriptRefused(ConfigurationError):
-    """A script that was launched for an order has not taken it; `words` are its own, for people."""
-
-    def __init__(self, *, words: str) -> None:
-        super().__init__(f"The script that was launched to carry orders out has not begun. {words}")
-        self.words = words
-
-
 class ScriptsMissing(ConfigurationError):
     """OMERO has no script of ours that is to be launched."""
 

@@ -111,3 +111,14 @@ class ServicesRunning(TryAgain):
     def __init__(self, *, who: str) -> None:
         super().__init__(f"The database is in use: {who}. Stop all services (`omero adi pause --drain` first), then try again.")
         self.who = who
+
+
+class ScriptRefused(TryAgain):
+    """A script that was launched for an order has not taken it; `words` are its own, and anybody may have written them."""
+
+    def __init__(self, *, words: str) -> None:
+        super().__init__(
+            "A script was launched on one of OMERO's Processors to carry the order out, and has not begun. It says: "
+            f"{quoted(words)}. The order is tried again by itself."
+        )
+        self.words = words

@@ -49,13 +49,21 @@ class DiskFull(SurroundingsDown):
 
 
 class NoProcessor(SurroundingsDown):
-    """None of OMERO's Processors carries a script out; `why` is a sentence."""
+    """OMERO has no Processor that would run a script, or it has gone; `why` is a sentence."""
 
     def __init__(self, *, where: str, why: str) -> None:
         super().__init__(
             f"No Processor of OMERO at {where} carries orders out: {why} Check that Processors run there "
             "(`omero admin diagnostics`); orders wait meanwhile."
         )
+        self.where, self.why = where, why
+
+
+class NotLaunched(SurroundingsDown):
+    """OMERO did not start a script that was to carry an order out; `why` is a sentence."""
+
+    def __init__(self, *, where: str, why: str) -> None:
+        super().__init__(f"OMERO at {where} starts no scripts to carry orders out: {why} Orders wait meanwhile.")
         self.where, self.why = where, why
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import Ice
 import omero.all
 from omero.rtypes import rstring, unwrap
 
-from omero_adi_plugin.errors import NoProcessor, ScriptRefused
+from omero_adi_plugin.errors import NoProcessor, NotLaunched
 from omero_adi_plugin.ice import TROUBLE, translated, words
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 RESULT_SECONDS = 5
 """How long it may take until the output of a script that has ended is there; more is not allowed (ScriptProcess.getResults)."""
+
+END_SECONDS = 5.0
+"""How long a script that is not wanted may take to end by itself."""
+
+LOOK_SECONDS = 0.1
 
 LONGEST_OUTPUT = 2000
 """So many bytes of what a script has printed are looked at, those at its end."""
@@ -66,7 +71,7 @@ class Launch:
         ------
         NoProcessor
             Nobody is there who would run it.
-        ScriptRefused
+        NotLaunched
             The script on the server takes other parameters: it is of another version.
         ConnectionBroken, ServerTrouble, OmeroDown
             OMERO does not answer, or has trouble.
@@ -75,10 +80,11 @@ class Launch:
         with translated("launching a script", session.where):
             try:
                 return cls(session.factory.getScriptService().runScript(script, values, None), session)
-            except omero.ValidationException as error:
-                raise ScriptRefused(words=f"It takes other parameters ({words(error)}): install the scripts anew.") from error
-            except omero.ServerError as error:  # there is none, it has gone meanwhile, or OMERO is too busy to ask one
+            except omero.NoProcessorAvailable as error:
                 raise NoProcessor(where=session.where, why=f"{words(error)}.") from error
+            except omero.ValidationException as error:
+                why = f"the one there takes other parameters ({words(error)}); run `omero adi scripts install`."
+                raise NotLaunched(where=session.where, why=why) from error
 
     def has_ended(self) -> bool:
         """Return whether the script has ended.
@@ -121,10 +127,20 @@ class Launch:
             self._process.close(True)  # noqa: FBT003 (detach)
 
     def end(self) -> None:
-        """End the script, unless it was let go; never raises."""
-        for stop in (self._process.kill, lambda: self._process.close(False)):  # noqa: FBT003 (do not detach)
-            with contextlib.suppress(*TROUBLE, Ice.Exception):
-                stop()
+        """End the script, unless it was let go; never raises.
+
+        It is asked first, and waited for: a Processor only clears up after a script whose end it has seen (omero-py's ProcessI).
+        """
+        with contextlib.suppress(*TROUBLE, NoProcessor):
+            self._process.cancel()
+            until = time.monotonic() + END_SECONDS
+            while not self.has_ended():
+                if time.monotonic() > until:
+                    self._process.kill()
+                    break
+                time.sleep(LOOK_SECONDS)
+        with contextlib.suppress(*TROUBLE):
+            self._process.close(False)  # noqa: FBT003 (do not detach)
 
     def _printed(self, file: int) -> str:
         """Return the end of what the script has printed, in one line."""

@@ -13,6 +13,7 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OrderFailed,
+    ScriptRefused,
     SessionOver,
     StorageDown,
     SurroundingsDown,
@@ -75,7 +76,15 @@ class NoProgress(TryAgain):
         self.seconds, self.doing = seconds, doing
 
 
-def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Settings, report: str | None = None) -> None:
+def settle(
+    queue: Queue,
+    claim: Claim,
+    error: Exception | None,
+    *,
+    settings: Settings,
+    report: str | None = None,
+    alone: bool = False,
+) -> None:
     """Write the outcome of an attempt into the queue and, with it, the order's stage row.
 
     Parameters
@@ -88,6 +97,9 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         What ended the attempt; None if all is done.
     report : str, optional
         What there is to say of an order that went well.
+    alone : bool
+        Whether this process cannot keep others from meeting the same trouble of the surroundings, as a script cannot: then the
+        queue does it.
 
     Raises
     ------
@@ -114,12 +126,11 @@ def settle(queue: Queue, claim: Claim, error: Exception | None, *, settings: Set
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
-        case StorageDown():  # that of one group, perhaps, while others can be served: less and less often
-            seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * claim.lease.attempt)
-            queue.give_back(claim.lease, note=str(error), after_seconds=seconds)
-            event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))
-        case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
-            queue.give_back(claim.lease, note=str(error), after_seconds=settings.surroundings_seconds)
+        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused():  # rights are those of our own account
+            # the storage of one group is away, perhaps, while others can be served: less and less often
+            times = claim.lease.attempt if alone or isinstance(error, StorageDown) else 1
+            seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * times)
+            queue.give_back(claim.lease, note=str(error), after_seconds=seconds, held_up=alone)
             event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))  # the service says it for all
         case _:
             _try_again(queue, claim, error, settings=settings)

@@ -85,7 +85,7 @@ class Attempts:
         deadline: Deadline | None = None,
         on_stuck: Callable[[], None] | None = None,
     ) -> None:
-        self._settings, self._sessions, self._on_stuck = settings, sessions, on_stuck
+        self._settings, self._sessions, self._in_script, self._on_stuck = settings, sessions, in_script, on_stuck
         self._deadline = deadline or Deadline()
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings), in_script=in_script)
@@ -111,7 +111,7 @@ class Attempts:
             error, report = self._carried_out(claim, on_progress or _nobody)
             reached(Point.OUTCOME_DUE)
             try:
-                settle(self.queue, claim, error, report=report, settings=self._settings)
+                settle(self.queue, claim, error, report=report, settings=self._settings, alone=self._in_script)
                 reached(Point.OUTCOME_WRITTEN)
             except LeaseLost as lost:
                 event(_log, logging.WARNING, "order.lost", order=uuid, attempt=claim.lease.attempt, why=str(error or lost))

@@ -12,17 +12,18 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import DatabaseDown, LeaseLost, ScriptRefused
+from omero_adi_plugin.errors import DatabaseDown, LeaseLost, NotLaunched, ScriptRefused, SurroundingsDown, TryAgain
 from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
-from omero_adi_plugin.pipeline.outcome import settle
+from omero_adi_plugin.pipeline.outcome import Cancelled, settle
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue, limits_of
 
 if TYPE_CHECKING:
+    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.orders import Claim
     from omero_adi_plugin.service.deadline import Deadline
     from omero_adi_plugin.sessions import Logins
@@ -54,6 +55,7 @@ class Launches:
         self._settings, self._logins, self._deadline = settings, logins, deadline
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi launcher")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings), in_script=True)
+        self._cancelled_by: str | None = None  # who has called off the order that is being launched
 
     def carry_out(self, claim: Claim) -> Exception | None:
         """Launch a script for an order, and see that it begins.
@@ -71,7 +73,6 @@ class Launches:
         lease = claim.lease
         with order_logs(self._settings, uuid=lease.order if SAFE_UUID.fullmatch(lease.order) else "malformed"):
             reached(Point.ORDER_CLAIMED)
-            event(_log, logging.INFO, "order.launching", order=lease.order, attempt=lease.attempt, user=claim.text.user)
             error = self._launched(claim)
             if error is not None and not isinstance(error, DatabaseDown) and self.queue.handed_over(lease):
                 event(_log, logging.WARNING, "launch.lost_sight", order=lease.order, attempt=lease.attempt, why=str(error))
@@ -80,7 +81,7 @@ class Launches:
                 event(_log, logging.INFO, "order.handed_over", order=lease.order, attempt=lease.attempt)
                 return None
             try:
-                settle(self.queue, claim, error, settings=self._settings)
+                settle(self.queue, claim, error, settings=self._settings, alone=isinstance(error, ScriptRefused))
             except LeaseLost as lost:
                 event(_log, logging.WARNING, "order.lost", order=lease.order, attempt=lease.attempt, why=str(error))
                 return lost
@@ -92,8 +93,11 @@ class Launches:
 
     def _launched(self, claim: Claim) -> Exception | None:
         """Launch the script, and return when it has the order; or what kept it from that."""
+        lease, self._cancelled_by = claim.lease, claim.cancelled_by
         try:
+            self._check_wanted(nothing_begun=lease.attempt == 1)
             order = claim.text.read()
+            event(_log, logging.INFO, "order.launching", order=lease.order, attempt=lease.attempt, user=order.user)
             with self._logins.act_for(order.user, order.group) as session:
                 script = find(session, RUN_ORDERS)
                 reached(Point.LAUNCH_DUE)
@@ -111,9 +115,26 @@ class Launches:
                 reached(Point.LET_GO_DUE)
                 launch.let_go()
                 reached(Point.LET_GO)
+        except ScriptRefused as error:
+            return self._cancelled(error)
+        except TryAgain as error:  # nothing of the order was tried
+            return self._cancelled(NotLaunched(where=self._settings.omero, why=str(error)))
+        except SurroundingsDown as error:
+            return error if isinstance(error, DatabaseDown) else self._cancelled(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
             return error
         return None
+
+    def _cancelled(self, error: AdiError) -> AdiError:
+        """Return what becomes of an order that no script can carry out now: nobody waits for that with one that was called off.
+
+        What earlier attempts have left half is deleted by the sweep after its end.
+        """
+        return error if self._cancelled_by is None else Cancelled(by=self._cancelled_by)
+
+    def _check_wanted(self, *, nothing_begun: bool) -> None:
+        if self._cancelled_by is not None and nothing_begun:
+            raise Cancelled(by=self._cancelled_by)
 
     def _see_it_begin(self, claim: Claim, launch: Launch) -> None:
         """Keep the lease until the script has one of its own.
@@ -145,7 +166,7 @@ class Launches:
 
     def _extend(self, claim: Claim) -> None:
         try:
-            self.queue.extend(claim.lease, doing="launching a script on a Processor")
+            self._cancelled_by = self.queue.extend(claim.lease, doing="launching a script on a Processor").cancelled_by
         except LeaseLost:
             if not self.queue.handed_over(claim.lease):  # else it has begun just now
                 raise

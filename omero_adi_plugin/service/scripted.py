@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached, warn_if_armed
-from omero_adi_plugin.errors import AdiError, LeaseLost, SessionOver
+from omero_adi_plugin.errors import AdiError, ConfigurationError, DatabaseDown, LeaseLost, NotPermitted, SessionOver
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import GaveWay, ShuttingDown
@@ -77,7 +77,7 @@ def run(client: Any, *, order: str, token: str) -> str:  # noqa: ANN401 (omero.c
         return script.run(order, token)
     except AdiError as error:
         event(_log, logging.ERROR, "script.ended", order=order, why=str(error))
-        return f"The Processor on {socket.gethostname()} cannot carry out import orders. {error}"
+        return f"The Processor on {socket.gethostname()} cannot carry out import orders: {_reason(error)}"
     except Exception as error:  # whoever looks for it needs the traceback, and finds no other place where it is
         event(_log, logging.ERROR, "script.broke", order=order, error=error)
         raise
@@ -95,13 +95,14 @@ class _Script:
         """Carry out all that there is to carry out; return what there is to say."""
         Signals({signal.SIGTERM: lambda: self._lifespan.in_seconds(TERM_SECONDS)}).listen()
         attempts = Attempts(self._settings, sessions=self._given, in_script=True, deadline=self._lifespan, on_stuck=_end_hard)
-        carried_out = 0
+        carried_out, handed_over = 0, False
         try:
             whose = {"owner": script_owner(), "user": self._given.user, "group": self._given.group}
             claim = attempts.queue.hand_over(order, launch=token, **whose)
             if claim is None:
                 event(_log, logging.WARNING, "script.refused", order=order, user=self._given.user)
                 return REFUSED
+            handed_over = True
             reached(Point.HANDED_OVER)
             while claim is not None:
                 error = self._carry_out(attempts, claim)
@@ -113,8 +114,10 @@ class _Script:
             event(_log, logging.WARNING, "script.ended", why=str(error), orders=carried_out)
         finally:
             attempts.close()
-        reached(Point.SCRIPT_DONE)
-        self._given.end()
+            reached(Point.SCRIPT_DONE)
+            logs.rotate(self._settings)
+            if handed_over:  # before that whoever has launched it waits for what it says
+                self._given.end()
         return f"Orders carried out: {carried_out}."
 
     def _carry_out(self, attempts: Attempts, claim: Claim) -> Exception | None:
@@ -127,6 +130,20 @@ class _Script:
         if self._lifespan.is_set or isinstance(error, _ENDS):
             return False
         return time.monotonic() - self._began < TURN_SECONDS or not attempts.queue.others_due(user=self._given.user)
+
+
+def _reason(error: AdiError) -> str:
+    """Return what keeps the script from working, without what only administrators are to know: anybody may start it."""
+    details = "The log there has the details."
+    match error:
+        case DatabaseDown():
+            return f"the tracking database cannot be reached from there. {details}"
+        case ConfigurationError():
+            return "its settings are missing or make no sense. `omero adi config check` says more there."
+        case NotPermitted():
+            return f"an account of its settings lacks a right. {details}"
+        case _:
+            return f"{type(error).__name__}. {details}"
 
 
 def _end_hard() -> None:

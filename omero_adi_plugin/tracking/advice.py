@@ -85,7 +85,7 @@ class _Adviser:
                 f"It is tried again on {_words(row.run_after)}{because}. "
                 f"`omero adi orders retry {self._report.uuid}` gives it its turn at once."
             )
-        return self._nothing_begins() or self._at_a_limit(row) or self._in_turn()
+        return self._nothing_begins() or self._at_a_limit(row) or self._held_up(row) or self._in_turn()
 
     def _not_taken_in(self) -> str:
         inbox = self._one("inbox", uuid=self._report.uuid)
@@ -131,6 +131,16 @@ class _Adviser:
         if held.places >= limits.in_flight:
             return f"It begins when a fileset is in: {limits.in_flight} may be imported at the same time, by all together."
         return None
+
+    def _held_up(self, row: Row[Any]) -> str | None:
+        """Return what keeps scripts from being launched for the order's user, if anything does."""
+        other = self._connection.execute(_SQL["held_up"], {"user": row.user_name}).one_or_none()
+        if other is None:
+            return None
+        return (
+            f"Scripts on OMERO's Processors could not carry out another order of '{row.user_name}', and are launched again for "
+            f"these on {_words(other.run_after)}; a service with workers of its own begins it before. The reason: {other.note}"
+        )
 
     def _in_turn(self) -> str:
         ahead = self._connection.execute(_SQL["ahead"], {"uuid": self._report.uuid}).scalar_one_or_none() or 0

@@ -22,6 +22,11 @@ SELECT (SELECT count(*) FROM adi_order WHERE state = 'running' AND user_name = :
        (SELECT count(*) FROM adi_order WHERE state = 'running' AND group_name = :group) AS of_group,
        (SELECT coalesce(sum(places), 0) FROM adi_order WHERE state = 'running' AND lease_until > now()) AS places
 
+-- held_up
+-- When scripts are launched again for a user of whom they could not carry out an order, and why they could not.
+SELECT run_after, note FROM adi_order
+ WHERE state = 'waiting' AND held_up AND user_name = :user AND run_after > now() ORDER BY run_after DESC LIMIT 1
+
 -- ahead
 -- About how many orders come before one: all due ones of a higher priority, its user's own earlier ones, and, as users take turns, as
 -- many of each other user as of its own; one more of a user whose last turn is longer ago.

@@ -124,10 +124,10 @@ class Queue:
         """
         asked = time.monotonic()
         try:
-            UUID(launch)
+            token = str(UUID(launch))  # there are ways to write one that PostgreSQL does not read
         except ValueError:
             return None
-        values = {**self._new_lease(owner), "uuid": audit.storable(uuid), "launch": launch, "user": user, "group": group}
+        values = {**self._new_lease(owner), "uuid": audit.storable(uuid), "launch": token, "user": user, "group": group}
         return self._taken(self._database.at_once(_SQL["hand_over"], values), asked)
 
     def handed_over(self, lease: Lease) -> bool:
@@ -226,7 +226,9 @@ class Queue:
         """Say that a person has called the order off while it was being carried out; see `fail`."""
         self._finish(lease, OrderState.CANCELLED, reason)
 
-    def give_back(self, lease: Lease, *, note: str, after_seconds: float, failures: int | None = None) -> None:
+    def give_back(
+        self, lease: Lease, *, note: str, after_seconds: float, failures: int | None = None, held_up: bool = False
+    ) -> None:
         """Let the order wait for another attempt, by whomever.
 
         Parameters
@@ -239,6 +241,9 @@ class Queue:
             How long to wait at least.
         failures : int, optional
             How many attempts have failed by now; None: this one does not count.
+        held_up : bool
+            Whether a script could not carry it out for a reason that is not its own: no script is launched for another order of
+            its user before it is due.
 
         Raises
         ------
@@ -246,7 +251,7 @@ class Queue:
             The lease is gone; nothing was written.
         """
         outcome = AttemptOutcome.GIVEN_BACK if failures is None else AttemptOutcome.TO_BE_RETRIED
-        values = {"note": audit.shortened(note), "failures": failures, "after_seconds": after_seconds}
+        values = {"note": audit.shortened(note), "failures": failures, "after_seconds": after_seconds, "held_up": held_up}
         with self._database.begin() as connection:
             _write(connection, "give_back", lease, **values)
             audit.end_attempt(connection, uuid=lease.order, attempt=lease.attempt, outcome=outcome, why=note)

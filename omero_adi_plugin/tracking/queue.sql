@@ -6,9 +6,10 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- candidates
 -- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
 -- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
--- is left or all imports are paused, nor for a script when as many orders are in scripts as may be. What runs without a place, a command
--- or a worker of an older version, is to have the next one: it looks for it now and then only, and would never be quicker. One order may
--- be left out of account, as if it did not run.
+-- is left or all imports are paused. For a script nobody has when as many orders are in scripts as may be, nor a user with an order that
+-- scripts could not carry out until it is tried again: one launch of each user finds out whether that has passed. What runs without a
+-- place, a command or a worker of an older version, is to have the next one: it looks for it now and then only, and would never be
+-- quicker. One order may be left out of account, as if it did not run.
 heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
@@ -35,7 +36,9 @@ heads AS (
        AND (SELECT count(*) FROM running r WHERE r.group_name = h.group_name) < coalesce(:per_group, 2147483647)
        AND (SELECT coalesce(sum(places), 0) FROM running) < :in_flight
        AND (NOT CAST(:in_script AS boolean)
-            OR (SELECT count(*) FROM running r WHERE r.in_script) < coalesce(:scripts, 2147483647))
+            OR ((SELECT count(*) FROM running r WHERE r.in_script) < coalesce(:scripts, 2147483647)
+                AND NOT EXISTS (SELECT FROM adi_order w WHERE w.state = 'waiting' AND w.held_up
+                                                          AND w.user_name = h.user_name AND w.run_after > clock_timestamp())))
        AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
 )
 
@@ -60,7 +63,8 @@ WITH RECURSIVE {+candidates}, mine AS (
      LIMIT 1
 ), taken AS (
     UPDATE adi_order o
-       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, in_script = CAST(:in_script AS boolean),
+       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, held_up = false,
+           in_script = CAST(:in_script AS boolean),
            lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid
@@ -167,7 +171,7 @@ RETURNING imports_id
 -- what was begun is to come to its end. No row back: the lease is gone.
 WITH given AS (
     UPDATE adi_order
-       SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0,
+       SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0, held_up = :held_up,
            run_after = CASE WHEN :after_seconds > 0 THEN clock_timestamp() + make_interval(secs => :after_seconds)
                             ELSE least(run_after, now()) END,
            places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL

@@ -167,6 +167,23 @@ class QueueReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldUpReport:
+    """Orders that scripts on OMERO's Processors could not carry out, for reasons that are not theirs, and that wait for that.
+
+    users: of how many users: for these no scripts are launched until then.
+    why:   what was said of the last one.
+    """
+
+    orders: int
+    users: int
+    why: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the command prints it."""
+        return {"orders": self.orders, "users": self.users, "why": self.why}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PauseReport:
     """The pause of all imports; draining: what was being carried out is given back, too."""
 
@@ -185,6 +202,7 @@ class Status:
 
     time:   by the clock of the database, as all times here.
     others: orders that processes of no listed service carry out, such as `omero adi import` on a command line.
+    held_up: what scripts could not carry out.
     ended:  how many orders have ended in the last `ENDED_HOURS`, by how.
     places: filesets that may be in flight just now.
     """
@@ -193,6 +211,7 @@ class Status:
     services: tuple[ServiceReport, ...]
     others: tuple[RunningOrder, ...]
     queue: QueueReport
+    held_up: HeldUpReport
     ended: Mapping[OrderState, int]
     places: int
     places_allowed: int
@@ -205,6 +224,7 @@ class Status:
             "services": [service.as_json() for service in self.services],
             "others": [order.as_json() for order in self.others],
             "queue": self.queue.as_json(),
+            "held_up": self.held_up.as_json(),
             "ended": {"hours": ENDED_HOURS, **{state.value: amount for state, amount in self.ended.items()}},
             "filesets_in_flight": {"places": self.places, "allowed": self.places_allowed},
             "pause": None if self.pause is None else self.pause.as_json(),
@@ -236,6 +256,7 @@ def status(database: Database, *, limits: Limits) -> Status:
             services=services,
             others=tuple(order for order in orders if order.uuid not in at_services),
             queue=_queue(connection, running, limits),
+            held_up=_held_up(connection),
             ended=_ended(connection),
             places=sum(row.places for row in running if not row.lapsed),
             places_allowed=limits.in_flight,
@@ -304,6 +325,11 @@ def _queue(connection: Connection, running: Sequence[Row[Any]], limits: Limits) 
         scripts=sum(row.in_script and not row.lapsed for row in running),
         lapsed=lapsed,
     )
+
+
+def _held_up(connection: Connection) -> HeldUpReport:
+    row = connection.execute(_SQL["held_up"]).one()
+    return HeldUpReport(orders=row.orders, users=row.users, why=row.why)
 
 
 def _ended(connection: Connection) -> dict[OrderState, int]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Orders that scripts on OMERO's Processors carry out, so that they can be counted.
+"""Orders that scripts on OMERO's Processors carry out, so that they can be counted, and those that scripts could not carry out.
 
-A service of the version before does not know the column and goes on beside it: it has a default.
+A service of the version before does not know the columns and goes on beside it: they have defaults.
 
 Revision ID: c5d80e7f13a9
 Revises: b3f18a6c2e57
@@ -17,10 +17,15 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column."""
-    op.add_column("adi_order", sa.Column("in_script", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    """Add the columns, with an index of the few orders that are held up."""
+    for column in ("in_script", "held_up"):
+        op.add_column("adi_order", sa.Column(column, sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    held_up = sa.text("state = 'waiting' AND held_up")
+    op.create_index("adi_order_ix_held_up", "adi_order", ["user_name"], postgresql_where=held_up)
 
 
 def downgrade() -> None:
-    """Take it away: scripts that run meanwhile keep their leases."""
-    op.drop_column("adi_order", "in_script")
+    """Take them away: scripts that run meanwhile keep their leases."""
+    op.drop_index("adi_order_ix_held_up", "adi_order")
+    for column in ("held_up", "in_script"):
+        op.drop_column("adi_order", column)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import omero
@@ -19,11 +20,22 @@ from omero_adi_plugin.grid.installing import Change, Done, install, remove
 from omero_adi_plugin.grid.shipped import FOLDER, RUN_ORDERS, shipped
 from omero_adi_plugin.sessions import Account, Logins, OmeroSession
 from tests.fixtures.administrators import add_administrator
-from tests.fixtures.omero import ServerHere
+from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.omero_client import PASSWORD, make_user
 from tests.fixtures.omero_scripts import HELLO
 from tests.fixtures.our_scripts import OLDER, OTHERS, RUN, Scripts
 from tests.fixtures.waiting import wait_until
+
+
+WITH_A_PROCESSOR = pytest.mark.parametrize("server_here", [1], indirect=True)
+
+
+@pytest.fixture
+def server_here(request: pytest.FixtureRequest, server_template: Path, tmp_path: Path) -> Iterator[ServerHere]:
+    """A server of the test's own; without a Processor, which would run each script that is written, if none is asked for."""
+    processors = getattr(request, "param", 0)
+    with running_here(tmp_path / "omero", template=server_template, step_seconds=0, processors=processors) as server:
+        yield server
 
 
 @pytest.fixture
@@ -54,6 +66,7 @@ def as_administrator(server_here: ServerHere) -> Iterator[Any]:
         logins.close()
 
 
+@WITH_A_PROCESSOR
 def test_what_is_missing_is_installed_beside_the_scripts_of_omero(scripts: Scripts, session: OmeroSession) -> None:
     scripts.put(*OTHERS)
     before = scripts.listed()
@@ -81,6 +94,11 @@ def test_what_is_missing_is_installed_beside_the_scripts_of_omero(scripts: Scrip
     # what was read in the text is what OMERO has read by running it
     params = scripts.service.getParams(find(session, RUN_ORDERS))
     assert (params.version, sorted(params.inputs)) == (__version__, ["Order", "Token"])
+
+
+def test_all_are_installed_where_no_processor_can_look_at_them(session: OmeroSession) -> None:
+    assert [change.done for change in install(session)] == [Done.INSTALLED] * len(shipped())
+    assert standing(session, wanted=True) is None
 
 
 def test_nothing_is_said_of_a_server_that_has_none_and_needs_none(session: OmeroSession) -> None:
@@ -117,6 +135,7 @@ def test_one_that_was_switched_off_is_switched_on_and_keeps_its_id(scripts: Scri
     assert find(session, RUN_ORDERS) == script
 
 
+@WITH_A_PROCESSOR
 def test_one_that_omero_cannot_read_is_named_and_replaced_later(
     scripts: Scripts, session: OmeroSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +217,7 @@ def test_what_is_removed_leaves_nothing_and_no_other_goes_with_it(scripts: Scrip
         assert not scripts.place(script).exists()
 
 
+@WITH_A_PROCESSOR
 def test_one_that_has_run_is_removed_too(server_here: ServerHere, scripts: Scripts, session: OmeroSession) -> None:
     user = make_user(server_here)
     scripts.put(RUN)

@@ -17,6 +17,7 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OmeroDown,
+    ScriptRefused,
     SessionOver,
     StorageDown,
     UserUnknown,
@@ -94,6 +95,27 @@ def test_no_order_is_to_blame_for_the_surroundings(
         again = queue.claim(owner="me:1")
         assert again is not None
         claim = again
+
+
+@pytest.mark.parametrize("error", [DiskFull(path="/OMERO"), NotPermitted("-"), ScriptRefused(words="no package")])
+def test_a_script_that_meets_trouble_of_the_surroundings_holds_its_user_up_longer_each_time(
+    error: AdiError, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+) -> None:
+    """It cannot tell a service, which would pause: so the queue must keep each order from being launched again at once."""
+    pauses = []
+    for _ in range(3):
+        settle(queue, claim, error, settings=settings, alone=True)
+        [[held_up, failures, seconds]] = tracking.sql(
+            "SELECT held_up, failures, extract(epoch FROM run_after - clock_timestamp())::float FROM adi_order"
+        )
+        assert (held_up, failures) == (True, 0)
+        pauses.append(round(seconds / settings.surroundings_seconds))
+        tracking.sql("UPDATE adi_order SET run_after = now()")
+        again = queue.claim(owner="me:1")
+        assert again is not None
+        claim = again
+    assert pauses == [1, 2, 3]
+    assert tracking.sql("SELECT held_up FROM adi_order") == [(False,)]
 
 
 def test_who_gave_way_is_due_at_once_and_the_trail_says_why(

@@ -104,6 +104,16 @@ class TestWaiting:
         scene.claimed()
         assert scene.advice(second, limits) == words
 
+    def test_it_says_what_keeps_scripts_from_being_launched_for_its_user(self, scene: Scene) -> None:
+        scene.serve()
+        _, second = scene.waiting(), scene.waiting()
+        scene.queue.give_back(scene.claimed().lease, note="The disk is full.", after_seconds=600, held_up=True)
+        found = scene.advice(second)
+        assert found.startswith(
+            "Scripts on OMERO's Processors could not carry out another order of 'ann', and are launched again"
+        )
+        assert found.endswith("The reason: The disk is full.")
+
     def test_it_says_about_how_many_come_before_it(self, scene: Scene) -> None:
         scene.serve()
         ann = [scene.waiting() for _ in range(4)]

@@ -87,12 +87,13 @@ def test_the_script_has_the_order_and_the_launcher_can_write_nothing_more(
         {"launch": "00000000-0000-0000-0000-000000000000"},
         {"launch": "guess"},
         {"launch": ""},
+        {"launch": "urn:uuid:00000000-0000-0000-0000-000000000000"},
         {"user": "bob"},
         {"group": "Other"},
         {"uuid": "another"},
         {"uuid": "nul\0l"},
     ],
-    ids=["token", "no token", "empty", "user", "group", "order", "nonsense"],
+    ids=["token", "no token", "empty", "urn", "user", "group", "order", "nonsense"],
 )
 def test_whoever_was_not_launched_for_it_gets_nothing_and_changes_nothing(
     changed: dict[str, Any], launched: Claim, script: Queue, producer: Producer
@@ -168,6 +169,24 @@ def test_a_script_takes_no_order_but_its_users_in_its_group(producer: Producer, 
     assert claimed(script, user="ann", group="Demo").lease.order == mine
     assert script.claim(owner=SCRIPT, user="ann", group="Demo") is None
     assert script.claim(owner=SCRIPT, user="cid", group="Demo") is None
+
+
+def test_no_script_is_launched_for_a_user_of_whom_one_could_not_carry_an_order_out_until_that_is_tried_again(
+    producer: Producer, intake: Intake, launcher: Queue, queue: Queue
+) -> None:
+    first, second, third = producer.many(3)
+    [other] = producer.many(1, user="bob")
+    intake.take_in()
+    launcher.give_back(claimed(launcher).lease, note="The disk is full.", after_seconds=600, held_up=True)
+    taken = claimed(launcher)
+    assert taken.lease.order == other, "others go on"
+    assert launcher.claim(owner=LAUNCHER) is None
+    assert not launcher.others_due(user="bob")
+    assert claimed(queue).lease.order == second, "workers of a service see for themselves"
+    producer.sql("UPDATE adi_order SET run_after = now() WHERE uuid = %s", first)
+    again = claimed(launcher)
+    launcher.complete(taken.lease)
+    assert {again.lease.order, claimed(launcher).lease.order} == {first, third}
 
 
 def test_others_are_due_when_they_could_be_launched_for(producer: Producer, intake: Intake, script: Queue) -> None:

@@ -55,6 +55,7 @@ def test_a_database_on_which_nothing_happened(database: Database) -> None:
             "scripts": 0,
             "lapsed": 0,
         },
+        "held_up": {"orders": 0, "users": 0, "why": None},
         "ended": {"hours": 24, "completed": 0, "failed": 0, "cancelled": 0},
         "filesets_in_flight": {"places": 0, "allowed": 6},
         "pause": None,
@@ -124,6 +125,22 @@ def test_what_scripts_have_is_counted_while_they_are_heard_of(producer: Producer
     assert (status(database, limits=LIMITS).queue.running, status(database, limits=LIMITS).queue.scripts) == (3, 2)
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 s' WHERE uuid = %s", silent.lease.order)
     assert (status(database, limits=LIMITS).queue.running, status(database, limits=LIMITS).queue.scripts) == (2, 1)
+
+
+def test_what_scripts_could_not_carry_out_is_told_with_the_last_reason(
+    producer: Producer, intake: Intake, database: Database
+) -> None:
+    producer.many(2)
+    producer.many(1, user="bob")
+    intake.take_in()
+    launcher = Queue(database, lease_seconds=60, in_script=True)
+    claims = [claimed(launcher, "host:1") for _ in range(3)]
+    for number, claim in enumerate(claims):
+        launcher.give_back(claim.lease, note=f"reason {number}", after_seconds=60 + number, held_up=True)
+    assert status(database, limits=LIMITS).held_up.as_json() == {"orders": 3, "users": 2, "why": "reason 2"}
+    producer.sql("UPDATE adi_order SET run_after = now()")
+    claimed(launcher, "host:1")
+    assert status(database, limits=LIMITS).held_up.orders == 2, "it is being tried again"
 
 
 def test_what_waits_is_counted_by_what_it_waits_for(producer: Producer, intake: Intake, database: Database) -> None:
