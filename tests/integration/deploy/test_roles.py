@@ -152,9 +152,9 @@ def test_every_right_that_it_has_is_one_that_scripts_need(site: Site) -> None:
                 idle.append(f"{what} ON {whose}")
             else:  # it is the next one to be tried: rights on one table are needed by one deed, mostly
                 likely = (failed, *(deed for deed in likely if deed is not failed))
+        for deed in DEEDS:  # it was for want of a right that they failed
+            deed(site)
     assert idle == []
-    for deed in DEEDS:  # it was for want of a right that they failed
-        deed(site)
 
 
 def lacks_a_right(deed: Callable[[Site], None], site: Site) -> bool:
