@@ -107,7 +107,7 @@ class _Script:
             while claim is not None:
                 error = self._carry_out(attempts, claim)
                 carried_out += 1
-                claim = attempts.queue.claim(**whose) if self._goes_on(attempts, error) else None
+                claim = self._next(attempts, whose) if self._goes_on(attempts, error) else None
         except AdiError as error:  # the database is away: what it has is taken over when its lease lapses
             if not carried_out:
                 raise
@@ -124,6 +124,15 @@ class _Script:
         uuid = claim.lease.order
         with printed_to_log(self._settings, uuid=uuid if SAFE_UUID.fullmatch(uuid) else "malformed"):
             return attempts.carry_out(claim)
+
+    def _next(self, attempts: Attempts, whose: dict[str, str]) -> Claim | None:
+        """Take another order of this user in this group, if there is one."""
+        claim = attempts.queue.claim(**whose)
+        if claim is not None and (claim.text.user, claim.text.group) != (self._given.user, self._given.group):
+            note = "The order names another user or group than when it came; it is begun for these."
+            attempts.queue.give_back(claim.lease, note=note, after_seconds=0)
+            return None
+        return claim
 
     def _goes_on(self, attempts: Attempts, error: Exception | None) -> bool:
         """Tell whether there is time for another order, and it is this user's turn: others wait for a script, too."""

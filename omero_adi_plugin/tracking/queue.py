@@ -92,7 +92,7 @@ class Queue:
         owner : str
             ``host:pid`` of the worker.
         user, group : str, optional
-            Only an order of this user, in this group; None: of anybody.
+            Only an order of this user, in this group, that was never begun; None: any.
 
         Returns
         -------

@@ -46,7 +46,8 @@ heads AS (
 -- Take the next order, or none, and say so in its trail. Users take turns: the one whose last turn is longest ago comes first. The token
 -- is the caller's: whoever asks again with it, because the answer got lost, gets the same order, with a new lease. Rows that others have
 -- locked are passed over: one after the other is tried, so that no more is locked than what is taken, and no plan reads all that wait.
--- A script, which acts for one user in one group, takes none but theirs.
+-- A script that goes on, and acts for one user in one group, takes none but theirs, and none that was begun before: what was
+-- interrupted is to have a script's whole life.
 -- All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
 -- does something else meanwhile, nor by one that does not take its answer.
 WITH RECURSIVE {+candidates}, mine AS (
@@ -59,7 +60,9 @@ WITH RECURSIVE {+candidates}, mine AS (
              WHERE NOT EXISTS (SELECT FROM mine)
                AND user_name = coalesce(CAST(:user AS text), user_name) AND group_name = coalesce(CAST(:group AS text), group_name)
              ORDER BY rank, claimed_at NULLS FIRST, run_after, imports_id) c
-      CROSS JOIN LATERAL (SELECT uuid FROM adi_order WHERE uuid = c.uuid AND state = 'waiting' FOR UPDATE SKIP LOCKED) o
+      CROSS JOIN LATERAL (SELECT uuid FROM adi_order
+                           WHERE uuid = c.uuid AND state = 'waiting' AND (attempt = 0 OR CAST(:user AS text) IS NULL)
+                             FOR UPDATE SKIP LOCKED) o
      LIMIT 1
 ), taken AS (
     UPDATE adi_order o
@@ -91,16 +94,19 @@ SELECT uuid, imports_id, attempt, failures, skip_existing, places, lease_owner, 
   FROM (SELECT * FROM taken UNION ALL SELECT * FROM mine) c
 
 -- hand_over
--- Give an order to the script that was launched for it. Whoever says the token of the launch gets a lease of their own, in place of the
--- one that held meanwhile: so it is given once, and neither the launcher nor another script can write anything after that. Asked again
--- with the same new token, because the answer got lost, it gives the same. No row back: it is not for this script.
+-- Give an order to the script that was launched for it. Whoever says the token of the launch, and acts for whom the order names now, gets
+-- a lease of their own, in place of the one that held meanwhile: so it is given once, and neither the launcher nor another script can
+-- write anything after that. Asked again with the same new token, because the answer got lost, it gives the same. No row back: it is not
+-- for this script.
 WITH taken AS (
-    UPDATE adi_order
+    UPDATE adi_order o
        SET lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-     WHERE uuid = :uuid AND state = 'running' AND in_script AND user_name = :user AND group_name = :group
-       AND lease_token IN (CAST(:launch AS uuid), CAST(:token AS uuid)) AND lease_until > clock_timestamp()
-    RETURNING *
+      FROM imports s
+     WHERE o.uuid = :uuid AND o.state = 'running' AND o.in_script AND o.lease_until > clock_timestamp()
+       AND o.lease_token IN (CAST(:launch AS uuid), CAST(:token AS uuid))
+       AND s.id = o.imports_id AND s.user_name = :user AND s.group_name = :group
+    RETURNING o.*
 ), noted AS (
     UPDATE adi_attempt a SET owner = t.lease_owner FROM taken t WHERE a.uuid = t.uuid AND a.attempt = t.attempt
 )

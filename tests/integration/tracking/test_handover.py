@@ -166,9 +166,21 @@ def test_a_script_takes_no_order_but_its_users_in_its_group(producer: Producer, 
     producer.many(1, group="Other")
     [mine] = producer.many(1)
     intake.take_in()
-    assert claimed(script, user="ann", group="Demo").lease.order == mine
+    taken = claimed(script, user="ann", group="Demo")
+    assert taken.lease.order == mine
     assert script.claim(owner=SCRIPT, user="ann", group="Demo") is None
     assert script.claim(owner=SCRIPT, user="cid", group="Demo") is None
+    script.give_back(taken.lease, note="-", after_seconds=0)
+    assert script.claim(owner=SCRIPT, user="ann", group="Demo") is None, "what was begun is to have the whole life of a script"
+    producer.sql("DELETE FROM adi_order WHERE uuid <> %s", mine)
+    assert claimed(script).lease.order == mine
+
+
+def test_it_is_for_whom_the_order_names_now(launched: Claim, script: Queue, producer: Producer) -> None:
+    """Somebody has corrected the row since it was taken in: the launcher, too, has read it after that."""
+    producer.sql("UPDATE imports SET user_name = 'bob', group_name = 'Other' WHERE stage = 'Import Pending'")
+    assert handed(script, launched.lease) is None
+    assert handed(script, launched.lease, user="bob", group="Other") is not None
 
 
 def test_no_script_is_launched_for_a_user_of_whom_one_could_not_carry_an_order_out_until_that_is_tried_again(
