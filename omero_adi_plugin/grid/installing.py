@@ -32,6 +32,10 @@ EVERYWHERE = {"omero.group": "-1"}
 ScriptI.deleteScript of OMERO)."""
 
 
+DELETING = "the privilege DeleteScriptRepo, and DeleteOwned where others have run it"
+"""For the links to a script go with it, and those belong to whoever ran it."""
+
+
 class Done(StrEnum):
     """What became of a script."""
 
@@ -156,7 +160,7 @@ def _delete(session: Session, found: Found) -> str:
         if file is not None:
             session.factory.getScriptService().deleteScript(file.getId().getValue(), EVERYWHERE)
     except omero.SecurityViolation:
-        return f"OMERO does not let '{session.user}' delete it: that needs the privilege DeleteScriptRepo."
+        return f"OMERO does not let '{session.user}' delete it: that needs {DELETING}."
     except omero.ValidationException:
         return "OMERO keeps it, because jobs name it that have run it."
     except omero.ApiUsageException:

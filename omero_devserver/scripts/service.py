@@ -128,9 +128,10 @@ class Scripts:
         _validate(call, store.get(who, "OriginalFile", [script])[0])
 
     def deleteScript(self, call: Call, script: int) -> None:
-        """Delete a script, and the links of its jobs that the caller sees; others keep its row, but not its file.
+        """Delete a script, and the links of its jobs that the caller sees; what cannot be deleted keeps its row.
 
-        Source: ScriptI.deleteScript. So an administrator's call in `omero.group=-1` deletes what one in a group may not.
+        Its file goes first, whatever comes then. Source: ScriptI.deleteScript. So an administrator's call in `omero.group=-1`
+        deletes what one in a group cannot.
         """
         call.server.store.check_writable()
         found = _script(call, script)
@@ -142,16 +143,21 @@ class Scripts:
         links = store.rows("SELECT id FROM t_JobOriginalFileLink WHERE r_child = ?", script)
         hql = "select l from JobOriginalFileLink l where l.child.id = :id"
         seen = [link.id.val for link in store.objects(call.user, hql, omero.sys.ParametersI().addId(script))]
+        official = folder.holds(script)
+        if official and links:
+            folder.place(found.path.val + found.name.val).unlink(missing_ok=True)
         if len(seen) < len(links):
-            if folder.holds(script):
-                folder.place(found.path.val + found.name.val).unlink(missing_ok=True)
             text = f"could not delete: [ome.model.core.OriginalFile#{script}]"
             constraint = "SQL [delete from originalfile where id=?]; constraint [fkjoboriginalfilelink_child_originalfile]"
             nested = f"nested exception is org.hibernate.exception.ConstraintViolationException: {text}"
             raise fault(omero.ValidationException, f"{text}; {constraint}; {nested}")
         try:
             store.delete(call.user, {"JobOriginalFileLink": seen})
-            if folder.holds(script):
+        except GraphFailed as refusal:
+            text = f"Deleting ome.model.jobs.JobOriginalFileLink:Id_{seen[0]} not allowed."
+            raise fault(omero.SecurityViolation, text) from refusal
+        try:
+            if official:
                 folder.delete(call.user, script, found.path.val + found.name.val)
             else:
                 store.delete(call.user, {"OriginalFile": [script]})

@@ -16,12 +16,19 @@ from omero_adi_plugin.grid.shipped import RUN_ORDERS, shipped
 from omero_adi_plugin.sessions import Account, Logins
 from tests.fixtures.administrators import add_administrator
 from tests.fixtures.inside import Inside
-from tests.fixtures.omero import ServerHere
+from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.omero_client import PASSWORD
 from tests.fixtures.our_scripts import OLDER, OTHERS, RUN, Scripts
 from tests.fixtures.services import Services
 
 ALL = ", ".join(each.name for each in shipped())
+
+
+@pytest.fixture
+def server_here(server_template: Path, tmp_path: Path) -> Iterator[ServerHere]:
+    """A server of the test's own, without a Processor: that would run each script that is written."""
+    with running_here(tmp_path / "omero", template=server_template, processors=0) as server:
+        yield server
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from omero.model import OriginalFileI
 from omero_adi_plugin._version import __version__
 from omero_adi_plugin.errors import ConnectionBroken, NotPermitted, ScriptForeign, ScriptNotTaken, ScriptsMissing
 from omero_adi_plugin.grid.catalogue import Condition, find, standing
-from omero_adi_plugin.grid.installing import Change, Done, install, remove
+from omero_adi_plugin.grid.installing import DELETING, Change, Done, install, remove
 from omero_adi_plugin.grid.shipped import FOLDER, RUN_ORDERS, shipped
 from omero_adi_plugin.sessions import Account, Logins, OmeroSession
 from tests.fixtures.administrators import add_administrator
@@ -25,7 +25,6 @@ from tests.fixtures.omero_client import PASSWORD, make_user
 from tests.fixtures.omero_scripts import HELLO
 from tests.fixtures.our_scripts import OLDER, OTHERS, RUN, Scripts
 from tests.fixtures.waiting import wait_until
-
 
 WITH_A_PROCESSOR = pytest.mark.parametrize("server_here", [1], indirect=True)
 
@@ -264,8 +263,13 @@ def test_who_may_not_is_told_what_it_needs(scripts: Scripts, as_administrator: A
     scripts.put(RUN, text=OLDER)
     assert Done.REPLACED in {change.done for change in install(writer)}
     assert {(change.done, change.why) for change in remove(writer)} == {
-        (Done.OFF, f"OMERO does not let '{writer.user}' delete it: that needs the privilege DeleteScriptRepo.")
+        (Done.OFF, f"OMERO does not let '{writer.user}' delete it: that needs {DELETING}.")
     }
     deleter = as_administrator("WriteScriptRepo", "DeleteScriptRepo")
-    assert {change.done for change in remove(deleter)} == {Done.REMOVED}
+    left = [change for change in remove(deleter) if change.done is not Done.REMOVED]
+    assert [(change.before.ours, change.done) for change in left] == [
+        (RUN, Done.OFF)
+    ]  # OMERO has read it, in a job of somebody's
+    deleter = as_administrator("WriteScriptRepo", "DeleteScriptRepo", "DeleteOwned")
+    assert {change.done for change in remove(deleter)} == {Done.NOTHING, Done.REMOVED}
     assert set(scripts.conditions().values()) == {Condition.MISSING}
