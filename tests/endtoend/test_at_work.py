@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What comes of rows while a service is at work: one for all tests of this file, each of which has a lab and a folder of its own."""
+"""What comes of rows while a service is at work: one for all tests here, each of which has a lab and a folder of its own."""
 
 from __future__ import annotations
 
