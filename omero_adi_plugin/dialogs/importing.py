@@ -19,6 +19,8 @@ from omero_adi_plugin.errors import DatabaseDown, StillUnderWay
 from omero_adi_plugin.ice import translated
 from omero_adi_plugin.sessions.given import age_seconds
 from omero_adi_plugin.tracking.pausing import standing_pause
+from omero_adi_plugin.tracking.queue import limits_of
+from omero_adi_plugin.tracking.status import status
 from omero_adi_plugin.tracking.submit import submit_order
 
 if TYPE_CHECKING:
@@ -27,19 +29,31 @@ if TYPE_CHECKING:
     from omero_adi_plugin.dialogs.run import Desk
     from omero_adi_plugin.tracking.views import OrderStatus
 
+FOLLOW_UP = '"Import Status" tells what becomes of it.'
+
+NOBODY = "But no import service is at work at the moment: tell your administrator. It goes on by itself when one is."
+
 WAITS = 0.8
 """The part of the session's life for which a script waits: in the rest it tells what it knows by then."""
 
 
 def import_files(desk: Desk) -> Said:
     """Order what the parameters of the dialog say, and wait for its end if they say so too."""
-    pause = standing_pause(desk.database)  # also tells that the database answers, before anything is written
+    hindrance = _hindrance(desk)  # also tells that the database answers, before anything is written
     request = Request.read(desk)
     uuids = _ordered(desk, request)
-    if desk.flag("Wait_For_Images", default=True) and pause is None:
+    if desk.flag("Wait_For_Images", default=True) and hindrance is None:
         return outcome_of(desk, request, _ended(desk, uuids), uuids)
-    more = for_people(pause.sentence) if pause else '"Import Status" tells what becomes of it.'
-    return Said(message=f"{desk.done} {more}", texts=named(uuids))
+    return Said(message=f"{desk.done} {hindrance or FOLLOW_UP}", texts=named(uuids))
+
+
+def _hindrance(desk: Desk) -> str | None:
+    """Return why no order is begun at the moment, so that there is no sense in waiting for one; None if orders are."""
+    pause = standing_pause(desk.database)
+    if pause is not None:
+        return for_people(pause.sentence)
+    services = status(desk.database, limits=limits_of(desk.settings)).services
+    return None if any(service.at_work for service in services) else NOBODY
 
 
 def named(uuids: Sequence[str]) -> dict[str, str]:

@@ -9,10 +9,16 @@ from pathlib import Path
 import omero.model
 import pytest
 
+from omero_adi_plugin.dialogs.importing import FOLLOW_UP, NOBODY
+from omero_adi_plugin.dialogs.request import Place, Request
+from omero_adi_plugin.dialogs.results import outcome_of
 from omero_adi_plugin.dialogs.run import Desk, Said
 from omero_adi_plugin.dialogs.wording import BUG
+from omero_adi_plugin.orders import FileStep, LedgerFile, Route, Target, TargetKind
+from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking import pausing
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.views import OrderStatus
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.office import Office, ordered
 from tests.fixtures.roles import PASSWORD as ROLE_PASSWORD
@@ -25,10 +31,11 @@ def rows(office: Office) -> list[tuple[object, ...]]:
 
 def test_what_is_ordered_is_what_stands_in_the_form(office: Office, lab: Lab, samples: Samples) -> None:
     b, a = samples.image("b.ome.tif"), samples.image("a10.ome.tif")
-    answer = ordered(office, lab, f"{b}; {samples.folder}/a*.tif")
+    with office.service_at_work():
+        answer = ordered(office, lab, f"{b}; {samples.folder}/a*.tif")
     assert answer.good
     uuid = answer.text("Order")
-    assert answer.message == f'Order {uuid} is placed, and carried out by itself. "Import Status" tells what becomes of it.'
+    assert answer.message == f"Order {uuid} is placed, and carried out by itself. {FOLLOW_UP}"
     found = office.tracking.sql(
         "SELECT group_name, user_name, destination_type, destination_id, stage, files, preprocessing_id FROM imports"
         " WHERE uuid = %s",
@@ -158,6 +165,40 @@ def test_without_the_database_nothing_secret_is_said(
     assert not answer.good
     assert "127.0.0.1" not in answer.message + answer.stderr
     assert "hush-hush" not in answer.message + answer.stderr
+
+
+def test_where_no_service_is_at_work_nobody_waits(office: Office, lab: Lab, samples: Samples) -> None:
+    answer = ordered(office, lab, samples.image(), Wait_For_Images=True)
+    assert answer.good
+    assert answer.message == f"Order {answer.text('Order')} is placed, and carried out by itself. {NOBODY}"
+
+
+def test_plates_come_back_with_their_screen(office: Office, lab: Lab) -> None:
+    plate = omero.model.PlateI()
+    plate.name = omero.rtypes.rstring("of wells")
+    number = lab.session.factory.getUpdateService().saveAndReturnObject(plate).id.val
+    place = Place(target=Target(kind=TargetKind.SCREEN, id=lab.screen), name="my plates", group=lab.group)
+    skipped = LedgerFile(entry="/b", key="b", route=Route.INPLACE, step=FileStep.SKIPPED, plates=(number + 1,))
+    file = LedgerFile(entry="/a", key="a", route=Route.INPLACE, step=FileStep.ANNOTATED, images=(1, 2), plates=(number,))
+    report = OrderStatus(
+        uuid="x",
+        state=OrderState.COMPLETED,
+        stage="Import Completed",
+        description="One file was in the target already, and was not imported again.",
+        user=lab.user,
+        group=lab.group,
+        target=str(place.target),
+        attempt=1,
+        next_try=None,
+        lease_owner=None,
+        lease_until=None,
+        files=(file, skipped),
+    )
+    request = Request(place=place, orders=(("/a", "/b"),))
+    answer = office.ask(lambda desk: outcome_of(desk, request, [report], ["x"]), lab.user)
+    assert answer.message == f"2 of 2 files imported: 1 plate in Screen 'my plates'. {report.description}"
+    assert [plate.name.val for plate in answer.objects(omero.model.PlateI)] == ["of wells"]
+    assert [screen.id.val for screen in answer.objects(omero.model.ScreenI)] == [lab.screen]
 
 
 def test_a_bug_is_told_without_what_is_secret(office: Office, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

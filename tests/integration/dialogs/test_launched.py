@@ -36,11 +36,10 @@ def client(office: Office, lab: Lab) -> Iterator[Any]:
 
 def test_images_come_back_while_a_service_imports(office: Office, lab: Lab, samples: Samples, client: Any) -> None:
     samples.three_images("three.ome.tif")
-    process = office.services.start()
+    office.start_service()
     form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": f"{samples.folder.name}/*.ome.tif"}
     answer = office.launch(client, IMPORT, **form, One_Order="on", Wait_For_Images="on")
-    office.services.stop(process)
-    office.services.running.remove(process)
+    office.services.stop(office.services.running.pop())
     assert (answer.status, answer.stderr) == (0, "")
     assert answer.message == "1 of 1 file imported: 3 images in Dataset 'my images'."
     assert sorted(image.id.val for image in answer.objects(omero.model.ImageI)) == lab.images()
@@ -58,7 +57,7 @@ def test_a_refusal_is_a_message_and_a_failure_of_the_script(office: Office, lab:
 def test_whoever_ends_a_waiting_script_leaves_the_order_to_go_on(office: Office, lab: Lab, samples: Samples, client: Any) -> None:
     form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": samples.image(), "One_Order": "on", "Wait_For_Images": "on"}
     mine = "SELECT uuid FROM imports WHERE user_name = %s"
-    with office.begun(client, IMPORT, **form) as process:
+    with office.service_at_work(), office.begun(client, IMPORT, **form) as process:
         [[uuid]] = wait_until(lambda: office.tracking.sql(mine, lab.user), what="the order")
         process.cancel()
         answer = answer_of(client, process)

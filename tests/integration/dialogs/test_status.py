@@ -182,7 +182,8 @@ def test_who_may_wait_no_longer_is_told_that_the_order_goes_on(office: Office, l
     path = office.data / "a.ome.tif"
     path.touch()
     given = {"Data_Type": "Dataset", "IDs": [lab.dataset], "Paths": path.name, "Wait_For_Images": True}
-    answer = office.ask(import_files, lab.user, life_seconds=5, **given)
+    with office.service_at_work():
+        answer = office.ask(import_files, lab.user, life_seconds=5, **given)
     assert answer.good
     uuid = answer.text("Order")
     assert answer.message == (

@@ -17,7 +17,7 @@ from tests.fixtures.samples import Samples
 def service(open_office: Office) -> None:
     """The one service of this file, from its first use on."""
     if not open_office.services.running:
-        open_office.services.start()
+        open_office.start_service()
 
 
 def test_the_images_come_back_with_their_names(office: Office, lab: Lab, samples: Samples, service: None) -> None:
