@@ -175,11 +175,11 @@ def test_orders_wait_for_a_processor_that_can_carry_them_out_and_the_status_says
     order = tracking.order(lab, file := samples.image())
     wait_until(lambda: "No Processor of OMERO" in trouble(tracking), what="a sentence of the Processor that is not there")
     without_package = hosts.start("adi-bare", customize=NOT_INSTALLED)
-    wait_until(lambda: "adi-bare cannot carry out" in trouble(tracking), what="a sentence of the one without our package")
-    assert "Install omero-adi-plugin there" in services.run("status").stdout
+    wait_until(lambda: "adi-bare cannot carry out" in note(tracking, order), what="a sentence of the one without our package")
+    assert "adi-bare cannot carry out" in services.run("status").stdout
     hosts.kill(without_package)
     without_settings = hosts.start("adi-new", settings=False)
-    wait_until(lambda: "adi-new cannot carry out" in trouble(tracking), what="a sentence of the one without settings")
+    wait_until(lambda: "adi-new cannot carry out" in note(tracking, order), what="a sentence of the one without settings")
     hosts.kill(without_settings)
     assert tracking.stages(order)[-1] != COMPLETED
     hosts.start("adi-one")
@@ -192,3 +192,9 @@ def test_orders_wait_for_a_processor_that_can_carry_them_out_and_the_status_says
 def trouble(tracking: Tracking) -> str:
     """Why nothing is begun at the moment, as the service says."""
     return " ".join(why for (why,) in tracking.sql("SELECT trouble FROM adi_service WHERE trouble IS NOT NULL"))
+
+
+def note(tracking: Tracking, order: str) -> str:
+    """Why it waits."""
+    [(words,)] = tracking.sql("SELECT coalesce(note, '') FROM adi_order WHERE uuid = %s", order)
+    return str(words)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An order that takes longer than a script may run: it goes from script to script, and none of its attempts counts as failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omero_adi_plugin.sessions import Account
+from tests.fixtures.crowd import failures
+from tests.fixtures.laboratory import Lab
+from tests.fixtures.omero import ServerHere, running_here
+from tests.fixtures.processors import Hosts
+from tests.fixtures.samples import Samples
+from tests.fixtures.services import Services, Tracking
+
+pytestmark = pytest.mark.usefixtures("without_java")
+
+LIFE_SECONDS = 7
+"""How long a script may run. The start takes some of it, and the last fifth is for what is under way."""
+
+STEP_SECONDS = 0.1
+FILES = 38
+"""Each takes five of these steps and a little more, one after the other: three times as long in all."""
+
+
+@pytest.fixture(scope="module")
+def grid_server(server_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerHere]:
+    folder = tmp_path_factory.mktemp("grid") / "omero"
+    with running_here(
+        folder, template=server_template, processors=0, script_seconds=LIFE_SECONDS, step_seconds=STEP_SECONDS
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def omero_account(grid_server: ServerHere) -> Account:
+    return grid_server.account
+
+
+def test_an_order_that_takes_three_times_as_long_as_a_script_may_run_is_completed_without_a_failed_attempt(
+    hosts: Hosts, tracking: Tracking, services: Services, samples: Samples, lab: Lab
+) -> None:
+    hosts.start("adi-one")
+    hosts.install()
+    services.start()
+    tracking.wait(tracking.order(lab, samples.three_images()))  # OMERO.server opens its first file, for which it starts Java
+    order = tracking.order(lab, *(files := [samples.image(f"{number}.ome.tif", seed=number) for number in range(FILES)]))
+    tracking.wait(order, seconds=100)
+    assert tracking.stages(order)[-1] == "Import Completed"
+    assert failures(tracking, [order]) == []
+    took = "SELECT extract(epoch FROM sum(ended_at - started_at)) FROM adi_attempt WHERE uuid = %s"
+    [[seconds]] = tracking.sql(took, order)
+    assert seconds > 3 * LIFE_SECONDS, "it was too small: this proves nothing"
+    ends = "SELECT outcome FROM adi_attempt WHERE uuid = %s ORDER BY attempt"
+    outcomes = [outcome for (outcome,) in tracking.sql(ends, order)]
+    assert len(outcomes) > 3
+    assert outcomes[-1] == "completed"
+    assert set(outcomes[:-1]) == {"given back"}
+    assert {key: count for key, count in lab.markers().items() if key[0] == order} == {(order, file): 1 for file in files}
+    assert len(lab.images_with(order)) == FILES
