@@ -126,11 +126,16 @@ def settle(
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
-        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused():  # rights are those of our own account
-            # the storage of one group is away, perhaps, while others can be served: less and less often
-            times = claim.lease.attempt if alone or isinstance(error, StorageDown) else 1
-            seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * times)
-            queue.give_back(claim.lease, note=str(error), after_seconds=seconds, held_up=alone)
+        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() if alone:
+            first = settings.surroundings_seconds
+            queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
+            event(_log, logging.WARNING, "order.held_up", order=order, why=str(error))
+        case StorageDown():  # that of one group, perhaps, while others can be served: less and less often
+            seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * claim.lease.attempt)
+            queue.give_back(claim.lease, note=str(error), after_seconds=seconds)
+            event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))
+        case SurroundingsDown() | ConfigurationError() | NotPermitted():  # a right of our own account is missing
+            queue.give_back(claim.lease, note=str(error), after_seconds=settings.surroundings_seconds)
             event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))  # the service says it for all
         case _:
             _try_again(queue, claim, error, settings=settings)

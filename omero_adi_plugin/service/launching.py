@@ -12,13 +12,14 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import DatabaseDown, LeaseLost, NotLaunched, ScriptRefused, SurroundingsDown, TryAgain
+from omero_adi_plugin.errors import ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused
 from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import Cancelled, settle
+from omero_adi_plugin.service.reports import NOBODYS_FAULT
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue, limits_of
 
@@ -115,12 +116,12 @@ class Launches:
                 reached(Point.LET_GO_DUE)
                 launch.let_go()
                 reached(Point.LET_GO)
-        except ScriptRefused as error:
-            return self._cancelled(error)
-        except TryAgain as error:  # nothing of the order was tried
+        except ConnectionBroken as error:  # nothing of the order was tried
             return self._cancelled(NotLaunched(where=self._settings.omero, why=str(error)))
-        except SurroundingsDown as error:
-            return error if isinstance(error, DatabaseDown) else self._cancelled(error)
+        except DatabaseDown as error:
+            return error
+        except (ScriptRefused, *NOBODYS_FAULT) as error:
+            return self._cancelled(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
             return error
         return None

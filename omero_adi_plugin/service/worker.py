@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import AdiError, DatabaseDown
+from omero_adi_plugin.errors import AdiError, DatabaseDown, ScriptRefused
 from omero_adi_plugin.grid.catalogue import standing
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
@@ -205,6 +205,8 @@ class Worker:
         error = hands.carry_out(claim)
         if isinstance(error, NOBODYS_FAULT):
             self._in_vain += 1
+            raise error
+        if self._once and isinstance(error, ScriptRefused):  # else the queue keeps it from being launched again at once
             raise error
         return True
 

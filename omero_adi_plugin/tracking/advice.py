@@ -134,7 +134,7 @@ class _Adviser:
 
     def _held_up(self, row: Row[Any]) -> str | None:
         """Return what keeps scripts from being launched for the order's user, if anything does."""
-        other = self._connection.execute(_SQL["held_up"], {"user": row.user_name}).one_or_none()
+        other = self._connection.execute(_SQL["held_up"], {"user": row.user_name, "group": row.group_name}).one_or_none()
         if other is None:
             return None
         return (

@@ -23,9 +23,10 @@ SELECT (SELECT count(*) FROM adi_order WHERE state = 'running' AND user_name = :
        (SELECT coalesce(sum(places), 0) FROM adi_order WHERE state = 'running' AND lease_until > now()) AS places
 
 -- held_up
--- When scripts are launched again for a user of whom they could not carry out an order, and why they could not.
+-- When scripts are launched again for a user in a group, where they could not carry an order out, and why they could not.
 SELECT run_after, note FROM adi_order
- WHERE state = 'waiting' AND held_up AND user_name = :user AND run_after > now() ORDER BY run_after DESC LIMIT 1
+ WHERE state = 'waiting' AND held_up > 0 AND user_name = :user AND group_name = :group AND run_after > now()
+ ORDER BY run_after DESC LIMIT 1
 
 -- ahead
 -- About how many orders come before one: all due ones of a higher priority, its user's own earlier ones, and, as users take turns, as

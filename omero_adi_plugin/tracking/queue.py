@@ -226,9 +226,7 @@ class Queue:
         """Say that a person has called the order off while it was being carried out; see `fail`."""
         self._finish(lease, OrderState.CANCELLED, reason)
 
-    def give_back(
-        self, lease: Lease, *, note: str, after_seconds: float, failures: int | None = None, held_up: bool = False
-    ) -> None:
+    def give_back(self, lease: Lease, *, note: str, after_seconds: float, failures: int | None = None) -> None:
         """Let the order wait for another attempt, by whomever.
 
         Parameters
@@ -241,9 +239,6 @@ class Queue:
             How long to wait at least.
         failures : int, optional
             How many attempts have failed by now; None: this one does not count.
-        held_up : bool
-            Whether a script could not carry it out for a reason that is not its own: no script is launched for another order of
-            its user before it is due.
 
         Raises
         ------
@@ -251,10 +246,35 @@ class Queue:
             The lease is gone; nothing was written.
         """
         outcome = AttemptOutcome.GIVEN_BACK if failures is None else AttemptOutcome.TO_BE_RETRIED
-        values = {"note": audit.shortened(note), "failures": failures, "after_seconds": after_seconds, "held_up": held_up}
+        values = {"note": audit.shortened(note), "failures": failures, "after_seconds": after_seconds}
         with self._database.begin() as connection:
             _write(connection, "give_back", lease, **values)
             audit.end_attempt(connection, uuid=lease.order, attempt=lease.attempt, outcome=outcome, why=note)
+            connection.execute(_SQL["wake_claimers"])
+
+    def hold_up(self, lease: Lease, *, note: str, first_seconds: float, longest_seconds: float) -> None:
+        """Let the order wait because a script could not carry it out, for a reason that is not its own.
+
+        No script is launched for another order of its user in its group before it is due.
+
+        Parameters
+        ----------
+        lease : Lease
+            Of this process.
+        note : str
+            The reason; the trail will say it when there is another attempt.
+        first_seconds, longest_seconds : float
+            How long to wait the first time, twice as long each time in a row, and at most.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone; nothing was written.
+        """
+        values = {"note": audit.shortened(note), "first_seconds": first_seconds, "longest_seconds": longest_seconds}
+        with self._database.begin() as connection:
+            _write(connection, "hold_up", lease, **values)
+            audit.end_attempt(connection, uuid=lease.order, attempt=lease.attempt, outcome=AttemptOutcome.GIVEN_BACK, why=note)
             connection.execute(_SQL["wake_claimers"])
 
     def got_on(self, lease: Lease) -> bool:

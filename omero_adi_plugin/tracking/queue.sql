@@ -6,10 +6,10 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- candidates
 -- A part of others: what could be claimed now. Of each user, in each group, the order that is due first; the index is entered once for
 -- each of these pairs, however many orders wait. A user or a group that is at its limit has no candidate, and nobody has when no place
--- is left or all imports are paused. For a script nobody has when as many orders are in scripts as may be, nor a user with an order that
--- scripts could not carry out until it is tried again: one launch of each user finds out whether that has passed. What runs without a
--- place, a command or a worker of an older version, is to have the next one: it looks for it now and then only, and would never be
--- quicker. One order may be left out of account, as if it did not run.
+-- is left or all imports are paused. For a script nobody has when as many orders are in scripts as may be, nor a user in a group where
+-- scripts could not carry an order out, until that is tried again; and then it is that order which finds out whether the trouble has
+-- passed. What runs without a place, a command or a worker of an older version, is to have the next one: it looks for it now and then
+-- only, and would never be quicker. One order may be left out of account, as if it did not run.
 heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
@@ -26,10 +26,16 @@ heads AS (
 ), candidates AS (
     SELECT o.uuid, h.rank, h.user_name, h.group_name, o.run_after, o.imports_id, t.claimed_at
       FROM heads h
-      CROSS JOIN LATERAL (SELECT uuid, run_after, imports_id FROM adi_order
-                           WHERE state = 'waiting' AND -priority = h.rank
-                             AND user_name = h.user_name AND group_name = h.group_name
-                           ORDER BY run_after, imports_id LIMIT 1) o
+      CROSS JOIN LATERAL ((SELECT uuid, run_after, imports_id, 1 AS choice FROM adi_order
+                            WHERE CAST(:in_script AS boolean) AND state = 'waiting' AND held_up > 0 AND -priority = h.rank
+                              AND user_name = h.user_name AND group_name = h.group_name
+                            ORDER BY run_after, imports_id LIMIT 1)
+                           UNION ALL
+                          (SELECT uuid, run_after, imports_id, 2 AS choice FROM adi_order
+                            WHERE state = 'waiting' AND -priority = h.rank
+                              AND user_name = h.user_name AND group_name = h.group_name
+                            ORDER BY run_after, imports_id LIMIT 1)
+                           ORDER BY choice LIMIT 1) o
       LEFT JOIN adi_turn t ON t.user_name = h.user_name
      WHERE o.run_after <= clock_timestamp()
        AND (SELECT count(*) FROM running r WHERE r.user_name = h.user_name) < coalesce(:per_user, 2147483647)
@@ -37,8 +43,9 @@ heads AS (
        AND (SELECT coalesce(sum(places), 0) FROM running) < :in_flight
        AND (NOT CAST(:in_script AS boolean)
             OR ((SELECT count(*) FROM running r WHERE r.in_script) < coalesce(:scripts, 2147483647)
-                AND NOT EXISTS (SELECT FROM adi_order w WHERE w.state = 'waiting' AND w.held_up
-                                                          AND w.user_name = h.user_name AND w.run_after > clock_timestamp())))
+                AND NOT EXISTS (SELECT FROM adi_order w
+                                 WHERE w.state = 'waiting' AND w.held_up > 0 AND w.user_name = h.user_name
+                                   AND w.group_name = h.group_name AND w.run_after > clock_timestamp())))
        AND NOT EXISTS (SELECT FROM adi_control WHERE paused_at IS NOT NULL)
 )
 
@@ -66,8 +73,7 @@ WITH RECURSIVE {+candidates}, mine AS (
      LIMIT 1
 ), taken AS (
     UPDATE adi_order o
-       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, held_up = false,
-           in_script = CAST(:in_script AS boolean),
+       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, in_script = CAST(:in_script AS boolean),
            lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid
@@ -168,7 +174,7 @@ RETURNING lease_until, CASE WHEN cancel_requested THEN coalesce(cancelled_by, ''
 UPDATE adi_order
    SET state = :state, note = NULL, finished_at = now(), cancel_requested = false, cancelled_by = NULL, deaths = 0, lapses = 0,
        unswept_since = CASE WHEN attempt > 1 OR unswept_since IS NOT NULL THEN clock_timestamp() END, sweeps = 0, again = false,
-       places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+       held_up = 0, places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
  WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
 RETURNING imports_id
 
@@ -177,7 +183,7 @@ RETURNING imports_id
 -- what was begun is to come to its end. No row back: the lease is gone.
 WITH given AS (
     UPDATE adi_order
-       SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0, held_up = :held_up,
+       SET state = 'waiting', note = :note, failures = coalesce(:failures, failures), deaths = 0, lapses = 0, held_up = 0,
            run_after = CASE WHEN :after_seconds > 0 THEN clock_timestamp() + make_interval(secs => :after_seconds)
                             ELSE least(run_after, now()) END,
            places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
@@ -188,6 +194,16 @@ WITH given AS (
     ON CONFLICT (user_name) DO UPDATE SET claimed_at = excluded.claimed_at
 )
 SELECT imports_id FROM given
+
+-- hold_up
+-- Let an order wait that a script could not carry out for a reason that is not its own, twice as long each time in a row. No row back:
+-- the lease is gone.
+UPDATE adi_order
+   SET state = 'waiting', note = :note, deaths = 0, lapses = 0, held_up = held_up + 1,
+       run_after = clock_timestamp() + make_interval(secs => least(:longest_seconds, :first_seconds * 2.0 ^ least(held_up, 20))),
+       places = 0, doing = NULL, lease_owner = NULL, lease_token = NULL, lease_until = NULL
+ WHERE uuid = :uuid AND lease_token = :token AND state = 'running'
+RETURNING imports_id
 
 -- got_on
 -- Whether anything of an order came to its end in an attempt, by the ledger.

@@ -32,7 +32,7 @@ SELECT coalesce(sum(w.due), 0) AS due, min(w.oldest) AS oldest, coalesce(sum(w.l
 -- held_up
 -- How many orders wait because scripts could not carry them out, of how many users, and what was said of the last one.
 SELECT count(*) AS orders, count(DISTINCT user_name) AS users, (array_agg(note ORDER BY run_after DESC))[1] AS why
-  FROM adi_order WHERE state = 'waiting' AND held_up
+  FROM adi_order WHERE state = 'waiting' AND held_up > 0
 
 -- inbox
 -- How many orders are still to be taken in, and how many could not be.

@@ -114,8 +114,8 @@ order = Table(
     Column("lease_until", DateTime(timezone=True)),
     # whether a script on one of OMERO's Processors has the lease, or is to get it from whoever launches it
     Column("in_script", Boolean, nullable=False, server_default=text("false")),
-    # whether it waits for its time because a script could not carry it out, for a reason that is not its own
-    Column("held_up", Boolean, nullable=False, server_default=text("false")),
+    # scripts that could not carry it out, one after the other, for reasons that are not its own
+    Column("held_up", Integer, nullable=False, server_default=text("0")),
     Column("places", Integer, nullable=False, server_default=text("0")),  # filesets that it may have in flight while it runs
     Column("doing", Text),  # what its worker said last
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -134,7 +134,7 @@ order = Table(
     Index("adi_order_ix_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
     Index("adi_order_ix_run_after", "run_after", postgresql_where=text("state = 'waiting'")),
     Index("adi_order_ix_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
-    Index("adi_order_ix_held_up", "user_name", postgresql_where=text("state = 'waiting' AND held_up")),
+    Index("adi_order_ix_held_up", "user_name", "group_name", postgresql_where=text("state = 'waiting' AND held_up > 0")),
     Index("adi_order_ix_unswept_since", "unswept_since", postgresql_where=text("unswept_since IS NOT NULL")),
 )
 

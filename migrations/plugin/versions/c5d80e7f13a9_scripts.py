@@ -18,10 +18,10 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the columns, with an index of the few orders that are held up."""
-    for column in ("in_script", "held_up"):
-        op.add_column("adi_order", sa.Column(column, sa.Boolean(), nullable=False, server_default=sa.text("false")))
-    held_up = sa.text("state = 'waiting' AND held_up")
-    op.create_index("adi_order_ix_held_up", "adi_order", ["user_name"], postgresql_where=held_up)
+    op.add_column("adi_order", sa.Column("in_script", sa.Boolean(), nullable=False, server_default=sa.text("false")))
+    op.add_column("adi_order", sa.Column("held_up", sa.Integer(), nullable=False, server_default=sa.text("0")))
+    held_up = sa.text("state = 'waiting' AND held_up > 0")
+    op.create_index("adi_order_ix_held_up", "adi_order", ["user_name", "group_name"], postgresql_where=held_up)
 
 
 def downgrade() -> None:

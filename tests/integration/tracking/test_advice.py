@@ -107,7 +107,7 @@ class TestWaiting:
     def test_it_says_what_keeps_scripts_from_being_launched_for_its_user(self, scene: Scene) -> None:
         scene.serve()
         _, second = scene.waiting(), scene.waiting()
-        scene.queue.give_back(scene.claimed().lease, note="The disk is full.", after_seconds=600, held_up=True)
+        scene.queue.hold_up(scene.claimed().lease, note="The disk is full.", first_seconds=600, longest_seconds=600)
         found = scene.advice(second)
         assert found.startswith(
             "Scripts on OMERO's Processors could not carry out another order of 'ann', and are launched again"

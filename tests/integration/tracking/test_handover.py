@@ -48,6 +48,10 @@ def claimed(queue: Queue, **whose: Any) -> Claim:
     return claim
 
 
+def hold_up(queue: Queue, claim: Claim) -> None:
+    queue.hold_up(claim.lease, note="The disk is full.", first_seconds=200, longest_seconds=600)
+
+
 def handed(queue: Queue, lease: Lease, **changed: Any) -> Claim | None:
     asked = {"uuid": lease.order, "launch": str(lease.token), "owner": SCRIPT, "user": "ann", "group": "Demo"} | changed
     return queue.hand_over(asked.pop("uuid"), **asked)
@@ -187,18 +191,37 @@ def test_no_script_is_launched_for_a_user_of_whom_one_could_not_carry_an_order_o
     producer: Producer, intake: Intake, launcher: Queue, queue: Queue
 ) -> None:
     first, second, third = producer.many(3)
-    [other] = producer.many(1, user="bob")
+    others = producer.many(1, user="bob") + producer.many(1, group="Other")
     intake.take_in()
-    launcher.give_back(claimed(launcher).lease, note="The disk is full.", after_seconds=600, held_up=True)
-    taken = claimed(launcher)
-    assert taken.lease.order == other, "others go on"
+    hold_up(launcher, claimed(launcher))
+    taken = [claimed(launcher) for _ in others]
+    assert {claim.lease.order for claim in taken} == set(others), "others go on, and its user in other groups"
+    for claim in taken:
+        launcher.complete(claim.lease)
     assert launcher.claim(owner=LAUNCHER) is None
     assert not launcher.others_due(user="bob")
     assert claimed(queue).lease.order == second, "workers of a service see for themselves"
     producer.sql("UPDATE adi_order SET run_after = now() WHERE uuid = %s", first)
-    again = claimed(launcher)
-    launcher.complete(taken.lease)
-    assert {again.lease.order, claimed(launcher).lease.order} == {first, third}
+    assert claimed(launcher).lease.order == first, "and it finds out whether all goes well again"
+    assert claimed(launcher).lease.order == third
+
+
+def test_it_is_held_up_twice_as_long_each_time_in_a_row(producer: Producer, intake: Intake, launcher: Queue) -> None:
+    producer.many(1)
+    intake.take_in()
+    pauses = []
+    for _ in range(4):
+        hold_up(launcher, claimed(launcher))
+        [[seconds]] = producer.sql("SELECT extract(epoch FROM run_after - clock_timestamp())::float FROM adi_order")
+        pauses.append(round(seconds))
+        producer.sql("UPDATE adi_order SET run_after = now()")
+    assert pauses == [200, 400, 600, 600]
+    launcher.give_back(claimed(launcher).lease, note="gave way", after_seconds=0)
+    assert producer.sql("SELECT held_up FROM adi_order") == [(0,)]
+    claim = claimed(launcher)
+    hold_up(launcher, claim)
+    with pytest.raises(LeaseLost):
+        hold_up(launcher, claim)
 
 
 def test_others_are_due_when_they_could_be_launched_for(producer: Producer, intake: Intake, script: Queue) -> None:

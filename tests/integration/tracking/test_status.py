@@ -136,11 +136,11 @@ def test_what_scripts_could_not_carry_out_is_told_with_the_last_reason(
     launcher = Queue(database, lease_seconds=60, in_script=True)
     claims = [claimed(launcher, "host:1") for _ in range(3)]
     for number, claim in enumerate(claims):
-        launcher.give_back(claim.lease, note=f"reason {number}", after_seconds=60 + number, held_up=True)
+        launcher.hold_up(claim.lease, note=f"reason {number}", first_seconds=60 + number, longest_seconds=600)
     assert status(database, limits=LIMITS).held_up.as_json() == {"orders": 3, "users": 2, "why": "reason 2"}
     producer.sql("UPDATE adi_order SET run_after = now()")
     claimed(launcher, "host:1")
-    assert status(database, limits=LIMITS).held_up.orders == 2, "it is being tried again"
+    assert status(database, limits=LIMITS).held_up.orders == 2, "one is being tried again"
 
 
 def test_what_waits_is_counted_by_what_it_waits_for(producer: Producer, intake: Intake, database: Database) -> None:
