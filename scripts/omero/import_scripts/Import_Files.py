@@ -16,8 +16,8 @@ def run_script():
     """Order the import, and wait for the images if that is wanted."""
     client = scripts.client(
         "Import_Files.py",
-        """Imports files that lie on the storage of the server, without copying them. The import is carried out
-        by itself, also when this script has ended.""",
+        "Imports files that lie on the storage of the server, without copying them. The import goes on by itself when this script"
+        " has ended.",  # in one line: OMERO.web would break it where the text does
         scripts.String(
             "Data_Type",
             optional=False,

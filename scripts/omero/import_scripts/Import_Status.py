@@ -18,7 +18,7 @@ def run_script():
     """Tell where orders stand, and attach a table of them."""
     client = scripts.client(
         "Import_Status.py",
-        """Tells where your orders for imports stand, and attaches a table of them, which replaces the one of the last time.""",
+        "Tells where your orders for imports stand, and attaches a table of them, which replaces the one of the last time.",
         scripts.String("Order", grouping="1", description="The number of one order, to see what became of each of its files."),
         scripts.String(
             "State",

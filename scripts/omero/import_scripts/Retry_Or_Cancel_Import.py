@@ -16,8 +16,8 @@ def run_script():
     """Order again, or call off."""
     client = scripts.client(
         "Retry_Or_Cancel_Import.py",
-        """Orders imports of yours again, of which only what is missing is imported then, or calls them off. What is in OMERO
-        stays there.""",
+        "Orders imports of yours again, of which only what is missing is imported then, or calls them off. What is in OMERO stays"
+        " there.",  # in one line: OMERO.web would break it where the text does
         scripts.String(
             "Action",
             optional=False,

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import runpy
+import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,9 +113,22 @@ def test_the_dialog_in_omero_web_says_what_it_must(office: Office, client: Any, 
     assert (parameters.name, parameters.version) == (name, __version__)
     assert parameters.authors
     assert parameters.description
+    assert "\n" not in parameters.description  # OMERO.web would break the line there
     groupings = [each.grouping for each in parameters.inputs.values()]
     assert len(set(groupings)) == len(groupings)
     for word, each in parameters.inputs.items():
         assert each.description, word
         assert word[0].isupper(), word
     assert "ingest" not in (SCRIPTS / name).read_text()
+
+
+@pytest.mark.parametrize("name", [IMPORT, STATUS, CHANGE])
+def test_where_our_package_is_not_installed_the_message_names_the_host(
+    client: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "omero_adi_plugin.dialogs", None)  # so Python finds nothing of that name
+    script = runpy.run_path(str(SCRIPTS / name), run_name="script")
+    assert script["dialog"](client) is False
+    message = unwrap(client.getOutput("Message"))
+    assert message.startswith(f"The Processor on {socket.gethostname()} cannot ")
+    assert "omero-adi-plugin has to be installed there" in message

@@ -37,6 +37,7 @@ def named(root: Path, text: str, *more: Path) -> list[str]:
         (" a2.tif \n\r\n b.TIF; day1 ;", ["/a2.tif", "/b.TIF", "/day1"]),
         ("\"a2.tif\";'b.TIF'", ["/a2.tif", "/b.TIF"]),
         ("a*.tif", ["/a2.tif", "/a10.tif"]),
+        ("*.tif", ["/a2.tif", "/a10.tif"]),
         ("b.TIF; a?.tif; *.TIF", ["/b.TIF", "/a2.tif"]),
         ("*/c.tif", ["/day1/c.tif", "/day2/c.tif"]),
         ("day[2-9]/*/*", ["/day2/deep/d.tif"]),
