@@ -98,7 +98,8 @@ Examples:
 
 Takes the scripts of this package off OMERO, and no others. Services with `dispatch: grid` cannot launch anything then. OMERO does
 not always delete a script that has run, because its jobs name it; such a one is switched off: nobody sees it or can run it, and
-`install` switches it on again. It needs an administrator who holds the privileges DeleteScriptRepo and WriteScriptRepo.
+`install` switches it on again. It needs an administrator who holds the privileges DeleteScriptRepo and WriteScriptRepo, and
+DeleteOwned for what others have run.
 
 Exit status: as that of `install`."""
 

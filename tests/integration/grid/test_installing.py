@@ -189,6 +189,18 @@ def test_a_script_that_was_put_there_by_hand_is_found(scripts: Scripts, session:
     assert find(session, RUN_ORDERS) == scripts.listed()[RUN_ORDERS]
 
 
+def test_a_script_whose_file_was_taken_away_by_hand_is_missing_and_installed_again(
+    scripts: Scripts, session: OmeroSession
+) -> None:
+    scripts.put(*shipped())
+    scripts.place(RUN).unlink()
+    assert scripts.conditions()[RUN.name] is Condition.MISSING
+    scripts.put(*shipped())
+    scripts.place(RUN).unlink()
+    assert [change.done for change in install(session) if change.before.ours == RUN] == [Done.INSTALLED]
+    assert standing(session, wanted=True) is None
+
+
 def test_somebody_elses_script_by_our_name_is_left_alone(scripts: Scripts, session: OmeroSession) -> None:
     theirs, *rest = OTHERS
     scripts.put(theirs, text=HELLO)
