@@ -20,6 +20,7 @@ from omero_adi_plugin.errors import (
     LeaseLost,
     NotPermitted,
     OrderFailed,
+    SessionOver,
     SurroundingsDown,
     TryAgain,
     UsageError,
@@ -34,6 +35,7 @@ EXIT_CODES: dict[type[AdiError], int] = {
     SurroundingsDown: os.EX_UNAVAILABLE,  # 69
     TryAgain: os.EX_TEMPFAIL,  # 75
     LeaseLost: os.EX_TEMPFAIL,  # 75: another worker carries the order out now
+    SessionOver: os.EX_TEMPFAIL,  # 75: another script will
     NotPermitted: os.EX_NOPERM,  # 77
     ConfigurationError: os.EX_CONFIG,  # 78
 }

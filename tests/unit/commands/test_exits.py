@@ -27,6 +27,7 @@ BRANCHES = {
     errors.SurroundingsDown: 69,
     errors.TryAgain: 75,
     errors.LeaseLost: 75,
+    errors.SessionOver: 75,
     errors.NotPermitted: 77,
     errors.ConfigurationError: 78,
 }
@@ -36,7 +37,7 @@ def every_error() -> list[type[AdiError]]:
     def below(kind: type[AdiError]) -> list[type[AdiError]]:
         return [kind, *(each for child in kind.__subclasses__() for each in below(child))]
 
-    return [kind for kind in below(AdiError) if kind is not AdiError and kind.__module__ == errors.__name__]
+    return [kind for kind in below(AdiError) if kind is not AdiError and kind.__module__.startswith(f"{errors.__name__}.")]
 
 
 def made(kind: type[AdiError]) -> AdiError:
