@@ -127,15 +127,19 @@ def run(client: Any, work: Callable[[Desk], Said]) -> bool:  # noqa: ANN401 (ome
             said = work(desk)
         except AdiError as error:
             event(_log, logging.WARNING, "dialog.refused", kind=type(error).__name__, why=str(error))
-            said = _in_the_end(desk, words_of(error))
+            said = _failed(desk, error)
         except TROUBLE as error:
             event(_log, logging.WARNING, "dialog.broke", why=words(error))
-            said = _in_the_end(desk, words_of(meaning(error, "running this script", "OMERO")))
+            said = _failed(desk, meaning(error, "running this script", "OMERO"))
         except Exception as error:  # noqa: BLE001 (whatever else comes is a bug, and is shown as one)
             event(_log, logging.ERROR, "dialog.broke", error=error)
             sys.stderr.write(_without(secrets, traceback.format_exc()))
             said = _in_the_end(desk, BUG)
         return _tell(client, said)
+
+
+def _failed(desk: Desk | None, error: AdiError) -> Said:
+    return _in_the_end(desk, words_of(error, something_stands=bool(desk and desk.done)))
 
 
 def _in_the_end(desk: Desk | None, trouble: str) -> Said:
@@ -144,11 +148,11 @@ def _in_the_end(desk: Desk | None, trouble: str) -> Said:
 
 def _tell(client: Any, said: Said) -> bool:  # noqa: ANN401 (as above)
     try:
+        client.setOutput(MESSAGE, rstring(said.message))
         for name, text in said.texts.items():
             client.setOutput(name, rstring(text))
         for name, thing in said.objects.items():
             client.setOutput(name, robject(thing))
-        client.setOutput(MESSAGE, rstring(said.message))
     except TROUBLE as error:
         sys.stderr.write(f"{said.message}\nOMERO could not be told that: {words(error)}\n")
         return False

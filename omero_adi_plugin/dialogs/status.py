@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omero_adi_plugin.dialogs.run import Said
 from omero_adi_plugin.dialogs.sheet import as_csv, attach
-from omero_adi_plugin.dialogs.wording import counted, for_people, shortened
-from omero_adi_plugin.errors import OrderNotFound, UsageError, quoted
+from omero_adi_plugin.dialogs.wording import counted, for_people, shortened, words_of
+from omero_adi_plugin.errors import AdiError, OrderNotFound, UsageError, quoted
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.advice import Terms
@@ -61,8 +61,7 @@ def _list(desk: Desk) -> Said:
     lines += [f"• {_line(each, desk)}" for each in orders[:MOST_LINES]]
     if len(orders) > MOST_LINES:
         lines.append(f"• … and {len(orders) - MOST_LINES} more.")
-    table = _attached(desk, "import_orders.csv", _LIST_HEADS, rows, left_out=len(orders) - len(rows))
-    return Said(message="\n".join([*lines, *table[0]]), objects=table[1])
+    return _with_table(desk, lines, "import_orders.csv", _LIST_HEADS, rows, left_out=len(orders) - len(rows))
 
 
 def _listed(desk: Desk) -> list[OrderStatus]:
@@ -121,8 +120,7 @@ def _one(desk: Desk, uuid: str) -> Said:
         return Said(message="\n".join(lines))
     allowed = _may_be_written(desk, order)
     name = f"import_order_{order.uuid}.csv"
-    table = _attached(desk, name, _FILE_HEADS, rows if allowed else [], left_out=0 if allowed else 1)
-    return Said(message="\n".join([*lines, *table[0]]), objects=table[1])
+    return _with_table(desk, lines, name, _FILE_HEADS, rows if allowed else [], left_out=0 if allowed else 1)
 
 
 def reachable(desk: Desk, uuid: str, *, seen: bool = False) -> OrderStatus:
@@ -180,17 +178,22 @@ def _may_be_written(desk: Desk, order: OrderStatus) -> bool:
     return private and desk.session.group not in _OPEN_FOR_ALL
 
 
-def _attached(
-    desk: Desk, name: str, heads: Sequence[str], rows: Sequence[Sequence[object]], *, left_out: int
-) -> tuple[list[str], dict[str, Any]]:
-    """Attach a table; return what to say of it, and the output that it makes."""
-    words = []
+def _with_table(
+    desk: Desk, lines: Sequence[str], name: str, heads: Sequence[str], rows: Sequence[Sequence[object]], *, left_out: int
+) -> Said:
+    """Return what is to be said, with a table attached; that what is known is told even if the table cannot be."""
+    words = list(lines)
     if left_out:
         words.append(
             f"Not in the attached table, because the group {quoted(desk.session.group)} can read it: "
             f"{counted(left_out, 'order')} of others in other groups."
         )
-    if not rows:
-        return words, {}
+    objects, good = {}, True
     description = "Where orders of imports stand; replaced when Import Status is run again."
-    return words, {OUTPUT: attach(desk.session, name=name, content=as_csv(heads, rows), description=description)}
+    if rows:
+        try:
+            objects = {OUTPUT: attach(desk.session, name=name, content=as_csv(heads, rows), description=description)}
+        except AdiError as error:
+            good = False
+            words.append(f"The table could not be attached. {words_of(error)}")
+    return Said(message="\n".join(words), good=good, objects=objects)

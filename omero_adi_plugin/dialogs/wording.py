@@ -10,6 +10,7 @@ from omero_adi_plugin.errors import (
     ConfigurationError,
     ConnectionBroken,
     DatabaseDown,
+    DiskFull,
     NotPermitted,
     OmeroDown,
     OmeroReadOnly,
@@ -23,11 +24,9 @@ NOT_SET_UP = (
     "into $OMERODIR/etc/omero-adi.yml, and `omero adi check` says what is wrong."
 )
 
-NO_DATABASE = (
-    "The database of the import service does not answer. Try again later; if that does not help, tell your administrator."
-)
+AGAIN = "Try again later; if that does not help, tell your administrator."
 
-LOST = "The connection to OMERO was lost. Try again."
+NOT_AGAIN = 'What was done before that stands: look with "Import Status" later, and do not do it again.'
 
 BUG = (
     "This did not work, by a fault of the program and not of yours. Tell your administrator: the script's error output says more."
@@ -51,30 +50,39 @@ def for_people(text: str) -> str:
     return text
 
 
-def words_of(error: AdiError) -> str:
+def words_of(error: AdiError, *, something_stands: bool = False) -> str:
     """Return what to tell people of an error: the sentence, unless only an administrator could do something with it.
 
     No host, no address and no account is named; those are in the application log of the host.
+
+    Parameters
+    ----------
+    error : AdiError
+        What went wrong.
+    something_stands : bool
+        Whether something was done before that: whoever is told to try again would do it twice.
     """
     match error:
-        case DatabaseDown():
-            return NO_DATABASE
         case ConfigurationError() | NotPermitted():
             return NOT_SET_UP
         case StorageDown():
             return f"The folder {quoted(error.folder)}, in which files to import lie, {error.why}. Tell your administrator."
-        case OmeroDown() | ConnectionBroken() | ServerTrouble():
-            return _of_omero(error)
+        case DiskFull():
+            return "A disk that the import service needs is full. Tell your administrator."
+        case DatabaseDown() | OmeroDown() | ConnectionBroken() | ServerTrouble():
+            return f"{_cause(error)} {NOT_AGAIN if something_stands else AGAIN}"
     return for_people(str(error))
 
 
-def _of_omero(error: OmeroDown | ConnectionBroken | ServerTrouble) -> str:
-    if isinstance(error, ServerTrouble):
-        answer = f"OMERO reported an error while {error.doing}: {error.words}"
-        return f"{answer}. Try again; if that does not help, tell your administrator."
-    if isinstance(error, OmeroReadOnly):
-        return "OMERO is read-only at the moment. Try again later."
-    return LOST
+def _cause(error: DatabaseDown | OmeroDown | ConnectionBroken | ServerTrouble) -> str:
+    match error:
+        case DatabaseDown():
+            return "The database of the import service does not answer."
+        case ServerTrouble():
+            return f"OMERO reported an error while {error.doing}: {error.words}."
+        case OmeroReadOnly():
+            return "OMERO is read-only at the moment."
+    return "The connection to OMERO was lost."
 
 
 def counted(amount: int, thing: str) -> str:

@@ -13,7 +13,7 @@ from omero_adi_plugin.dialogs.importing import FOLLOW_UP, NOBODY
 from omero_adi_plugin.dialogs.request import Place, Request
 from omero_adi_plugin.dialogs.results import outcome_of
 from omero_adi_plugin.dialogs.run import Desk, Said
-from omero_adi_plugin.dialogs.wording import BUG
+from omero_adi_plugin.dialogs.wording import BUG, NOT_AGAIN
 from omero_adi_plugin.orders import FileStep, LedgerFile, Route, Target, TargetKind
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking import pausing
@@ -199,6 +199,19 @@ def test_plates_come_back_with_their_screen(office: Office, lab: Lab) -> None:
     assert answer.message == f"2 of 2 files imported: 1 plate in Screen 'my plates'. {report.description}"
     assert [plate.name.val for plate in answer.objects(omero.model.PlateI)] == ["of wells"]
     assert [screen.id.val for screen in answer.objects(omero.model.ScreenI)] == [lab.screen]
+
+
+def test_what_was_placed_stands_whatever_comes_then(office: Office, lab: Lab, samples: Samples) -> None:
+    paths = f"{samples.image('a.ome.tif')};{samples.image('b.ome.tif')}"
+    office.server.disturb.fail("ISession.setOutput", exception="omero.DatabaseBusyException", message="busy")
+    try:
+        answer = ordered(office, lab, paths, One_Order=False)
+    finally:
+        office.server.disturb.clear()
+    assert not answer.good
+    assert answer.message.startswith("1 of 2 orders are placed, and carried out by themselves. OMERO reported an error ")
+    assert answer.message.endswith(NOT_AGAIN)
+    assert len(office.tracking.sql("SELECT 1 FROM imports WHERE user_name = %s", lab.user)) == 1
 
 
 def test_a_bug_is_told_without_what_is_secret(office: Office, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:

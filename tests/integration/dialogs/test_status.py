@@ -96,6 +96,22 @@ def test_a_new_table_replaces_the_last_one_and_nobody_elses(office: Office, lab:
         assert lab.session.query(hql, id=earlier.file.id.val) == []
 
 
+@pytest.mark.parametrize("call", ["IUpdate.saveAndReturnObject", "RawFileStore.write"])
+def test_what_is_known_is_told_without_the_table_too(office: Office, lab: Lab, call: str) -> None:
+    uuid = insert(office, lab)
+    office.server.disturb.fail(call, exception="omero.DatabaseBusyException", message="busy")
+    try:
+        answer = office.ask(import_status, lab.user)
+    finally:
+        office.server.disturb.clear()
+    assert not answer.good
+    assert set(answer.outputs) == {"Message"}
+    assert f"• {uuid}, Dataset:{lab.dataset}, waiting." in answer.message
+    assert "The table could not be attached. OMERO reported an error while attaching the table: DatabaseBusy" in answer.message
+    office.ask(import_status, lab.user)
+    assert len(tables_of(lab)) == 1  # the half one is gone
+
+
 def test_administrators_see_all_orders_or_those_of_one_user(office: Office, lab: Lab) -> None:
     uuid = insert(office, lab)
     with office.lab() as other:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from omero_adi_plugin.dialogs.wording import counted, for_people, shortened, words_of
+from omero_adi_plugin.dialogs.wording import AGAIN, NOT_AGAIN, counted, for_people, shortened, words_of
 from omero_adi_plugin.errors import (
     AdiError,
     ConfigurationError,
     ConnectionBroken,
     DatabaseDown,
+    DiskFull,
     FilesetGone,
     NotPermitted,
     OmeroDown,
@@ -27,6 +28,7 @@ ERRORS = [
     ConfigurationError("The database at db.example:5432 lacks tables. Run `omero adi db upgrade`."),
     ConnectionBroken(doing="looking up Dataset:1"),
     DatabaseDown(where="db.example:5432/adi", why="password authentication failed"),
+    DiskFull(path="the tracking database at db.example:5432/adi"),
     FilesetGone(path="/data/a.tif", fileset=7),
     NotPermitted("The account at db.example:5432 may not."),
     OmeroDown(where="omero.example:4064", why="refused"),
@@ -47,6 +49,13 @@ def test_no_sentence_names_a_host_or_a_command_on_orders(error: AdiError) -> Non
     assert "example" not in words
     assert "omero adi orders" not in words
     assert "tried again by itself" not in words  # nothing was ordered
+
+
+def test_nobody_is_told_to_do_again_what_was_done() -> None:
+    error = DatabaseDown(where="db.example:5432/adi", why="gone")
+    assert AGAIN in words_of(error)
+    assert AGAIN not in words_of(error, something_stands=True)
+    assert NOT_AGAIN in words_of(error, something_stands=True)
 
 
 def test_commands_become_what_is_in_the_menu() -> None:
