@@ -44,6 +44,10 @@ DRAIN_SECONDS = 0.5
 SHORTEST_SECONDS = 0.2
 """The shortest rest: a lease that has lapsed is due at once, and yet nothing can be claimed until the service has freed it."""
 
+GIVE_WAY_SECONDS = 0.5
+"""How long a worker that launches scripts leaves what has just become due to the scripts that run. The end of an order wakes all,
+and only then does its script take the next: without this the worker was first, and launched a script for nearly each order."""
+
 POLLS_PER_SWEEP = 12
 """How often a sweep gets its turn when orders never cease, in times of `poll_seconds`: once a minute with the default of 5 s."""
 
@@ -229,6 +233,8 @@ class Worker:
         if self._once:
             seconds = min(seconds, DRAIN_SECONDS)
         bell.wait(max(seconds, SHORTEST_SECONDS), also=(self._waker.fileno(),))
+        if self._settings.dispatch == "grid":
+            self._waker.wait(GIVE_WAY_SECONDS)
         return True
 
 

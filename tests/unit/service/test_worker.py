@@ -15,7 +15,7 @@ import pytest
 
 from omero_adi_plugin.errors import AdiError, DiskFull, NotPermitted, OmeroDown
 from omero_adi_plugin.service.reports import Trouble, Voice
-from omero_adi_plugin.service.worker import POLLS_PER_SWEEP, SHORTEST_SECONDS, Worker
+from omero_adi_plugin.service.worker import GIVE_WAY_SECONDS, POLLS_PER_SWEEP, SHORTEST_SECONDS, Worker
 from omero_adi_plugin.settings import Settings
 
 
@@ -170,3 +170,29 @@ def test_an_order_that_is_due_and_cannot_be_claimed_yet_does_not_keep_the_machin
     attempts.error = None
     told.turns(attempts, 4)
     assert attempts.waits == [SHORTEST_SECONDS] * 2
+
+
+class Waits:
+    """A waker that says how long it was waited for, and does not wait."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def fileno(self) -> int:
+        return -1
+
+    def wait(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.mark.parametrize(("dispatch", "waits"), [("local", []), ("grid", [GIVE_WAY_SECONDS])])
+def test_who_launches_scripts_leaves_what_has_just_become_due_to_those_that_run(
+    dispatch: str, waits: list[float], told: Told
+) -> None:
+    worker, waker, attempts = told.worker, Waits(), Busy(orders=1, sweeps=0)
+    worker._settings = Settings.load(ingest_tracking_db="postgresql://u@h/d", dispatch=dispatch)
+    worker._waker = waker
+    for _ in range(2):
+        worker.turn(attempts, attempts, attempts, attempts)
+    assert attempts.done == ["order", "rest"]
+    assert waker.seconds == waits
