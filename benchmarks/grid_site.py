@@ -25,7 +25,7 @@ from omero.rtypes import rbool, rstring
 from omero_adi_plugin.commands.demo.folder import Folder
 from omero_adi_plugin.commands.demo.lab import GROUP, connected, furnish
 from omero_adi_plugin.commands.demo.passwords import new_password
-from omero_adi_plugin.commands.demo.processes import Processes, clean_environment
+from omero_adi_plugin.commands.demo.processes import Processes, clean_environment, tail
 from omero_adi_plugin.commands.demo.servers import START_SECONDS, Omero
 from omero_adi_plugin.grid.shipped import RUN_ORDERS, shipped
 from omero_devserver.wire.moments import IMPORT_BEGUN
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PROCESSOR = "omero_devserver.scripts.processor"
 LOOK_SECONDS = 0.1
-STUCK_SECONDS = 180
+STUCK_SECONDS = 90
 STEPS = 5
 """So many steps has an import in the server, and each can be made to take a while."""
 
@@ -216,14 +216,14 @@ class Service:
         server, own = self.site.server_seconds(), self._own(processors)
         self.site.begun.clear()
         uuids = self._order(files, self.site.people[:people])
-        _until(lambda: self._sql(OPEN) == [(0,)], f"the service does not get on, see {self.log}")
+        self._wait()
         if processors is not None:
             processors.wait()
         server, own = self.site.server_seconds() - server, self._own(processors) - own
         [(claimed, completed, count, claimers)] = self._sql(OUTCOME, uuids)
         if count != len(uuids):
-            lines = "\n".join(self.log.read_text().splitlines()[-20:])
-            raise RuntimeError(f"{len(uuids) - count} of {len(uuids)} orders were not completed:\n{lines}")
+            left = len(uuids) - count
+            raise RuntimeError(f"{left} of {len(uuids)} orders were not completed:\n{tail(self.log, lines=20)}")
         first = min(self.site.begun) - claimed
         return Cost(first=first, whole=completed - claimed, own=own / count, server=server / count, claimers=claimers)
 
@@ -236,6 +236,16 @@ class Service:
                 cursor.execute(ORDER, (who.group, who.user, str(who.dataset), uuid, json.dumps([files[number]])))
             cursor.execute("COMMIT")
         return uuids
+
+    def _wait(self) -> None:
+        """Wait until all is done that was ordered."""
+        left, since = 0, time.monotonic()
+        while now := int(self._sql(OPEN)[0][0]):
+            if now != left:
+                left, since = now, time.monotonic()
+            elif time.monotonic() - since > STUCK_SECONDS:
+                raise RuntimeError(f"the service does not get on, {now} orders are left:\n{tail(self.log, lines=20)}")
+            time.sleep(LOOK_SECONDS)
 
     def _own(self, processors: Processors | None) -> float:
         return _seconds(self.pid) + (0.0 if processors is None else processors.seconds())
