@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The scripts for people, launched through IScript on a Processor as OMERO.web does it."""
+"""The scripts for people, launched on a Processor as OMERO.web does it; and what they tell while a service imports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import runpy
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import omero.model
@@ -15,7 +16,7 @@ from omero.rtypes import unwrap
 
 from omero_adi_plugin._version import __version__
 from tests.fixtures.laboratory import Lab
-from tests.fixtures.office import SCRIPTS, Office, answer_of
+from tests.fixtures.office import SCRIPTS, Office, answer_of, ordered
 from tests.fixtures.samples import Samples
 from tests.fixtures.waiting import wait_until
 
@@ -35,19 +36,6 @@ def installed(open_office: Office) -> None:
 def client(office: Office, lab: Lab) -> Iterator[Any]:
     with office.joined(lab.user) as client:
         yield client
-
-
-def test_images_come_back_while_a_service_imports(office: Office, lab: Lab, samples: Samples, client: Any) -> None:
-    samples.three_images("three.ome.tif")
-    office.start_service()
-    form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": f"{samples.folder.name}/*.ome.tif"}
-    answer = office.launch(client, IMPORT, **form, One_Order="on", Wait_For_Images="on")
-    office.services.stop(office.services.running.pop())
-    assert (answer.status, answer.stderr) == (0, "")
-    assert answer.message == "1 of 1 file imported: 3 images in Dataset 'my images'."
-    assert sorted(image.id.val for image in answer.objects(omero.model.ImageI)) == lab.images()
-    assert all(image.name.val.startswith("three.ome.tif") for image in answer.objects(omero.model.ImageI))
-    assert office.tracking.stages(answer.text("Order"))[-1] == "Import Completed"
 
 
 def test_a_refusal_is_a_message_and_a_failure_of_the_script(office: Office, lab: Lab, client: Any) -> None:
@@ -89,12 +77,6 @@ def test_anothers_order_is_refused(office: Office, lab: Lab, client: Any) -> Non
     assert office.tracking.stages(uuid) == ["Import Pending"]
 
 
-def test_ones_own_order_is_called_off(office: Office, lab: Lab, client: Any) -> None:
-    uuid = office.tracking.order(lab, "/data/a.tif")
-    answer = office.launch(client, CHANGE, Action="Cancel", Orders=uuid)
-    assert (answer.status, answer.stderr, answer.message) == (0, "", f"Order {uuid} is cancelled.")
-
-
 def test_where_nothing_is_set_up_the_sentence_is_for_an_administrator(office: Office, lab: Lab, client: Any) -> None:
     settings = office.settings.read_text()
     office.settings.unlink()
@@ -132,3 +114,56 @@ def test_where_our_package_is_not_installed_the_message_names_the_host(
     message = unwrap(client.getOutput("Message"))
     assert message.startswith(f"The Processor on {socket.gethostname()} cannot ")
     assert "omero-adi-plugin has to be installed there" in message
+
+
+# --- from here on a service is at work, that takes every order
+
+
+@pytest.fixture
+def service(open_office: Office) -> None:
+    """The one service of this file, from its first use on."""
+    if not open_office.services.running:
+        open_office.start_service()
+
+
+def test_images_come_back_while_a_service_imports(office: Office, lab: Lab, samples: Samples, client: Any, service: None) -> None:
+    samples.three_images("three.ome.tif")
+    form = {"Data_Type": "Dataset", "IDs": str(lab.dataset), "Paths": f"{samples.folder.name}/*.ome.tif"}
+    answer = office.launch(client, IMPORT, **form, One_Order="on", Wait_For_Images="on")
+    assert (answer.status, answer.stderr) == (0, "")
+    assert answer.message == "1 of 1 file imported: 3 images in Dataset 'my images'."
+    assert sorted(image.id.val for image in answer.objects(omero.model.ImageI)) == lab.images()
+    assert all(image.name.val.startswith("three.ome.tif") for image in answer.objects(omero.model.ImageI))
+    assert office.tracking.stages(answer.text("Order"))[-1] == "Import Completed"
+
+
+def test_the_images_come_back_with_their_names(office: Office, lab: Lab, samples: Samples, service: None) -> None:
+    paths = [samples.three_images("three.ome.tif"), samples.image("one.ome.tif")]
+    answer = ordered(office, lab, ";".join(paths), Wait_For_Images=True)
+    assert answer.message == "2 of 2 files imported: 4 images in Dataset 'my images'."
+    assert answer.good
+    found = answer.objects(omero.model.ImageI)
+    assert [image.name.val for image in found] == [*(f"three.ome.tif [Image{number}]" for number in range(3)), "one.ome.tif"]
+    assert sorted(image.id.val for image in found) == lab.images()
+    [dataset] = answer.objects(omero.model.DatasetI)
+    assert (dataset.id.val, dataset.name.val) == (lab.dataset, "my images")
+
+
+def test_what_failed_is_said_and_what_went_in_is_shown(office: Office, lab: Lab, samples: Samples, service: None) -> None:
+    good, bad = samples.image("good.ome.tif"), str(samples.folder / "bad.tif")
+    Path(bad).write_bytes(b"no image at all")
+    answer = ordered(office, lab, f"{good}\n{bad}", Wait_For_Images=True)
+    assert not answer.good
+    assert answer.message.startswith("The import failed. 1 of 2 files could not be imported, the others are in OMERO.")
+    assert "bad.tif" in answer.message
+    assert answer.message.endswith("There is 1 image in Dataset 'my images'.")
+    assert [image.name.val for image in answer.objects(omero.model.ImageI)] == ["good.ome.tif"]
+
+
+def test_of_several_orders_each_failure_is_told(office: Office, lab: Lab, samples: Samples, service: None) -> None:
+    good, bad = samples.image("good.ome.tif"), str(samples.folder / "bad.tif")
+    Path(bad).write_bytes(b"no image at all")
+    answer = ordered(office, lab, f"{good};{bad}", Wait_For_Images=True, One_Order=False)
+    assert not answer.good
+    [_, uuid] = answer.text("Orders").split(", ")
+    assert answer.message.startswith(f"1 of 2 orders completed: 1 image in Dataset 'my images'. Order {uuid} failed: ")
