@@ -10,6 +10,7 @@ from omero_adi_plugin.dialogs.run import Said
 from omero_adi_plugin.dialogs.sheet import as_csv, attach
 from omero_adi_plugin.dialogs.wording import counted, for_people, shortened, words_of
 from omero_adi_plugin.errors import AdiError, OrderNotFound, UsageError, quoted
+from omero_adi_plugin.ice import translated
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.advice import Terms
@@ -54,7 +55,7 @@ def _list(desk: Desk) -> Said:
     orders = [_with_times(desk, each) for each in _listed(desk)]
     if not orders:
         return Said(message="There are no such orders.")
-    rows = [_row(each) for each in orders if _may_be_written(desk, each)]
+    rows = [_row(each) for each in _writable(desk, orders)]
     counts = Counter(each.state for each in orders)
     words = ", ".join(f"{counts[state]} {state or 'unknown'}" for state in [*OrderState, None] if counts[state])
     lines = [f"{counted(len(orders), 'order')}: {words}."]
@@ -118,7 +119,7 @@ def _one(desk: Desk, uuid: str) -> Said:
     ]
     if not files:
         return Said(message="\n".join(lines))
-    allowed = _may_be_written(desk, order)
+    allowed = _writable(desk, [order])
     name = f"import_order_{order.uuid}.csv"
     return _with_table(desk, lines, name, _FILE_HEADS, rows if allowed else [], left_out=0 if allowed else 1)
 
@@ -166,16 +167,15 @@ def _ids(ids: Sequence[int]) -> str:
 # --- the table
 
 
-def _may_be_written(desk: Desk, order: OrderStatus) -> bool:
-    """Return whether an order may stand in a file of the session's group, which its members may be able to read.
+def _writable(desk: Desk, orders: Sequence[OrderStatus]) -> list[OrderStatus]:
+    """Return the orders that may stand in a file of the session's group, which its members may be able to read.
 
     One's own may. Another's may where those can read it who see its images anyway, or nobody.
     """
-    if order.user == desk.person.name or order.group == desk.session.group:
-        return True
-    context = desk.session.factory.getAdminService().getEventContext()
-    private = context.groupPermissions is not None and not context.groupPermissions.isGroupRead()
-    return private and desk.session.group not in _OPEN_FOR_ALL
+    with translated("asking for the group's permissions", desk.session.where):
+        permissions = desk.session.factory.getAdminService().getEventContext().groupPermissions
+    private = permissions is not None and not permissions.isGroupRead() and desk.session.group not in _OPEN_FOR_ALL
+    return [each for each in orders if private or each.user == desk.person.name or each.group == desk.session.group]
 
 
 def _with_table(
