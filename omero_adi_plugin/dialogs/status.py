@@ -11,7 +11,7 @@ from omero_adi_plugin.dialogs.sheet import as_csv, attach
 from omero_adi_plugin.dialogs.wording import counted, for_people, shortened, words_of
 from omero_adi_plugin.errors import AdiError, OrderNotFound, UsageError, quoted
 from omero_adi_plugin.ice import translated
-from omero_adi_plugin.orders import FileStep
+from omero_adi_plugin.orders import SAFE_UUID, FileStep
 from omero_adi_plugin.stages import OrderState
 from omero_adi_plugin.tracking.advice import Terms
 from omero_adi_plugin.tracking.queue import limits_of
@@ -120,7 +120,7 @@ def _one(desk: Desk, uuid: str) -> Said:
     if not files:
         return Said(message="\n".join(lines))
     allowed = _writable(desk, [order])
-    name = f"import_order_{order.uuid}.csv"
+    name = f"import_order_{order.uuid}.csv" if SAFE_UUID.fullmatch(order.uuid) else "import_order.csv"
     return _with_table(desk, lines, name, _FILE_HEADS, rows if allowed else [], left_out=0 if allowed else 1)
 
 

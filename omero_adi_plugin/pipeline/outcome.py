@@ -45,12 +45,17 @@ class GaveWay(AdiError):
 
 
 class TimeUp(GaveWay):
-    """The script that carries the order out may live no longer. That is no failure of the order if it has got on meanwhile."""
+    """The script that carries the order out may live no longer.
 
-    def __init__(self, *, minutes: float) -> None:
+    whole: whether the order had all of its life: then it is a failure of the order if nothing of it came to its end.
+    """
+
+    def __init__(self, *, minutes: float, whole: bool) -> None:
         super().__init__(
-            f"A script on this OMERO may run for {minutes:.0f} minutes, and that time was over. The order goes on in another one."
+            f"A script on this OMERO may run for {minutes:.0f} minutes, and that time was over: another one goes on, unless one "
+            "file alone takes longer. Then the administrator raises `omero.scripts.timeout`, or has it imported without scripts."
         )
+        self.whole = whole
 
 
 class Cancelled(AdiError):
@@ -118,7 +123,7 @@ def settle(
         case OrderFailed():
             queue.fail(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.failed", order=order, attempt=claim.lease.attempt, why=str(error))
-        case TimeUp() | SessionOver() if not queue.got_on(claim.lease):
+        case TimeUp(whole=True) | SessionOver() if not queue.got_on(claim.lease):
             _try_again(queue, claim, error, settings=settings)
         case ShuttingDown() | GaveWay() | SessionOver():
             queue.give_back(claim.lease, note=str(error), after_seconds=0)

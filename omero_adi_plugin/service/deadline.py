@@ -68,6 +68,11 @@ class Lifespan(Deadline):
     def __init__(self, seconds: float | None, *, age_seconds: float) -> None:
         super().__init__()
         self._life, self._born = seconds, time.monotonic() - age_seconds
+        self._whole = True
+
+    def shared(self) -> None:
+        """Take note that what is carried out from now on does not have all of this life."""
+        self._whole = False
 
     @property
     def is_set(self) -> bool:
@@ -85,7 +90,7 @@ class Lifespan(Deadline):
 
     def reason(self) -> ShuttingDown | GaveWay:
         """Return what ends the attempt."""
-        return ShuttingDown() if super().is_near or self._life is None else TimeUp(minutes=self._life / 60)
+        return ShuttingDown() if super().is_near or self._life is None else TimeUp(minutes=self._life / 60, whole=self._whole)
 
     def _lived(self, part: float) -> bool:
         return self._life is not None and time.monotonic() - self._born >= part * self._life

@@ -7,12 +7,14 @@ what the database says, and nothing that happens here can harm it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused
+from omero_adi_plugin.errors import ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused, SurroundingsDown
 from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
@@ -24,8 +26,10 @@ from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.queue import Queue, limits_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omero_adi_plugin.errors import AdiError
-    from omero_adi_plugin.orders import Claim
+    from omero_adi_plugin.orders import Claim, Lease
     from omero_adi_plugin.service.deadline import Deadline
     from omero_adi_plugin.sessions import Logins
     from omero_adi_plugin.settings import Settings
@@ -99,14 +103,14 @@ class Launches:
             self._check_wanted(nothing_begun=lease.attempt == 1)
             order = claim.text.read()
             event(_log, logging.INFO, "order.launching", order=lease.order, attempt=lease.attempt, user=order.user)
-            with self._logins.act_for(order.user, order.group) as session:
+            with self._kept(lease) as kept, self._logins.act_for(order.user, order.group) as session:
                 script = find(session, RUN_ORDERS)
                 reached(Point.LAUNCH_DUE)
                 inputs = {"Order": order.uuid, "Token": str(claim.lease.token)}
                 launch = Launch.begin(session, script=script, inputs=inputs)
                 reached(Point.LAUNCHED)
                 try:
-                    self._see_it_begin(claim, launch)
+                    self._see_it_begin(kept, launch)
                 except DatabaseDown:  # nobody knows whether it has begun: it knows itself, and ends by itself if it has not
                     launch.let_go()
                     raise
@@ -137,8 +141,19 @@ class Launches:
         if self._cancelled_by is not None and nothing_begun:
             raise Cancelled(by=self._cancelled_by)
 
-    def _see_it_begin(self, claim: Claim, launch: Launch) -> None:
-        """Keep the lease until the script has one of its own.
+    @contextlib.contextmanager
+    def _kept(self, lease: Lease) -> Iterator[_Kept]:
+        """Keep the lease meanwhile, until the script has one of its own: a busy server takes minutes for a log-in or a launch."""
+        with contextlib.closing(Database(self._settings.ingest_tracking_db.get_secret_value(), name="adi lease")) as database:
+            kept = _Kept(lease, queue=self.queue.on(database), every_seconds=self._settings.heartbeat_seconds)
+            try:
+                yield kept
+            finally:
+                kept.stop()
+                self._cancelled_by = kept.cancelled_by or self._cancelled_by
+
+    def _see_it_begin(self, kept: _Kept, launch: Launch) -> None:
+        """Wait until the script has a lease of its own.
 
         Raises
         ------
@@ -150,24 +165,44 @@ class Launches:
             It is not waited for any longer.
         """
         until = time.monotonic() + PATIENCE_SECONDS
-        extended = claim.asked
-        while not self.queue.handed_over(claim.lease):
+        while not self.queue.handed_over(kept.lease):
             if launch.has_ended():
-                if self.queue.handed_over(claim.lease):  # and is done already
+                if self.queue.handed_over(kept.lease):  # and is done already
                     return
                 raise ScriptRefused(words=launch.last_words())
+            if kept.lost and not self.queue.handed_over(kept.lease):
+                raise LeaseLost(uuid=kept.lease.order)
             if self._deadline.is_near:
                 raise self._deadline.reason()
             if time.monotonic() > until:
                 raise ScriptRefused(words=f"It has said nothing for {PATIENCE_SECONDS:.0f} s, and was ended.")
-            if time.monotonic() - extended >= self._settings.heartbeat_seconds:
-                extended = time.monotonic()
-                self._extend(claim)
             time.sleep(LOOK_SECONDS)
 
-    def _extend(self, claim: Claim) -> None:
-        try:
-            self._cancelled_by = self.queue.extend(claim.lease, doing="launching a script on a Processor").cancelled_by
-        except LeaseLost:
-            if not self.queue.handed_over(claim.lease):  # else it has begun just now
-                raise
+
+class _Kept:
+    """A lease that is extended, in a thread of its own, until it is stopped or the lease is gone.
+
+    lost:         whether it is gone: taken by the script, or by somebody else.
+    cancelled_by: who has called the order off meanwhile.
+    """
+
+    def __init__(self, lease: Lease, *, queue: Queue, every_seconds: float) -> None:
+        self.lease, self._queue, self._seconds = lease, queue, every_seconds
+        self.lost = False
+        self.cancelled_by: str | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease {lease.order}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self.lost and not self._stopped.wait(self._seconds):
+            try:
+                self.cancelled_by = self._queue.extend(self.lease, doing="launching a script on a Processor").cancelled_by
+            except LeaseLost:
+                self.lost = True
+            except SurroundingsDown as error:
+                event(_log, logging.WARNING, "lease.not_extended", order=self.lease.order, why=str(error))

@@ -118,6 +118,7 @@ class _Script:
             logs.rotate(self._settings)
             if handed_over:  # before that whoever has launched it waits for what it says
                 self._given.end()
+            self._given.close()
         return f"Orders carried out: {carried_out}."
 
     def _carry_out(self, attempts: Attempts, claim: Claim) -> Exception | None:
@@ -127,6 +128,7 @@ class _Script:
 
     def _next(self, attempts: Attempts, whose: dict[str, str]) -> Claim | None:
         """Take another order of this user in this group, if there is one."""
+        self._lifespan.shared()
         claim = attempts.queue.claim(**whose)
         if claim is not None and (claim.text.user, claim.text.group) != (self._given.user, self._given.group):
             note = "The order names another user or group than when it came; it is begun for these."

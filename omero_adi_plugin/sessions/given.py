@@ -17,7 +17,8 @@ import Glacier2
 
 from omero_adi_plugin.errors import NotInGroup, OmeroDown, SessionOver
 from omero_adi_plugin.ice import TROUBLE, translated
-from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, close, given_client, means_overload
+from omero_adi_plugin.sessions.clients import CALL_MILLISECONDS, brief, close, given_client, means_overload
+from omero_adi_plugin.sessions.keepalive import KeepAlive
 from omero_adi_plugin.sessions.session import OmeroSession
 
 
@@ -27,7 +28,7 @@ class GivenSession:
     Parameters
     ----------
     client : omero.client
-        That of the script, joined to its session; not closed here.
+        That of the script, joined to its session; kept alive until `close`, and not closed here.
     config : str
         File of Ice's properties by which a client joins it, as `ICE_CONFIG` names it in a script's environment.
 
@@ -54,6 +55,8 @@ class GivenSession:
             described = client.sf.getSessionService().getSession(client.getSessionId())
         self.user: str = context.userName
         self.group: str = context.groupName
+        # the script's own client is silent while orders are carried out, and needed at the end
+        self._keep_alive = KeepAlive(client.sf, idle_milliseconds=0, user=self.user, group=self.group)
         life = described.getTimeToLive().getValue()
         self.life_seconds: float | None = life / 1000 if life > 0 else None
 
@@ -95,9 +98,14 @@ class GivenSession:
         before its life is over.
         """
         with contextlib.suppress(*TROUBLE):
-            service = self._client.sf.getSessionService()
+            factory = brief(self._client.sf)
+            service = brief(factory.getSessionService())
             service.closeSession(service.getSession(self._client.getSessionId()))
-            self._client.sf.closeOnDestroy()
+            factory.closeOnDestroy()
+
+    def close(self) -> None:
+        """Say no more that the session is wanted; never raises."""
+        self._keep_alive.stop()
 
 
 def age_seconds() -> float:

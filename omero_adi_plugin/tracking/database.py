@@ -137,8 +137,8 @@ def _set_up_wrongly(error: psycopg2.Error, where: str) -> ConfigurationError | N
     if error.pgcode == _NOT_PERMITTED:
         return NotPermitted(
             f"The account{_named(error)} may not do that in the tracking database at {where} ({_first_line(error)}). "
-            "Use another account, or let the owner of the tables grant it the right: to the account of OMERO's scripts by running "
-            "deploy/roles.sql again."
+            "Use another account, or let the owner of the tables grant it the right: to the account of OMERO's scripts by "
+            "running deploy/roles.sql again."
         )
     return None
 

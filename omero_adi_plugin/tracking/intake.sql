@@ -53,6 +53,7 @@ ON CONFLICT (uuid) DO UPDATE
        failures = CASE o.state WHEN 'waiting' THEN o.failures ELSE 0 END,
        deaths = CASE o.state WHEN 'waiting' THEN o.deaths ELSE 0 END,
        lapses = CASE o.state WHEN 'waiting' THEN o.lapses ELSE 0 END,
+       held_up = CASE o.state WHEN 'waiting' THEN o.held_up ELSE 0 END,
        note = CASE o.state WHEN 'waiting' THEN o.note ELSE 'ordered again' END,
        state = 'waiting', run_after = now(), cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running' AND (o.uuid = ANY(:asked) OR excluded.imports_id > o.imports_id)

@@ -176,7 +176,7 @@ def test_orders_wait_for_a_processor_that_can_carry_them_out_and_the_status_says
     wait_until(lambda: "No Processor of OMERO" in trouble(tracking), what="a sentence of the Processor that is not there")
     without_package = hosts.start("adi-bare", customize=NOT_INSTALLED)
     wait_until(lambda: "adi-bare cannot carry out" in note(tracking, order), what="a sentence of the one without our package")
-    assert "adi-bare cannot carry out" in services.run("status").stdout
+    wait_until(lambda: "adi-bare cannot carry out" in services.run("status").stdout, what="the same in the status")
     hosts.kill(without_package)
     without_settings = hosts.start("adi-new", settings=False)
     wait_until(lambda: "adi-new cannot carry out" in note(tracking, order), what="a sentence of the one without settings")

@@ -83,6 +83,7 @@ def test_permanent_trouble_fails_the_order_at_once_with_its_sentence(
         StorageDown(folder="/data", why="is empty"),
         ShuttingDown(),
         GaveWay("gave way to orders of others after 100 filesets"),
+        TimeUp(minutes=60, whole=False),
     ],
 )
 def test_no_order_is_to_blame_for_the_surroundings(
@@ -177,7 +178,7 @@ def test_failures_are_counted_anew_when_the_attempt_got_on(
     assert state(tracking, claim) == ("failed", 1, "Import Failed")
 
 
-SHORT_LIVED = (TimeUp(minutes=60), SessionOver())
+SHORT_LIVED = (TimeUp(minutes=60, whole=True), SessionOver())
 
 
 @pytest.mark.parametrize("error", SHORT_LIVED)

@@ -14,6 +14,7 @@ from omero_adi_plugin.orders import Claim, Lease, Limits
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.losses import free_lapsed
+from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.queue import Queue
 from tests.fixtures.producer import Producer
 from tests.fixtures.relay import Break, relayed
@@ -206,7 +207,9 @@ def test_no_script_is_launched_for_a_user_of_whom_one_could_not_carry_an_order_o
     assert claimed(launcher).lease.order == third
 
 
-def test_it_is_held_up_twice_as_long_each_time_in_a_row(producer: Producer, intake: Intake, launcher: Queue) -> None:
+def test_it_is_held_up_twice_as_long_each_time_in_a_row(
+    producer: Producer, intake: Intake, launcher: Queue, database: Database
+) -> None:
     producer.many(1)
     intake.take_in()
     pauses = []
@@ -220,6 +223,10 @@ def test_it_is_held_up_twice_as_long_each_time_in_a_row(producer: Producer, inta
     assert producer.sql("SELECT held_up FROM adi_order") == [(0,)]
     claim = claimed(launcher)
     hold_up(launcher, claim)
+    cancel(database, claim.lease.order, who="ada@desk")
+    retry(database, claim.lease.order, who="ada@desk")
+    assert intake.take_in() == 1
+    assert producer.sql("SELECT state, held_up FROM adi_order") == [("waiting", 0)], "an order that is new again"
     with pytest.raises(LeaseLost):
         hold_up(launcher, claim)
 

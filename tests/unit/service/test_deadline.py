@@ -21,6 +21,16 @@ def test_the_life_of_a_session_is_left_step_by_step(age: float, states: str) -> 
     assert "60 minutes" in str(lifespan.reason())
 
 
+def test_the_second_order_of_a_script_does_not_have_all_of_its_life() -> None:
+    lifespan = Lifespan(3600, age_seconds=3500)
+    first = lifespan.reason()
+    lifespan.shared()
+    second = lifespan.reason()
+    assert isinstance(first, TimeUp)
+    assert isinstance(second, TimeUp)
+    assert (first.whole, second.whole) == (True, False)
+
+
 def test_a_session_without_an_end_is_left_only_when_asked() -> None:
     lifespan = Lifespan(None, age_seconds=1e9)
     assert (lifespan.is_set, lifespan.is_near, lifespan.passed()) == (False, False, False)
