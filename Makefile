@@ -31,9 +31,10 @@ test: check ## the checks, then all tests
 
 ORDERS ?= 1000
 KILLS ?= 200
+DISPATCH ?= local
 
-chaos: setup ## orders while everything is killed at random, for 10 minutes: ORDERS=1000 KILLS=200 SEED=
-	$(RUN) -W ignore::DeprecationWarning -m tests.crash.chaos --orders "$(ORDERS)" --kills "$(KILLS)" $(if $(SEED),--seed "$(SEED)")
+chaos: setup ## orders while everything is killed at random, for 10 minutes: ORDERS=1000 KILLS=200 SEED= DISPATCH=local|grid
+	$(RUN) -W ignore::DeprecationWarning -m tests.crash.chaos --orders "$(ORDERS)" --kills "$(KILLS)" --dispatch "$(DISPATCH)" $(if $(SEED),--seed "$(SEED)")
 
 check: setup ## lint, format, types, who imports whom
 	.venv/bin/ruff check

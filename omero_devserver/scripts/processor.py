@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PASSWORD_VARIABLE = "OMERO_PASSWORD"  # noqa: S105  a name, not a password
-CHECK_SECONDS = 10  # how often it makes sure that the server is there
+CHECK_SECONDS = 2  # how often it makes sure that the server is there; its session may be one that is not silent for long
 SECONDS_TO_END = 2.5  # after which it ends whatever its scripts do
 THREADS = 50  # calls of the server that it answers at a time
 

@@ -16,7 +16,7 @@ from tests.crash.chaos.holdings import Held, Holdings
 from tests.crash.chaos.in_omero import check_disk, check_omero
 from tests.crash.chaos.in_tables import check_tables
 from tests.crash.chaos.orders import Fileset, Order
-from tests.crash.chaos.plan import Kind, Sort, draw
+from tests.crash.chaos.plan import OF_GRID, Dispatch, Kind, Sort, draw
 from tests.crash.chaos.run import carry_out
 from tests.crash.chaos.surroundings import Size
 from tests.crash.chaos.wire import wired
@@ -37,10 +37,11 @@ def test_nothing_is_lost_doubled_or_left_while_one_fault_of_each_kind_happens() 
 
 
 def test_the_same_seed_is_the_same_plan_and_each_kind_of_fault_comes_often_enough() -> None:
-    plan = draw(1, orders=1000, kills=200)
-    assert plan == draw(1, orders=1000, kills=200)
-    assert plan != draw(2, orders=1000, kills=200)
+    plan = draw(1, orders=1000, kills=200, dispatch=Dispatch.GRID)
+    assert plan == draw(1, orders=1000, kills=200, dispatch=Dispatch.GRID)
+    assert plan != draw(2, orders=1000, kills=200, dispatch=Dispatch.GRID)
     assert min(Counter(fault.kind for fault in plan.faults)[kind] for kind in Kind) >= 10
+    assert not OF_GRID & {fault.kind for fault in draw(1, orders=1000, kills=200).faults}
     assert set(plan.sorts) == set(Sort)
     assert sum(plan.waves) == len(plan.sorts) == 1000
     assert [fault.after for fault in plan.faults] == sorted(fault.after for fault in plan.faults)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command line: `python -m tests.crash.chaos [--orders N] [--kills N] [--seed N] [--keep]`."""
+"""Command line: `python -m tests.crash.chaos [--orders N] [--kills N] [--seed N] [--dispatch local|grid] [--keep]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 
-from tests.crash.chaos.plan import draw
+from tests.crash.chaos.plan import Dispatch, draw
 from tests.crash.chaos.run import carry_out
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     options = _options()
     sys.stdout.write(f"chaos: seed={options.seed}\n")
     sys.stdout.flush()
-    plan = draw(options.seed, orders=options.orders, kills=options.kills)
+    plan = draw(options.seed, orders=options.orders, kills=options.kills, dispatch=options.dispatch)
     result, folder = carry_out(plan, keep=options.keep)
     for finding in result.findings:
         sys.stdout.write(f"{finding}\n")
@@ -36,6 +36,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--orders", type=int, default=1000, metavar="N", help="how many orders (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many faults (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1 << 32), metavar="N", help="what all of it is drawn from")
+    words = "where orders are carried out (default: %(default)s)"
+    parser.add_argument("--dispatch", type=Dispatch, choices=list(Dispatch), default=Dispatch.LOCAL, help=words)
     parser.add_argument("--keep", action="store_true", help="leave logs, files and tables there in any case")
     return parser.parse_args()
 

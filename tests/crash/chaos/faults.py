@@ -23,6 +23,8 @@ MOMENT_SECONDS = 10
 """How long it is waited for an import that passes a moment."""
 
 RUNNING = "SELECT uuid, attempt, lease_owner, deaths FROM adi_order WHERE state = 'running' ORDER BY uuid"
+OF_SCRIPT = "script@"
+"""How the owner of a lease begins that a script has."""
 
 
 _Victim = TypeVar("_Victim")
@@ -34,12 +36,16 @@ class NoVictim(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An attempt that runs, and the process that has it."""
+    """An attempt that runs, and the process that has it: a worker, or a script.
+
+    deaths: how many workers have died over the order just before, one after the other.
+    """
 
     uuid: str
     attempt: int
     worker: Process
     deaths: int
+    in_script: bool
 
 
 @dataclass
@@ -124,9 +130,10 @@ class Dealer:
     def _running(self) -> list[Running]:
         found = []
         for uuid, attempt, owner, deaths in self.site.tracking.sql(RUNNING):
-            worker = Process.of(int(owner.rpartition(":")[2]))
+            in_script = owner.startswith(OF_SCRIPT)
+            worker = self.site.grid.script_of(owner) if in_script else Process.of(int(owner.rpartition(":")[2]))
             if worker is not None:
-                found.append(Running(uuid, attempt, worker, deaths))
+                found.append(Running(uuid, attempt, worker, deaths, in_script))
         return found
 
     def _attempts(self) -> list[tuple[str, int]]:
@@ -140,7 +147,7 @@ class Dealer:
         at_work = [
             (service, workers)
             for service in self.site.services
-            if service.lives and any(each.worker in (workers := service.workers()) for each in running)
+            if service.lives and (any(each.worker in (workers := service.workers()) for each in running) or service.launches)
         ]
         service, workers = _picked(at_work, fault)
         assert service.process is not None
@@ -154,8 +161,14 @@ class Dealer:
         return self._service(fault, running, with_workers=True)
 
     def _worker(self, fault: Fault, running: list[Running]) -> list[Running]:
+        return self._killed(running, fault, in_script=False)
+
+    def _script(self, fault: Fault, running: list[Running]) -> list[Running]:
+        return self._killed(running, fault, in_script=True)
+
+    def _killed(self, running: list[Running], fault: Fault, *, in_script: bool) -> list[Running]:
         # one after the other over the same order is taken for the order's fault, and rightly fails it
-        victim = _picked([each for each in running if not each.deaths], fault)
+        victim = _picked([each for each in running if each.in_script == in_script and not each.deaths], fault)
         victim.worker.kill()
         return [victim]
 
@@ -166,10 +179,28 @@ class Dealer:
         return [victim]
 
     def _frozen(self, fault: Fault, running: list[Running]) -> list[Running]:
-        victim = _picked(running, fault)
+        in_script = fault.kind is Kind.FROZEN_SCRIPT
+        victim = _picked([each for each in running if each.in_script == in_script], fault)
         victim.worker.signal(signal.SIGSTOP)
         self.site.agenda.later(LEASE_SECONDS + fault.seconds, lambda: victim.worker.signal(signal.SIGCONT))
         return [victim]
+
+    # --- Processors
+
+    def _processor(self, fault: Fault, running: list[Running]) -> list[Running]:
+        host = _picked([each for each in self.site.grid.hosts if each.processors()], fault)
+        host.kill_processor()
+        return []  # scripts go on without it
+
+    def _node(self, fault: Fault, running: list[Running]) -> list[Running]:
+        at_work = []
+        for host in self.site.grid.hosts:
+            scripts = set(host.scripts())
+            reached = [each for each in running if each.worker.pid in scripts]
+            at_work += [(host, reached)] if reached else []
+        host, reached = _picked(at_work, fault)
+        self.site.grid.kill(host, fault.seconds)
+        return reached
 
     # --- PostgreSQL
 
@@ -254,4 +285,8 @@ _DEALS = {
     Kind.OMERO: Dealer._omero,
     Kind.MOMENT: Dealer._at_moment,
     Kind.ANSWER: Dealer._at_moment,
+    Kind.PROCESSOR: Dealer._processor,
+    Kind.NODE: Dealer._node,
+    Kind.SCRIPT: Dealer._script,
+    Kind.FROZEN_SCRIPT: Dealer._frozen,
 }

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from tests.crash.chaos.findings import Finding, Promise
 
-OURS = ("event=attempt.broke", "event=worker.broke", "event=importer.another", "Traceback (most recent call last)")
+OURS = (
+    "event=attempt.broke",
+    "event=worker.broke",
+    "event=script.broke",
+    "event=importer.another",
+    "Traceback (most recent call last)",
+)
 """Faults of our own: what went wrong there is not understood."""
 
 OMEROS = ("not implemented: ", "Traceback (most recent call last)")
@@ -20,6 +26,8 @@ def check_logs(folder: Path) -> Iterator[Finding]:
     for place in sorted(folder.glob("service-*")):
         for log in (place / "app.logs", place / "serve.err"):
             yield from _lines(log, OURS)
+    for log in sorted(folder.glob("hosts/*/log/app.logs")):
+        yield from _lines(log, OURS)
     yield from _lines(folder / "omero.log", OMEROS)
 
 

@@ -28,11 +28,11 @@ START_SECONDS = 30
 class Omero:
     """A server in `folder`, which does not run yet; `port` stays the same over restarts."""
 
-    def __init__(self, folder: Path, *, site: str) -> None:
+    def __init__(self, folder: Path, *, site: str, script_seconds: float) -> None:
         self.data, self.log = folder / "omero", folder / "omero.log"
         self.repository = self.data / "ManagedRepository"
         self.port, self.deaths = _free_port(), 0
-        self._site = site
+        self._site, self._script_seconds = site, script_seconds
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,6 +63,8 @@ class Omero:
             "session-idle-seconds": IDLE_SECONDS,
             "session-sync-seconds": SYNC_SECONDS,
             "step-seconds": STEP_SECONDS,
+            "processors": 0,  # those of a grid are on hosts of their own
+            "script-seconds": self._script_seconds,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         command = [

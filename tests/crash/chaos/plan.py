@@ -34,6 +34,26 @@ class Kind(StrEnum):
     OMERO = "OMERO killed"
     MOMENT = "OMERO killed at a moment of its work"
     ANSWER = "an answer of OMERO lost, which took effect"
+    PROCESSOR = "a Processor killed"
+    NODE = "a Processor and its scripts killed at once"
+    SCRIPT = "a script killed"
+    FROZEN_SCRIPT = "a script frozen for longer than its lease"
+
+
+OF_GRID = frozenset({Kind.PROCESSOR, Kind.NODE, Kind.SCRIPT, Kind.FROZEN_SCRIPT})
+"""What can happen only where orders are carried out by scripts."""
+
+
+class Dispatch(StrEnum):
+    """Where orders are carried out, as the setting says."""
+
+    LOCAL = "local"
+    GRID = "grid"
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """What can happen there."""
+        return [kind for kind in Kind if self is Dispatch.GRID or kind not in OF_GRID]
 
 
 IMPORT_MOMENTS = tuple(moment for moment in MOMENTS if moment.startswith("import."))
@@ -56,7 +76,7 @@ class Fault:
     after:   how many orders have to have ended before.
     pick:    which of those that it may hit, from 0 to 1.
     all:     whether all of them are hit, where that is possible.
-    seconds: how long something is away, or how much longer than its lease a worker is frozen.
+    seconds: how long something is away, or how much longer than its lease a worker or a script is frozen.
     moment:  of an import, or an operation that has just taken effect: where OMERO is killed, or an answer lost.
     """
 
@@ -115,16 +135,20 @@ class Plan:
     """
 
     seed: int
+    dispatch: Dispatch
     sorts: tuple[Sort, ...]
     waves: tuple[int, ...]
     faults: tuple[Fault, ...]
 
 
-def draw(seed: int, *, orders: int, kills: int) -> Plan:
+def draw(seed: int, *, orders: int, kills: int, dispatch: Dispatch = Dispatch.LOCAL) -> Plan:
     """Draw so many orders and faults; each kind of fault comes as often as every other, give or take one."""
     random = Random(seed)  # noqa: S311 (it is to be the same again)
     sorts = tuple(_take(_shuffled(random, list(chain(*([sort] * count for sort, count in COUNTS.items())))), orders))
-    return Plan(seed=seed, sorts=sorts, waves=tuple(_waves(random, orders)), faults=tuple(_faults(random, orders, kills)))
+    waves = tuple(_waves(random, orders))
+    return Plan(
+        seed=seed, dispatch=dispatch, sorts=sorts, waves=waves, faults=tuple(_faults(random, orders, kills, dispatch.kinds))
+    )
 
 
 def _waves(random: Random, orders: int) -> Iterator[int]:
@@ -134,8 +158,8 @@ def _waves(random: Random, orders: int) -> Iterator[int]:
         orders -= wave
 
 
-def _faults(random: Random, orders: int, kills: int) -> Iterator[Fault]:
-    kinds = _shuffled(random, list(Kind))
+def _faults(random: Random, orders: int, kills: int, of: Sequence[Kind]) -> Iterator[Fault]:
+    kinds = _shuffled(random, of)
     moments = {Kind.MOMENT: _shuffled(random, IMPORT_MOMENTS + OPERATIONS), Kind.ANSWER: _shuffled(random, OPERATIONS)}
     for number, kind in enumerate(_take(kinds, kills)):
         share = (number + random.random()) / kills

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.crash.chaos.faults import Dealt
 from tests.crash.chaos.findings import Finding, Promise
-from tests.crash.chaos.plan import Kind
+from tests.crash.chaos.plan import Dispatch
 
 EVERY_SECONDS = 5
 
@@ -22,6 +22,7 @@ class Result:
 
     orders: int
     seed: int
+    dispatch: Dispatch
     seconds: float
     dealt: Sequence[Dealt]
     cut_off: set[tuple[str, int]]
@@ -34,12 +35,12 @@ class Result:
     def line(self) -> str:
         counts = Counter(finding.promise for finding in self.findings)
         told = " ".join(f"{promise}={counts[promise]}" for promise in (Promise.LOST, Promise.DOUBLED, Promise.LEFTOVER))
-        return f"chaos: orders={self.orders} kills={len(self.dealt)} {told} seed={self.seed}"
+        return f"chaos: dispatch={self.dispatch} orders={self.orders} kills={len(self.dealt)} {told} seed={self.seed}"
 
     def table(self) -> str:
         """For each kind of fault: how often it was dealt, and how many attempts it cut off."""
         lines = [f"{'fault':45} {'dealt':>6} {'attempts cut off':>18}"]
-        for kind in Kind:
+        for kind in self.dispatch.kinds:
             dealt = [each for each in self.dealt if each.fault.kind is kind]
             cut = len({attempt for each in dealt for attempt in each.running} & self.cut_off)
             lines.append(f"{kind.value:45} {len(dealt):6} {cut:18}")

@@ -17,19 +17,20 @@ from omero_adi_plugin.sessions import Logins
 from tests.crash.chaos.commands import People
 from tests.crash.chaos.faults import Dealer, NoVictim
 from tests.crash.chaos.findings import Finding, Promise
+from tests.crash.chaos.grid import SCRIPT_SECONDS
 from tests.crash.chaos.holdings import holdings
 from tests.crash.chaos.in_logs import check_logs
 from tests.crash.chaos.in_omero import check_disk, check_omero
 from tests.crash.chaos.in_tables import check_nobody_there, check_tables, has_sweeps
 from tests.crash.chaos.omero import IDLE_SECONDS, SYNC_SECONDS, Root
 from tests.crash.chaos.orders import Desk
-from tests.crash.chaos.plan import LARGEST_WAVE, OPERATIONS, Fault, Plan
+from tests.crash.chaos.plan import LARGEST_WAVE, OPERATIONS, Dispatch, Fault, Plan
 from tests.crash.chaos.processes import Process, marked
 from tests.crash.chaos.report import Result, Teller
 from tests.crash.chaos.surroundings import Site, Size, site_of
 from tests.fixtures.laboratory import Lab, furnished, make_group
 
-USERS, GROUPS = 6, 3
+USERS, GROUPS, HOSTS = 6, 3, 2
 TICK_SECONDS = 0.1
 FEWEST_WAITING = 8
 """A new wave is placed when fewer orders wait: so there is always work, and no heap that outlasts the faults."""
@@ -160,7 +161,8 @@ def carry_out(
     """Have a site, do all of the plan to it, and say what came of it; also where its logs are, if they were kept."""
     teller = Teller()
     with ExitStack() as stack:
-        site = stack.enter_context(site_of(size or Size(), keep=keep))
+        hosts = HOSTS if plan.dispatch is Dispatch.GRID else 0
+        site = stack.enter_context(site_of(size or Size(hosts=hosts), keep=keep))
         labs = _labs(site)
         desk = Desk(site.tracking, site.data, labs, plan.seed)
         people = People(site, desk)
@@ -176,6 +178,7 @@ def carry_out(
         result = Result(
             orders=len(desk.orders),
             seed=plan.seed,
+            dispatch=plan.dispatch,
             seconds=time.monotonic() - teller.began,
             dealt=run.dealer.dealt,
             cut_off={attempt for each in run.dealer.dealt for attempt in each.running} - ended,
@@ -194,26 +197,30 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
     if not quiet:
         yield Finding(Promise.LOST, "nothing has got on for too long")
     site.end_services()
-    yield from check_nobody_there(site.tracking)
     yield from (Finding(Promise.LEFTOVER, f"process {each.pid}: {each.command}") for each in _lasting(site))
+    site.grid.end()
+    yield from check_nobody_there(site.tracking)
     yield from (Finding(Promise.LEFTOVER, f"a temporary file: {place}") for place in site.temporary.iterdir())
     if not site.omero.runs:
         site.omero.start()
     site.omero.wait()
-    yield from _sessions(site)
     with Logins(site.omero.account) as logins:
         held = holdings(logins.service())
     yield from check_omero(desk.orders, held)
     yield from check_disk(held, site.omero.repository)
     yield from _verified(site)
     yield from check_logs(site.folder)
+    yield from _sessions(site)
     yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
 
 
 def _lasting(site: Site) -> list[Process]:
-    """What still runs some time after the services have ended: what was theirs sees that their pipes are closed, and ends."""
+    """What still runs some time after the services have ended: what was theirs sees that their pipes are closed, and ends.
+
+    Scripts end by themselves when nothing is left to do.
+    """
     until = time.monotonic() + LAST_SECONDS
-    while (left := marked(site.name)) and time.monotonic() < until:
+    while (left := [*marked(site.name), *site.grid.left()]) and time.monotonic() < until:
         time.sleep(0.1)
     return left
 
@@ -226,9 +233,10 @@ def _verified(site: Site) -> Iterator[Finding]:
 
 
 def _sessions(site: Site) -> Iterator[Finding]:
-    """What is open when the longest silence is over, and nobody is there any more."""
+    """What is open when the longest silence is over, or the life of a script, and nobody is there any more."""
+    longest = 2 * (IDLE_SECONDS + SYNC_SECONDS) if not site.grid.count else SCRIPT_SECONDS + SYNC_SECONDS
     with Root(site.omero) as root:
-        until = time.monotonic() + 2 * (IDLE_SECONDS + SYNC_SECONDS)
+        until = time.monotonic() + longest
         while (left := [*root.sessions(of_users=True), *root.sessions(of_users=False)]) and time.monotonic() < until:
             time.sleep(0.2)
     yield from (Finding(Promise.LEFTOVER, f"session {session}") for session in left)

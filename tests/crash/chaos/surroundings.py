@@ -17,13 +17,17 @@ from pathlib import Path
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.migrate import upgrade
 from tests.crash.chaos.agenda import Agenda
+from tests.crash.chaos.grid import SCRIPT_SECONDS, Grid
 from tests.crash.chaos.omero import Omero
 from tests.crash.chaos.processes import MARK, Process, children, marked
 from tests.crash.chaos.wire import Wire, wired
-from tests.fixtures.clocks import fast_clock_in
+from tests.fixtures.clocks import FAST_CLOCK, fast_clock_in
 from tests.fixtures.cluster import Cluster, own_cluster
 from tests.fixtures.official import StandIn
-from tests.fixtures.postgres import new_database
+from tests.fixtures.omero import OmeroServer
+from tests.fixtures.postgres import PASSWORD_ROLES, execute, new_database
+from tests.fixtures.processors import SCRIPT, Hosts
+from tests.fixtures.roles import script_role
 from tests.fixtures.services import Services, Tracking, clean
 
 LEASE_SECONDS = 5
@@ -42,18 +46,22 @@ class Size:
 
     services: on one host; the first one's clock is ten minutes fast, the last one brings files in with OMERO's own importer.
     workers:  of each service but that one, which has one.
+    hosts:    each with a Processor; the clock of the first one is ten minutes fast. If there are any, all services but the last
+              one launch scripts.
     """
 
     services: int = 3
     workers: int = 2
+    hosts: int = 0
 
 
 @dataclass(eq=False)
 class Service:
-    """One service, started again whenever it dies."""
+    """One service, started again whenever it dies. `launches`: it has scripts carry orders out."""
 
     services: Services
     environment: dict[str, str]
+    launches: bool = False
     process: subprocess.Popen[bytes] | None = None
     restarts: bool = False
 
@@ -86,7 +94,8 @@ class Site:
     omero: Omero
     wire: Wire
     services: list[Service]
-    agenda: Agenda = field(default_factory=Agenda)
+    grid: Grid
+    agenda: Agenda
     postgres_runs: bool = True
     trouble: list[str] = field(default_factory=list)
     killed: set[int] = field(default_factory=set)
@@ -201,18 +210,26 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
     cluster = stack.enter_context(own_cluster())
     _, url = stack.enter_context(new_database(cluster.url, "template1"))
     upgrade(url)
-    omero = Omero(folder, site=str(folder))
+    omero = Omero(folder, site=str(folder), script_seconds=SCRIPT_SECONDS)
     omero.start()
     stack.callback(omero.stop)
     wire = stack.enter_context(wired(omero.port))
     stack.callback(_kill_all, str(folder))
     environment = _environment(folder, temporary)
     services = [
-        Service(_services(folder, number, size, url=url, port=wire.port, data=data), environment)
+        Service(
+            _services(folder, number, size, url=url, port=wire.port, data=data),
+            environment,
+            launches=size.hosts > 0 and number < size.services,
+        )
         for number in range(1, size.services + 1)
     ]
     services[0].environment = environment | {"PYTHONPATH": fast_clock_in(folder / "clock")}
+    agenda = Agenda()
+    grid = _grid(folder, size, url=url, wire=wire, omero=omero, data=data, agenda=agenda)
+    stack.callback(grid.end)
     omero.wait()
+    grid.start()
     return Site(
         folder=folder,
         data=data,
@@ -222,6 +239,8 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
         omero=omero,
         wire=wire,
         services=services,
+        grid=grid,
+        agenda=agenda,
     )
 
 
@@ -229,16 +248,44 @@ def _services(folder: Path, number: int, size: Size, *, url: str, port: int, dat
     place = folder / f"service-{number}"
     place.mkdir()
     official = number == size.services
-    wanted = {
+    wanted = _settings(data) | {
         "ingest_tracking_db": url,
         "omero_host": "127.0.0.1",
         "omero_port": port,
         "omero_user": "root",
         "omero_password": "omero",
-        "base_dir": str(data),
         "importer": "omero" if official else "inplace",
-        "settle_seconds": 0,  # the files are new
+        "dispatch": "grid" if size.hosts and not official else "local",
         "max_workers": 1 if official else size.workers,
+        "log_file_path": str(place / "app.logs"),
+    }
+    return Services(place, {name: value for name, value in wanted.items() if name in Settings.model_fields})
+
+
+def _grid(folder: Path, size: Size, *, url: str, wire: Wire, omero: Omero, data: Path, agenda: Agenda) -> Grid:
+    server = OmeroServer(
+        host="127.0.0.1",
+        ssl_port=wire.port,
+        tcp_port=0,
+        root="root",
+        root_password="omero",
+        managed_repository=omero.repository,
+    )
+    if size.hosts:
+        execute(url, f"CREATE ROLE {PASSWORD_ROLES}")
+        url = script_role(url)
+    hosts = Hosts(server, folder / "hosts", database_url=url, **_settings(data))
+    marks = {MARK: str(folder), "TMPDIR": str(folder / "temporary")}
+    mark = f"import os, sys\n\nif {SCRIPT!r} in sys.orig_argv:  # it is given few variables\n    os.environ |= {marks}\n"
+    names = [f"adi-{number}" for number in range(1, size.hosts + 1)]
+    return Grid(hosts, customize={name: mark + FAST_CLOCK * (name == names[0]) for name in names}, agenda=agenda)
+
+
+def _settings(data: Path) -> dict[str, object]:
+    """What services and scripts have in common."""
+    return {
+        "base_dir": str(data),
+        "settle_seconds": 0,  # the files are new
         "lease_seconds": LEASE_SECONDS,
         "heartbeat_seconds": 1,
         "poll_seconds": 1,
@@ -250,9 +297,7 @@ def _services(folder: Path, number: int, size: Size, *, url: str, port: int, dat
         "failures_allowed": 20,  # chaos is not the order's fault, and does not pass as soon as other trouble
         "reader_heap_mb": 128,
         "log_level": "DEBUG",
-        "log_file_path": str(place / "app.logs"),
     }
-    return Services(place, {name: value for name, value in wanted.items() if name in Settings.model_fields})
 
 
 def _environment(folder: Path, temporary: Path) -> dict[str, str]:
