@@ -49,7 +49,8 @@ INSERT INTO imports (group_name, user_name, destination_id, destination_type, st
 VALUES (%s, %s, %s, 'Dataset', 'Import Pending', %s, %s, now())
 """
 OPEN = """
-SELECT (SELECT count(*) FROM adi_order WHERE state IN ('waiting', 'running')) + (SELECT count(*) FROM adi_inbox)
+SELECT count(*) FROM unnest(%s) AS u
+ WHERE NOT EXISTS (SELECT FROM adi_order WHERE uuid = u AND state NOT IN ('waiting', 'running'))
 """
 OUTCOME = """
 SELECT extract(epoch FROM min(a.started_at))::float,
@@ -216,7 +217,7 @@ class Service:
         server, own = self.site.server_seconds(), self._own(processors)
         self.site.begun.clear()
         uuids = self._order(files, self.site.people[:people])
-        self._wait()
+        self._wait(uuids)
         if processors is not None:
             processors.wait()
         server, own = self.site.server_seconds() - server, self._own(processors) - own
@@ -237,10 +238,10 @@ class Service:
             cursor.execute("COMMIT")
         return uuids
 
-    def _wait(self) -> None:
-        """Wait until all is done that was ordered."""
+    def _wait(self, uuids: Sequence[str]) -> None:
+        """Wait until these orders have ended."""
         left, since = 0, time.monotonic()
-        while now := int(self._sql(OPEN)[0][0]):
+        while now := int(self._sql(OPEN, uuids)[0][0]):
             if now != left:
                 left, since = now, time.monotonic()
             elif time.monotonic() - since > STUCK_SECONDS:
