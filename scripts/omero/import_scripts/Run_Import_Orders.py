@@ -15,8 +15,8 @@ def run_script():
     """Carry out the order that this was launched for, and others of the same user."""
     client = scripts.client(
         "Run_Import_Orders.py",
-        "Carries out import orders on this Processor. The import service starts it by itself, and there is no use in starting it by"
-        ' hand: to order an import, run "Import Files".',
+        "Carries out import orders on this Processor. The import service starts it by itself, and there is no use in starting"
+        ' it by hand: to order an import, run "Import Files".',
         scripts.String("Order", optional=False, grouping="1", description="The order that the service has launched this for."),
         scripts.String("Token", optional=False, grouping="2", description="What the service proves by that it was it."),
         version="0.1.0",
