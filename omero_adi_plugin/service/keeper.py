@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import LeaseLost, SurroundingsDown
+from omero_adi_plugin.errors import AdiError, LeaseLost, SurroundingsDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, settle
 from omero_adi_plugin.service.deadline import Deadline
@@ -176,7 +176,7 @@ class LeaseKeeper:
         except LeaseLost:
             self._lost = True
             event(_log, logging.WARNING, "lease.lost", order=self._lease.order, attempt=self._lease.attempt)
-        except SurroundingsDown as error:
+        except AdiError as error:  # the database is away; or has taken rights from our account, and may give them back
             event(_log, logging.WARNING, "lease.not_extended", order=self._lease.order, why=str(error))
         else:
             self._good_until = asked + self._settings.lease_seconds
@@ -189,7 +189,7 @@ class LeaseKeeper:
         event(_log, logging.ERROR, "worker.stuck", order=self._lease.order, attempt=self._lease.attempt, why=str(why))
         try:
             settle(queue, self._claim, why, settings=self._settings)
-        except (LeaseLost, SurroundingsDown) as error:
+        except AdiError as error:
             event(_log, logging.WARNING, "lease.not_given_back", order=self._lease.order, why=str(error))
         if self._on_stuck is not None:
             self._on_stuck()

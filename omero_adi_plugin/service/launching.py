@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused, SurroundingsDown
+from omero_adi_plugin.errors import AdiError, ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused
 from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
@@ -28,7 +28,6 @@ from omero_adi_plugin.tracking.queue import Queue, limits_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.orders import Claim, Lease
     from omero_adi_plugin.service.deadline import Deadline
     from omero_adi_plugin.sessions import Logins
@@ -204,5 +203,5 @@ class _Kept:
                 self.cancelled_by = self._queue.extend(self.lease, doing="launching a script on a Processor").cancelled_by
             except LeaseLost:
                 self.lost = True
-            except SurroundingsDown as error:
+            except AdiError as error:
                 event(_log, logging.WARNING, "lease.not_extended", order=self.lease.order, why=str(error))

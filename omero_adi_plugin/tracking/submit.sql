@@ -30,7 +30,7 @@ VALUES (:uuid, :imports_id, :user, :group, :skip_existing, :priority, :earlier)
 ON CONFLICT (uuid) DO UPDATE
    SET imports_id = excluded.imports_id, user_name = excluded.user_name, group_name = excluded.group_name,
        skip_existing = excluded.skip_existing, priority = excluded.priority, state = 'waiting', run_after = now(), failures = 0,
-       deaths = 0, lapses = 0, note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
+       deaths = 0, lapses = 0, held_up = 0, note = 'ordered again', cancel_requested = false, cancelled_by = NULL, finished_at = NULL
  WHERE o.state <> 'running'
 RETURNING o.uuid
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from omero_adi_plugin.errors import LeaseLost
@@ -93,3 +95,17 @@ def test_who_cannot_ask_whether_others_wait_goes_on(claim: Claim, settings: Sett
     nowhere = Queue(Database("postgresql://nobody@localhost:1/none", name="tests"), lease_seconds=settings.lease_seconds)
     keeper = LeaseKeeper(claim, queue=nowhere, settings=settings)
     keeper.safe_point(settled=settings.yield_after_filesets)
+
+
+def test_a_right_that_was_taken_away_for_a_moment_costs_no_lease(
+    claim: Claim, queue: Queue, settings: Settings, tracking: Tracking
+) -> None:
+    """The database refuses to extend, and then does it again: whoever keeps the lease goes on trying."""
+    refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE insufficient_privilege; END $$"
+    tracking.sql(refuse)
+    tracking.sql("CREATE TRIGGER refuse BEFORE UPDATE ON adi_order FOR EACH ROW EXECUTE FUNCTION refuse()")
+    with LeaseKeeper(claim, queue=queue, settings=settings) as keeper:
+        time.sleep(1.5 * settings.heartbeat_seconds)  # the first heartbeat is refused
+        tracking.sql("DROP TRIGGER refuse ON adi_order")
+        wait_until(lambda: tracking.sql("SELECT 1 FROM adi_order WHERE lease_until > %s", claim.lease.until), what="a heartbeat")
+        keeper.check()
