@@ -24,8 +24,8 @@ demo: setup ## PostgreSQL, a development OMERO server, the service, three orders
 stop: ## end what `make demo KEEP=1` left running
 	@if [ -x $(RUN) ]; then $(RUN) -m omero_adi_plugin demo --stop; fi
 
-# Files of tests in one process more than there are cores (tests/conftest.py), up to four: each has a PostgreSQL and an OMERO of its
-# own. Those of whole services come first.
+# Files of tests in two processes more than there are cores (tests/fixtures/spreading.py), up to four: each has a PostgreSQL and an
+# OMERO of its own. Those of whole services come first.
 test: check ## the checks, then all tests
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
