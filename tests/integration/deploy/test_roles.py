@@ -107,7 +107,7 @@ REFUSED = (
     # the server, and its accounts
     "CREATE DATABASE mine",
     "CREATE ROLE mine",
-    f"ALTER ROLE {ROLE} CREATEROLE",
+    "ALTER ROLE CURRENT_USER CREATEROLE",
     "ALTER SYSTEM SET fsync = off",
     "SET session_replication_role = replica",
     "SELECT pg_read_file('PG_VERSION')",
