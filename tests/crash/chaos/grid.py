@@ -10,7 +10,7 @@ from tests.crash.chaos.processes import Process
 from tests.fixtures.processors import Host, Hosts
 
 SCRIPT_SECONDS = 30
-"""How long scripts may run on this OMERO: so orders outlive their scripts, and sessions of dead scripts end before all ends."""
+"""How long scripts may run on this OMERO: so orders outlive their scripts."""
 
 
 class Grid:
@@ -28,11 +28,6 @@ class Grid:
 
     def __init__(self, hosts: Hosts, *, customize: Mapping[str, str], agenda: Agenda) -> None:
         self._hosts, self._customize, self._agenda = hosts, customize, agenda
-
-    @property
-    def count(self) -> int:
-        """How many there are, running or not."""
-        return len(self._customize)
 
     @property
     def hosts(self) -> list[Host]:

@@ -121,13 +121,18 @@ class Root:
     def __exit__(self, *_: object) -> None:
         self._client.closeSession()
 
-    def sessions(self, *, of_users: bool) -> list[str]:
-        """Return the uuids of open sessions, but not of this one; of users or of the service account, oldest first."""
+    def sessions(self, *, of_users: bool | None = None, endless: bool = False) -> list[str]:
+        """Return the uuids of open sessions, but not of this one, oldest first.
+
+        of_users: only those of users, or only those of the service account.
+        endless:  only those whose life has no end, as that of a script's session has.
+        """
         rows = self._client.sf.getQueryService().projection(
-            "select s.uuid, o.omeName from Session s join s.owner o where s.closed is null order by s.id", None
+            "select s.uuid, o.omeName, s.timeToLive from Session s join s.owner o where s.closed is null order by s.id", None
         )
-        found = [(unwrap(uuid), unwrap(name)) for uuid, name in rows]
-        return [uuid for uuid, name in found if (name != "root") == of_users and uuid != self._client.getSessionId()]
+        found = [(unwrap(uuid), unwrap(name) != "root", unwrap(life) == 0) for uuid, name, life in rows]
+        own = self._client.getSessionId()
+        return [uuid for uuid, user, no_end in found if uuid != own and of_users in {None, user} and no_end >= endless]
 
     def kill(self, session: str) -> None:
         """Take all references from a session."""

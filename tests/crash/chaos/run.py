@@ -17,7 +17,6 @@ from omero_adi_plugin.sessions import Logins
 from tests.crash.chaos.commands import People
 from tests.crash.chaos.faults import Dealer, NoVictim
 from tests.crash.chaos.findings import Finding, Promise
-from tests.crash.chaos.grid import SCRIPT_SECONDS
 from tests.crash.chaos.holdings import holdings
 from tests.crash.chaos.in_logs import check_logs
 from tests.crash.chaos.in_omero import check_disk, check_omero
@@ -30,7 +29,8 @@ from tests.crash.chaos.report import Result, Teller
 from tests.crash.chaos.surroundings import Site, Size, site_of
 from tests.fixtures.laboratory import Lab, furnished, make_group
 
-USERS, GROUPS, HOSTS = 6, 3, 2
+USERS, GROUPS = 6, 3
+SIZES = {Dispatch.LOCAL: Size(), Dispatch.GRID: Size(launching=2, hosts=2)}
 TICK_SECONDS = 0.1
 FEWEST_WAITING = 8
 """A new wave is placed when fewer orders wait: so there is always work, and no heap that outlasts the faults."""
@@ -161,8 +161,7 @@ def carry_out(
     """Have a site, do all of the plan to it, and say what came of it; also where its logs are, if they were kept."""
     teller = Teller()
     with ExitStack() as stack:
-        hosts = HOSTS if plan.dispatch is Dispatch.GRID else 0
-        site = stack.enter_context(site_of(size or Size(hosts=hosts), keep=keep))
+        site = stack.enter_context(site_of(size or SIZES[plan.dispatch], keep=keep))
         labs = _labs(site)
         desk = Desk(site.tracking, site.data, labs, plan.seed)
         people = People(site, desk)
@@ -204,13 +203,13 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
     if not site.omero.runs:
         site.omero.start()
     site.omero.wait()
+    yield from _sessions(site)
     with Logins(site.omero.account) as logins:
         held = holdings(logins.service())
     yield from check_omero(desk.orders, held)
     yield from check_disk(held, site.omero.repository)
     yield from _verified(site)
     yield from check_logs(site.folder)
-    yield from _sessions(site)
     yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
 
 
@@ -233,11 +232,10 @@ def _verified(site: Site) -> Iterator[Finding]:
 
 
 def _sessions(site: Site) -> Iterator[Finding]:
-    """What is open when the longest silence is over, or the life of a script, and nobody is there any more."""
-    longest = 2 * (IDLE_SECONDS + SYNC_SECONDS) if not site.grid.count else SCRIPT_SECONDS + SYNC_SECONDS
+    """What is open when the longest silence is over, and nobody is there any more, for nothing but that would end it."""
     with Root(site.omero) as root:
-        until = time.monotonic() + longest
-        while (left := [*root.sessions(of_users=True), *root.sessions(of_users=False)]) and time.monotonic() < until:
+        until = time.monotonic() + 2 * (IDLE_SECONDS + SYNC_SECONDS)
+        while (left := root.sessions(endless=True)) and time.monotonic() < until:
             time.sleep(0.2)
     yield from (Finding(Promise.LEFTOVER, f"session {session}") for session in left)
 

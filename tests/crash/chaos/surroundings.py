@@ -44,14 +44,15 @@ TABLES = ("imports", "adi_order", "adi_attempt", "adi_file", "adi_action", "adi_
 class Size:
     """How large a site is.
 
-    services: on one host; the first one's clock is ten minutes fast, the last one brings files in with OMERO's own importer.
-    workers:  of each service but that one, which has one.
-    hosts:    each with a Processor; the clock of the first one is ten minutes fast. If there are any, all services but the last
-              one launch scripts.
+    services:  on one host; the first one's clock is ten minutes fast, the last one brings files in with OMERO's own importer.
+    workers:   of each service but that one, which has one.
+    launching: so many of the services, the first ones, have scripts carry orders out.
+    hosts:     each with a Processor; the clock of the first one is ten minutes fast.
     """
 
     services: int = 3
     workers: int = 2
+    launching: int = 0
     hosts: int = 0
 
 
@@ -220,7 +221,7 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
         Service(
             _services(folder, number, size, url=url, port=wire.port, data=data),
             environment,
-            launches=size.hosts > 0 and number < size.services,
+            launches=number <= size.launching,
         )
         for number in range(1, size.services + 1)
     ]
@@ -255,7 +256,7 @@ def _services(folder: Path, number: int, size: Size, *, url: str, port: int, dat
         "omero_user": "root",
         "omero_password": "omero",
         "importer": "omero" if official else "inplace",
-        "dispatch": "grid" if size.hosts and not official else "local",
+        "dispatch": "grid" if number <= size.launching else "local",
         "max_workers": 1 if official else size.workers,
         "log_file_path": str(place / "app.logs"),
     }
