@@ -57,7 +57,7 @@ def main() -> None:
         "--warm-up", type=int, default=100, help="orders that the worker of the first part has carried out before (100)"
     )
     parser.add_argument("--growth-rounds", type=int, default=1, help="of the second part (1)")
-    parser.add_argument("--growth-orders", type=int, default=12, help="how many orders the second part is about (12)")
+    parser.add_argument("--growth-orders", type=int, default=18, help="how many orders the second part is about (18)")
     parser.add_argument("--file-seconds", type=float, default=2, help="how long a file takes the server there (2)")
     given = parser.parse_args()
     with ExitStack() as stack:
