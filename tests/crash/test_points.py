@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_adi_plugin.crashpoints import Point
+from omero_adi_plugin.crashpoints import VARIABLE, Point
 from omero_adi_plugin.importers.annotating import annotate
 from omero_adi_plugin.importers.markers import delete_fileset
 from omero_adi_plugin.importers.protocol import KeyValues
@@ -36,12 +36,26 @@ from tests.fixtures.laboratory import Lab
 from tests.fixtures.official import StandIn
 from tests.fixtures.omero import ServerHere, running_here
 from tests.fixtures.postgres import new_database
+from tests.fixtures.processors import Hosts
+from tests.fixtures.roles import script_role
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 from tests.fixtures.waiting import wait_until
 
 IDLE_SECONDS = 4.0
 """How long a session may be silent: what a killed worker leaves on a server is gone after that."""
+
+SCRIPT_SECONDS = 10.0
+"""How long that of a script may live, killed or not."""
+
+ARMING = f"""
+    import os, pathlib
+
+    armed = pathlib.Path(os.environ["OMERODIR"], "armed")
+    if armed.exists():
+        os.environ[{VARIABLE!r}] = armed.read_text()
+"""
+"""Arms a point for the scripts of a host: its Processor gives them few variables."""
 
 
 # --- how an order comes to a point
@@ -322,6 +336,27 @@ def undone(arena: Arena, point: Point) -> Ordered:
     return replace(ordered, files={})
 
 
+def launched(arena: Arena, point: Point) -> Ordered:
+    """Whoever has a script carry it out dies there."""
+    ordered = arena.two_files()
+    arena.die(point)
+    arena.scripts_end()
+    return ordered
+
+
+def scripted(arena: Arena, point: Point) -> Ordered:
+    """The script that carries it out dies there."""
+    assert arena.host is not None
+    ordered = arena.two_files()
+    flag, armed = arena.host.omerodir / point, arena.host.omerodir / "armed"
+    armed.write_text(f"{point}:{flag}")
+    arena.die(Point.LET_GO)
+    wait_until(flag.exists, what=f"a script's coming to {point}")
+    armed.unlink()
+    arena.scripts_end()
+    return ordered
+
+
 # --- the cases
 
 
@@ -399,6 +434,8 @@ ARENAS = {
         Point.WITHDRAWAL_DUE,
         Point.WITHDRAWN,
     ),
+    "grid": cases(launched, Point.LAUNCH_DUE, Point.LAUNCHED, Point.LET_GO_DUE, Point.LET_GO)
+    + cases(scripted, Point.HANDED_OVER, Point.SCRIPT_DONE),
     "services": cases(served, Point.TABLES_READY, Point.TAKEN_IN, Point.SERVICE_SHOWN, Point.WORKER_HIRED)
     + cases(untold, Point.RECONCILED)
     + cases(lapsed, Point.LAPSED_FREED)
@@ -422,7 +459,13 @@ ARENAS = {
 
 @pytest.fixture(scope="module")
 def server(server_template: Path) -> Iterator[ServerHere]:
-    options = {"step_seconds": 0.01, "session_idle_seconds": IDLE_SECONDS, "session_sync_seconds": 0.2}
+    options = {
+        "step_seconds": 0.01,
+        "session_idle_seconds": IDLE_SECONDS,
+        "session_sync_seconds": 0.2,
+        "processors": 0,
+        "script_seconds": SCRIPT_SECONDS,
+    }
     with (
         tempfile.TemporaryDirectory(prefix="omero-devserver-") as folder,
         running_here(Path(folder) / "omero", template=server_template, **options) as server,
@@ -443,6 +486,16 @@ def have_stand_in(folder: Path, arena: Arena, patch: pytest.MonkeyPatch) -> None
     patch.setenv("OMERODIR", str(made.omerodir))
     patch.setenv("STAND_IN", str(made.control))
     arena.services.configure(importer="omero")
+
+
+def have_processor(stack: ExitStack, folder: Path, arena: Arena) -> None:
+    """Have a Processor on a host of its own, and services launch scripts there."""
+    settings: dict[str, object] = {**SETTINGS, "base_dir": str(arena.samples), "bioformats_jar": str(folder / "none")}
+    hosts = Hosts(arena.server, folder / "hosts", database_url=script_role(arena.tracking.url), **settings)
+    stack.callback(hosts.end)
+    arena.host = hosts.start("adi-one", customize=ARMING, environment={"TMPDIR": str(folder)})
+    hosts.install()
+    arena.services.configure(dispatch="grid")
 
 
 @dataclass
@@ -499,12 +552,15 @@ def fates(
         patch.setenv("TMPDIR", str(temporary))
         if name == "official":
             have_stand_in(folder, arena, patch)
+        if name == "grid":
+            have_processor(stack, folder, arena)
         ordered: dict[str, Ordered | BaseException] = {}
         for case in chosen:
             try:
                 ordered[str(case)] = case.way(arena, case.point)
             except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 (it is that case's own)
                 ordered[str(case)] = error
+        arena.services.configure(dispatch="local")
         arena.survive(*(each.uuid for each in ordered.values() if isinstance(each, Ordered)))
         yield Fates(arena, ordered)
 
