@@ -7,7 +7,7 @@ import hmac
 import secrets
 
 # 2**10 · 8 · 128 bytes = 1 MB and some 2 ms a check: enough for throw-away accounts, little enough for tests that log in often.
-# With 2**13, checking passwords was four fifths of what logging in costs.
+# With 2**13, checking passwords was three quarters of what logging in costs.
 _COST, _BLOCK, _PARALLEL = 2**10, 8, 1
 
 
