@@ -35,8 +35,9 @@ from sqlalchemy.engine import make_url
 from omero_adi_plugin.commands.demo.lab import furnish
 from omero_adi_plugin.commands.demo.servers import Omero
 from omero_adi_plugin.orders import Target
-from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.service.attempt import Attempts, account
 from omero_adi_plugin.service.signature import owner
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.migrate import upgrade
@@ -240,13 +241,15 @@ class Samples:
 def work() -> None:
     """Carry out the orders that come, one a line, as a worker of the service does; answer what each cost."""
     settings = Settings.load()
-    attempts = Attempts(settings)
+    logins = Logins(account(settings))
+    attempts = Attempts(settings, sessions=logins)
     database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi bench")
     try:
         for line in sys.stdin:
             print(json.dumps(carried_out(attempts, database, settings, Work(**json.loads(line)))), flush=True)
     finally:
         attempts.close()
+        logins.close()
         database.close()
 
 

@@ -9,8 +9,11 @@ SELECT pg_advisory_xact_lock(hashtext('adi_claim'))
 -- is left or all imports are paused. For a script nobody has when as many orders are in scripts as may be, nor a user in a group where
 -- scripts could not carry an order out, until that is tried again; and then it is that order which finds out whether the trouble has
 -- passed. What runs without a place, a command or a worker of an older version, is to have the next one: it looks for it now and then
--- only, and would never be quicker. One order may be left out of account, as if it did not run.
-heads AS (
+-- only, and would never be quicker. One order may be left out of account, as if it did not run. What only some callers ask for stands in
+-- a part of its own: for the values themselves PostgreSQL would find cheaper plans, and make one for each claim.
+asked AS MATERIALIZED (
+    SELECT CAST(:in_script AS boolean) AS in_script, CAST(:scripts AS integer) AS scripts
+), heads AS (
     (SELECT -priority AS rank, user_name, group_name FROM adi_order WHERE state = 'waiting'
       ORDER BY -priority, user_name, group_name LIMIT 1)
     UNION ALL
@@ -27,7 +30,7 @@ heads AS (
     SELECT o.uuid, h.rank, h.user_name, h.group_name, o.run_after, o.imports_id, t.claimed_at
       FROM heads h
       CROSS JOIN LATERAL ((SELECT uuid, run_after, imports_id, 1 AS choice FROM adi_order
-                            WHERE CAST(:in_script AS boolean) AND state = 'waiting' AND held_up > 0 AND -priority = h.rank
+                            WHERE (SELECT in_script FROM asked) AND state = 'waiting' AND held_up > 0 AND -priority = h.rank
                               AND user_name = h.user_name AND group_name = h.group_name
                             ORDER BY run_after, imports_id LIMIT 1)
                            UNION ALL
@@ -41,8 +44,8 @@ heads AS (
        AND (SELECT count(*) FROM running r WHERE r.user_name = h.user_name) < coalesce(:per_user, 2147483647)
        AND (SELECT count(*) FROM running r WHERE r.group_name = h.group_name) < coalesce(:per_group, 2147483647)
        AND (SELECT coalesce(sum(places), 0) FROM running) < :in_flight
-       AND (NOT CAST(:in_script AS boolean)
-            OR ((SELECT count(*) FROM running r WHERE r.in_script) < coalesce(:scripts, 2147483647)
+       AND (NOT (SELECT in_script FROM asked)
+            OR ((SELECT count(*) FROM running r WHERE r.in_script) < coalesce((SELECT scripts FROM asked), 2147483647)
                 AND NOT EXISTS (SELECT FROM adi_order w
                                  WHERE w.state = 'waiting' AND w.held_up > 0 AND w.user_name = h.user_name
                                    AND w.group_name = h.group_name AND w.run_after > clock_timestamp())))
@@ -57,7 +60,9 @@ heads AS (
 -- interrupted is to have a script's whole life.
 -- All of it is one statement with a short answer, so that the lock of all claims is never held by a process that
 -- does something else meanwhile, nor by one that does not take its answer.
-WITH RECURSIVE {+candidates}, mine AS (
+WITH RECURSIVE {+candidates}, whose AS MATERIALIZED (
+    SELECT CAST(:user AS text) AS user_name, CAST(:group AS text) AS group_name
+), mine AS (
     UPDATE adi_order SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
      WHERE state = 'running' AND lease_token = CAST(:token AS uuid) AND lease_until > clock_timestamp()
     RETURNING *
@@ -65,15 +70,16 @@ WITH RECURSIVE {+candidates}, mine AS (
     SELECT o.uuid
       FROM (SELECT uuid FROM candidates
              WHERE NOT EXISTS (SELECT FROM mine)
-               AND user_name = coalesce(CAST(:user AS text), user_name) AND group_name = coalesce(CAST(:group AS text), group_name)
+               AND user_name = coalesce((SELECT user_name FROM whose), user_name)
+               AND group_name = coalesce((SELECT group_name FROM whose), group_name)
              ORDER BY rank, claimed_at NULLS FIRST, run_after, imports_id) c
       CROSS JOIN LATERAL (SELECT uuid FROM adi_order
-                           WHERE uuid = c.uuid AND state = 'waiting' AND (attempt = 0 OR CAST(:user AS text) IS NULL)
+                           WHERE uuid = c.uuid AND state = 'waiting' AND (attempt = 0 OR (SELECT user_name FROM whose) IS NULL)
                              FOR UPDATE SKIP LOCKED) o
      LIMIT 1
 ), taken AS (
     UPDATE adi_order o
-       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, in_script = CAST(:in_script AS boolean),
+       SET state = 'running', attempt = o.attempt + 1, places = 1, doing = NULL, in_script = (SELECT in_script FROM asked),
            lease_owner = :owner, lease_token = CAST(:token AS uuid),
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
       FROM next WHERE o.uuid = next.uuid

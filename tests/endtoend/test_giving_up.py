@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ from omero_adi_plugin.errors import FileGrowing, TargetVanished
 from omero_adi_plugin.importers.handles import finished
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.intake import Intake
 from tests.endtoend.test_takeover import carried_out_until_killed
+from tests.fixtures.attempts import attempts_of
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
@@ -48,7 +47,7 @@ def test_images_that_a_vanished_dataset_leaves_alone_are_named(
             delete_dataset_alone(lab)
 
     settings = Settings.load(services.config, parallel_filesets_per_worker=1)
-    with closing(Attempts(settings)) as attempts:
+    with attempts_of(settings) as attempts:
         claim = attempts.queue.claim(owner="this test")
         assert claim is not None
         error = attempts.carry_out(claim, on_progress=vanish)
@@ -75,7 +74,7 @@ def test_a_file_that_is_never_ready_fails_its_order_also_beside_one_that_was_imp
                 file.write(b"more")
 
     failures = []
-    with closing(Attempts(settings)) as attempts:
+    with attempts_of(settings) as attempts:
         assert Intake(attempts.database, pending_days=10).take_in() == 1
         for _ in range(settings.failures_allowed):
             tracking.sql("UPDATE adi_order SET run_after = now()")

@@ -24,11 +24,11 @@ import pytest
 
 from omero_adi_plugin.errors import OrderFailed
 from omero_adi_plugin.orders import Target, TargetKind
-from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.sessions import Account, Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.submit import submit_claimed
 from omero_devserver.wire.moments import Passing
+from tests.fixtures.attempts import attempts_of
 from tests.fixtures.laboratory import Lab, furnished
 from tests.fixtures.omero import ServerHere, running_here, started
 from tests.fixtures.samples import Samples
@@ -207,8 +207,7 @@ def test_two_hundred_orders_in_one_process_leave_no_session_no_thread_and_no_soc
         return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (only to be counted)
 
     mine = set(sessions_of(server, lab.user))
-    attempts = Attempts(Settings.load(services.config))
-    try:
+    with attempts_of(Settings.load(services.config)) as attempts:
         for number in range(200):
             file = samples.image(f"{number}.ome.tif", seed=number) if number % 20 == 0 else str(samples.folder / "missing.tif")
             target = Target(kind=TargetKind.DATASET, id=lab.dataset)
@@ -221,6 +220,4 @@ def test_two_hundred_orders_in_one_process_leave_no_session_no_thread_and_no_soc
                 before = ours()
         wait_until(lambda: all(now <= then + 5 for now, then in zip(ours(), before, strict=True)), what="no more than before")
         assert len(lab.images()) == 10
-    finally:
-        attempts.close()
     assert sum(thread.name.startswith("keep-alive") for thread in threading.enumerate()) == 2  # those of the lab's two

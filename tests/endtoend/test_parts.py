@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ import tifffile
 from omero_adi_plugin.errors import SourceUnreadable
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.metadata import MetadataFiles, Pairs
-from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.intake import Intake
+from tests.fixtures.attempts import attempts_of
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
@@ -24,7 +23,7 @@ from tests.fixtures.services import Services, Tracking
 
 def carried_out(services: Services) -> Exception | None:
     """What ends an attempt at the one order that there is."""
-    with closing(Attempts(Settings.load(services.config))) as attempts:
+    with attempts_of(Settings.load(services.config)) as attempts:
         Intake(attempts.database, pending_days=10).take_in()
         claim = attempts.queue.claim(owner="this test")
         assert claim is not None

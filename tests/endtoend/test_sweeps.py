@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.orders import FileStep
-from omero_adi_plugin.service.attempt import Attempts
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.intake import Intake
+from tests.fixtures.attempts import attempts_of
 from tests.fixtures.late import import_late
 from tests.fixtures.services import ONCE
 
@@ -45,10 +44,9 @@ def test_an_order_that_lost_its_session_is_looked_at_once_more(
         if progress.step is FileStep.CREATED and len(logins.made) == 1:
             logins.made[0].client.killSession()
 
-    with closing(Attempts(Settings.load(services.config))) as attempts, Remembering(lab.account) as logins:
-        logins.made = []
-        attempts.logins.close()
-        attempts.logins = logins
+    logins = Remembering(lab.account)
+    logins.made = []
+    with attempts_of(Settings.load(services.config), logins=logins) as attempts:
         Intake(attempts.database, pending_days=10).take_in()
         claim = attempts.queue.claim(owner="this test")
         assert claim is not None

@@ -20,14 +20,16 @@ pytestmark = pytest.mark.usefixtures("without_java")
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.service.attempt import Attempts, account
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 
 def at_the_step(progress):
     if progress.step == sys.argv[2]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-attempts = Attempts(Settings.load(Path(sys.argv[1])))
+settings = Settings.load(Path(sys.argv[1]))
+attempts = Attempts(settings, sessions=Logins(account(settings)))
 claim = attempts.queue.claim(owner="the one that is killed")
 attempts.carry_out(claim, on_progress=at_the_step)
 """

@@ -16,7 +16,8 @@ from omero.model import DatasetI, ScreenI
 from omero.rtypes import rstring
 
 from omero_adi_plugin.orders import LedgerFile, Target, TargetKind
-from omero_adi_plugin.service.attempt import Attempts
+from omero_adi_plugin.service.attempt import Attempts, account
+from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.submit import submit_order
@@ -60,10 +61,12 @@ class Bench:
         self.lab, self.tracking, self.services, self.data = lab, tracking, services, data
         self._server = server
         self.settings = Settings.load(services.config)
-        self._attempts = Attempts(self.settings)
+        self._logins = Logins(account(self.settings))
+        self._attempts = Attempts(self.settings, sessions=self._logins)
 
     def close(self) -> None:
         self._attempts.close()
+        self._logins.close()
 
     def linked(self, below: Path) -> Counter[str]:
         """Files below a folder that links in OMERO's repository point to, and how many times."""
