@@ -167,17 +167,14 @@ class Worker:
             Nothing can be done at the moment.
         """
         if self._unsure:  # each claim leaves a row for people to read: none before OMERO answers
-            service = logins.service()
-            if self._first:
-                self._first = False
-                self._look_at_scripts(service)
+            logins.service()
         if self._sweep_is_overdue():
             self._sweep(sweeper)
         worked = self._one(hands)
         if worked or not self._in_vain:  # what failed with an order in hand is over when an order has gone well, not before
             self._unsure, self._in_vain = False, 0
             self._voice.tell(None)
-        return worked or self._sweep(sweeper) or self._rest(hands, bell)
+        return worked or self._sweep(sweeper) or self._rest(hands, logins, bell)
 
     def pause(self, error: AdiError) -> None:
         """Tell the service what is wrong, and leave it alone for a while."""
@@ -224,8 +221,11 @@ class Worker:
         self._swept = time.monotonic()
         return sweeper.sweep_one()
 
-    def _rest(self, hands: Hands, bell: Bell) -> bool:
+    def _rest(self, hands: Hands, logins: Logins, bell: Bell) -> bool:
         """Wait for work; False if there will be none."""
+        if self._first:  # orders come first
+            self._first = False
+            self._look_at_scripts(logins.service())
         if self._once and hands.queue.pending() == 0:
             return False
         due = hands.queue.next_due_seconds()
