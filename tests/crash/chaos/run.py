@@ -36,7 +36,7 @@ FEWEST_WAITING = 8
 """A new wave is placed when fewer orders wait: so there is always work, and no heap that outlasts the faults."""
 
 RESERVE, FEW = 10, 3
-"""Of so many orders the last one is kept back while faults are to be dealt, and placed by so many then: each finds work."""
+"""Of so many orders one at least is kept back while faults are to be dealt, and placed by so many then: each finds work."""
 
 STUCK_SECONDS = 150
 """When nothing has got on for so long, it is said what is stuck, and looked no further."""
@@ -127,12 +127,17 @@ class Run:
 
     def _wave(self, now: Progress) -> int:
         """Say how many orders to place now; the last ones only as far as faults want something to hit."""
-        spare = len(self._plan.sorts) // RESERVE if self._faults or self._dealer.waits else 0
+        spare = self._spare() if self._faults or self._dealer.waits else 0
         if self._sorts and len(self._sorts) <= spare:
             return FEW if now.open < FEW else 0
         if now.states.get("waiting", 0) + now.inbox >= FEWEST_WAITING:
             return 0
         return min(self._waves.popleft() if self._waves else LARGEST_WAVE, len(self._sorts) - spare)
+
+    def _spare(self) -> int:
+        """Say how many orders to keep back for the faults that are to come: two for each, but half of all at most."""
+        count = len(self._plan.sorts)
+        return max(count // RESERVE, min(2 * len(self._faults), count // 2))
 
     def _deal(self, now: Progress) -> None:
         if not self._faults or now.ended < self._faults[0].after or time.monotonic() - self._dealt_at < BETWEEN_SECONDS:
