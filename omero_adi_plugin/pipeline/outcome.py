@@ -52,7 +52,7 @@ class TimeUp(GaveWay):
 
     def __init__(self, *, minutes: float, whole: bool) -> None:
         super().__init__(
-            f"A script on this OMERO may run for {minutes:.0f} minutes, and that time was over: another one goes on, unless one "
+            f"A script on this OMERO may run for {minutes:.3g} minutes, and that time was over: another one goes on, unless one "
             "file alone takes longer. Then the administrator raises `omero.scripts.timeout`, or has it imported without scripts."
         )
         self.whole = whole
