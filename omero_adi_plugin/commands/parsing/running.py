@@ -13,6 +13,7 @@ Examples:
   omero adi serve                          carry out orders until told to end (SIGTERM or Ctrl-C)
   omero adi serve --once                   do what is waiting, then end
   omero adi serve --config /etc/adi.yml
+  omero adi serve --set dispatch=grid      have scripts on OMERO's Processors carry them out
 
 Any number of services, on any number of hosts, can run on one database. SIGTERM or Ctrl-C: no new orders, those that run may
 finish for `shutdown_timeout` seconds and are given back then; a second time: at once.
