@@ -120,8 +120,8 @@ GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 -- It may see everything: where orders stand is worked out from all of it. What holds for all services (`adi_control`) and what they
 -- say of themselves (`adi_service`) it may only see; and the versions of the tables, so that `omero adi check` can be run with it.
-GRANT SELECT ON imports, imports_preprocessing, adi_action, adi_attempt, adi_control, adi_file, adi_inbox, adi_order, adi_service,
-                adi_turn, alembic_version_omeroadi, alembic_version_omeroadi_plugin TO :"role";
+GRANT SELECT ON imports, imports_preprocessing, adi_action, adi_attempt, adi_control, adi_conversion, adi_file, adi_inbox, adi_order,
+                adi_service, adi_turn, alembic_version_omeroadi, alembic_version_omeroadi_plugin TO :"role";
 
 -- The trail: only ever appended to, with an id that the database gives. The trigger writes to the inbox with its owner's rights.
 GRANT INSERT (group_name, user_name, destination_id, destination_type, uuid, files, file_names, preprocessing_id, stage,
@@ -148,6 +148,11 @@ GRANT INSERT (uuid), DELETE ON adi_inbox TO :"role";
 -- has the order's key-values.
 GRANT INSERT (uuid, key, entry, output, route, step, fileset, images, plates, error),
       UPDATE (entry, output, route, step, fileset, images, plates, error, changed_at), DELETE ON adi_file TO :"role";
+
+-- What converters have made: whoever forges it can have other files of the same folders imported, and no others: each is looked at as
+-- a file of the order is.
+GRANT INSERT (uuid, entry, attempt, digest, made, delivered), UPDATE (attempt, digest, made, delivered, changed_at)
+      ON adi_conversion TO :"role";
 
 -- What people did: only ever appended to.
 GRANT INSERT (who, action, uuid, imports_id, detail) ON adi_action TO :"role";

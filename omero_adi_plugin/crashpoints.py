@@ -108,6 +108,33 @@ class Point(StrEnum):
     WITHDRAWN = "official.withdrawn"
     """It was deleted."""
 
+    # --- a converter, and what it has made
+
+    CONVERSION_DUE = "converter.due"
+    """The folders for what a converter will make are there; there is no container."""
+    CONTAINER_MADE = "converter.container_made"
+    """A container is there, and does not run."""
+    CONTAINER_STARTED = "converter.container_started"
+    """It runs."""
+    CONTAINER_ENDED = "converter.container_ended"
+    """It has come to its end, and is still there."""
+    CONTAINER_REMOVED = "converter.container_removed"
+    """It is gone; nobody has looked at what it has made."""
+    CONVERSION_WRITTEN = "converter.written"
+    """The database says what was made, and where it is to be kept; nothing is there yet."""
+    OUTPUT_COPIED = "converter.output_copied"
+    """A file is on the disk where it is to be kept, under a name that nobody knows."""
+    OUTPUT_DELIVERED = "converter.output_delivered"
+    """A file is where it is to be kept."""
+    DELIVERY_WRITTEN = "converter.delivery_written"
+    """The database says that all of them are."""
+    LINK_RENEWED = "converter.link_renewed"
+    """A link that leads to where a file is kept lies beside the one that OMERO knows."""
+    LINK_REPLACED = "converter.link_replaced"
+    """It has taken its place."""
+    TEMP_REMOVED = "converter.temp_removed"
+    """The folder that a converter wrote to is gone; the order has not ended."""
+
     # --- an order in the tables
 
     ORDER_CLAIMED = "order.claimed"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from omero_adi_plugin.preprocessing import Preprocessing, PreprocessingText
+
 MARKER_NAMESPACE = "omero-adi/order"
 """Namespace of the comment on each Fileset that says which order it belongs to."""
 
@@ -100,14 +102,14 @@ class Order:
     group: str
     target: Target
     entries: tuple[Entry, ...]
-    container: str | None = None
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderText:
     """An order as its row in `imports` holds it; any of it may be nonsense.
 
-    files, file_names: JSON text. container: the image that preprocessing asks for, None without preprocessing.
+    files, file_names: JSON text.
     """
 
     uuid: str
@@ -117,7 +119,7 @@ class OrderText:
     destination_id: str
     files: str
     file_names: str | None = None
-    container: str | None = None
+    preprocessing: PreprocessingText | None = None
 
     def read(self) -> Order:
         """Return the order that this text means.
@@ -137,7 +139,7 @@ class OrderText:
             group=self.group,
             target=self._target(),
             entries=self._entries(),
-            container=self.container,
+            preprocessing=None if self.preprocessing is None else self.preprocessing.read(),
         )
 
     def _target(self) -> Target:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from omero_adi_plugin.dialogs.paths import named_in, split
@@ -86,7 +86,7 @@ class Request:
         """Check as the service will do it, before anything is ordered; raises as `read`."""
         paths = [path for order in self.orders for path in order]
         order = order_of(user=desk.person.name, group=self.place.group, target=self.place.target, files=paths)
-        check_order(replace(order, container=self.converter or None), session=desk.session)
+        check_order(order, session=desk.session)
 
     @property
     def preprocessing(self) -> Preprocessing | None:

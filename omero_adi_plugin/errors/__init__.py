@@ -10,17 +10,20 @@
     ├── NotPermitted            this account may not do that
     ├── OrderFailed             permanent trouble of the order: trying again changes nothing
     │   ├── OrderMalformed  UserUnknown  UserInactive  UserNeverLoggedIn  GroupUnknown  GroupForNobody
-    │   │   NotInGroup  TargetMissing  TargetNotWritable  ConvertersMissing
+    │   │   NotInGroup  TargetMissing  TargetNotWritable  ConverterNotAllowed  ConverterMissing
     │   ├── OrderNotFound       no order has that uuid
     │   ├── ImportsDamaged      what was imported is not in OMERO, or not on disk, as it was
     │   └── EntryFailed         trouble of one entry: the others of the order go on
     │       └── FileMissing  SourceUnreadable  PathOutsideRoots  NameImpossible  FormatUnknown  ZarrUnsupported  FileBroken
-    │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused
+    │           NothingToImport  ReaderFailed  WrongContainer  FilesetGone  ImportRefused  ConverterFailed
+    │           ConverterLied  NothingConverted  ProcessedNotWritable
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
     │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused
+    │   ├── NotOnThisHost       this host cannot do it at the moment: counts as no failure
+    │   │   └── PodmanDown  NoRoomToConvert
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
-    │       └── FileGrowing
+    │       └── FileGrowing  ConverterKilled  ConverterNotStarted
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
     │   ├── DatabaseDown  DiskFull  StorageDown  NoProcessor  NotLaunched
     │   └── OmeroDown
@@ -39,6 +42,19 @@ from omero_adi_plugin.errors.configuration import (
     ScriptNotTaken,
     ScriptsMissing,
 )
+from omero_adi_plugin.errors.converting import (
+    ConverterFailed,
+    ConverterKilled,
+    ConverterLied,
+    ConverterMissing,
+    ConverterNotAllowed,
+    ConverterNotStarted,
+    NoRoomToConvert,
+    NothingConverted,
+    NotOnThisHost,
+    PodmanDown,
+    ProcessedNotWritable,
+)
 from omero_adi_plugin.errors.entries import (
     EntryFailed,
     FileBroken,
@@ -55,7 +71,6 @@ from omero_adi_plugin.errors.entries import (
     ZarrUnsupported,
 )
 from omero_adi_plugin.errors.orders import (
-    ConvertersMissing,
     GroupForNobody,
     GroupUnknown,
     ImportsDamaged,
@@ -102,7 +117,12 @@ __all__ = [
     "CheckFailed",
     "ConfigurationError",
     "ConnectionBroken",
-    "ConvertersMissing",
+    "ConverterFailed",
+    "ConverterKilled",
+    "ConverterLied",
+    "ConverterMissing",
+    "ConverterNotAllowed",
+    "ConverterNotStarted",
     "CutOff",
     "DatabaseDown",
     "DiskFull",
@@ -122,9 +142,12 @@ __all__ = [
     "LeaseLost",
     "NameImpossible",
     "NoProcessor",
+    "NoRoomToConvert",
     "NotInGroup",
     "NotLaunched",
+    "NotOnThisHost",
     "NotPermitted",
+    "NothingConverted",
     "NothingToImport",
     "OmeroDown",
     "OmeroReadOnly",
@@ -135,6 +158,8 @@ __all__ = [
     "OrderNotFound",
     "OrderOpen",
     "PathOutsideRoots",
+    "PodmanDown",
+    "ProcessedNotWritable",
     "ReaderFailed",
     "RemovalRefused",
     "ScriptForeign",

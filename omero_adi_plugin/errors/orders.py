@@ -147,14 +147,3 @@ class TargetNotWritable(OrderFailed):
             "Choose one of the user's own and order again."
         )
         self.target, self.user = target, user
-
-
-class ConvertersMissing(OrderFailed):
-    """The order asks for preprocessing, which this version does not do yet."""
-
-    def __init__(self, *, container: str) -> None:
-        super().__init__(
-            f"The order asks for preprocessing by '{container}', and this version does not run converters yet. "
-            "Order the files without preprocessing."
-        )
-        self.container = container

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import ConvertersMissing, WrongContainer
+from omero_adi_plugin.errors import WrongContainer
 from omero_adi_plugin.importers.target import check_target
 from omero_adi_plugin.orders import TargetKind
 
@@ -23,13 +23,9 @@ def check_order(order: Order, *, session: OmeroSession) -> None:
 
     Raises
     ------
-    ConvertersMissing
-        The order asks for preprocessing.
     TargetMissing, TargetNotWritable
         The target is not there for this user in this group, or nothing may be added to it.
     """
-    if order.container is not None:
-        raise ConvertersMissing(container=order.container)
     check_target(session, order.target)
 
 

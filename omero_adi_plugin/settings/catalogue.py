@@ -37,6 +37,13 @@ class NoEffectYet:
     """Marks a setting that is accepted and checked, so that files of the former importer can stay, but that changes nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Says what the value of a setting must be, for a person, where its type does not tell."""
+
+    words: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One setting.
@@ -113,11 +120,12 @@ def _type(field: FieldInfo) -> Any:  # noqa: ANN401 (a type, or a special form o
 
 def _expected(field: FieldInfo) -> str:
     kind = _type(field)
+    said = next((mark.words for mark in field.metadata if isinstance(mark, Expected)), None)
+    if said is not None:
+        return said
     if get_origin(kind) is Literal:
         *others, last = map(str, get_args(kind))
         return f"{', '.join(others)} or {last}"
-    if get_origin(kind) is dict:
-        return 'a mapping of groups to lists of folders, as `{"lab": ["/data/lab"]}`'
     words = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path", str: "text", SecretStr: "text"}[
         kind
     ]

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationI
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from omero_adi_plugin.errors import ConfigurationError
-from omero_adi_plugin.settings.catalogue import EXAMPLE_URL, Known, NoEffectYet, catalogue
+from omero_adi_plugin.settings.catalogue import EXAMPLE_URL, Expected, Known, NoEffectYet, catalogue
+from omero_adi_plugin.settings.containers import read_containers, read_words
 from omero_adi_plugin.settings.roots import read_roots, within
 from omero_adi_plugin.settings.sources import search
 from omero_adi_plugin.settings.validating import validate
@@ -56,7 +57,11 @@ class Settings(BaseSettings):
     base_dir: Path = Field(
         default=Path("/data"), description="The folder that files to import must lie in, after links are resolved."
     )
-    group_roots: Annotated[dict[str, tuple[Path, ...]], BeforeValidator(read_roots)] = Field(
+    group_roots: Annotated[
+        dict[str, tuple[Path, ...]],
+        BeforeValidator(read_roots),
+        Expected('a mapping of groups to lists of folders, as `{"lab": ["/data/lab"]}`'),
+    ] = Field(
         default={},
         description="Folders in `base_dir` that the files of a group's orders must lie in, by the group's name; `*` means all"
         " groups that are not named. A group for which there is nothing may use all of `base_dir`.",
@@ -235,13 +240,76 @@ class Settings(BaseSettings):
 
     # --- converters
 
-    podman_userns_mode: Annotated[str | None, Known("PODMAN_USERNS_MODE"), NoEffectYet()] = Field(
-        default=None, description="User namespace of converters; `keep-id`: files belong to the account that runs the service."
+    containers: Annotated[
+        dict[str, tuple[str, ...]],
+        BeforeValidator(read_containers),
+        Expected('a mapping of `allow` to a list of images, as `{"allow": ["docker.io/lab/*"]}`'),
+    ] = Field(
+        default={"allow": ()},
+        description="Which images may run as converters, as `allow: [PATTERN, …]`: names as podman has them, in which `*` stands"
+        " for anything but `/`, `:` and `@`; without a tag all tags, with a digest (`NAME@sha256:…`) nothing but that very image."
+        " What no pattern fits does not run.",
     )
-    podman_bind_retry_attempts: Annotated[int, Known("PODMAN_BIND_RETRY_ATTEMPTS"), NoEffectYet()] = Field(
+    max_containers: int = Field(
+        default=2, ge=1, le=64, description="How many converters run at the same time on one host, for all its workers together."
+    )
+    converter_temp: Path = Field(
+        default=Path("/OMERO/OMERO_inplace"),
+        description="Where converters write what is imported, in a folder for each order; the account that runs OMERO.server must"
+        " be able to read there, under the same path.",
+    )
+    processed_folder: str = Field(
+        default=".processed",
+        min_length=1,
+        max_length=64,
+        description="What the folder beside a source is called in which that is kept which was made of it. It is never imported"
+        " when a folder is ordered.",
+    )
+    source_mount: Literal["ro", "rw"] = Field(
+        default="ro",
+        description="Whether a converter may write to the folder of its source: `ro`, it may not, or `rw`, for those that write"
+        " beside it.",
+    )
+    converter_timeout_seconds: int = Field(
+        default=14400, ge=1, description="How long a converter may take over one file before it is ended."
+    )
+    converter_memory_mb: int = Field(default=8192, ge=16, description="How much memory a converter may have, in MB.")
+    converter_cpus: float = Field(default=2, gt=0, le=1024, description="How many processors a converter may use.")
+    converter_pids: int = Field(
+        default=512, ge=1, le=1_000_000, description="How many processes and threads a converter may have."
+    )
+    converter_network: Literal["none", "on"] = Field(
+        default="none", description="Whether converters reach a network: `none` or `on`, podman's usual one."
+    )
+    converter_capabilities: Annotated[tuple[str, ...], BeforeValidator(read_words), Expected("words parted by commas")] = Field(
+        default=(),
+        description="Capabilities that converters keep, as `DAC_OVERRIDE`; without any, root in a container has no more rights"
+        " to files than others.",
+    )
+    converter_pull: Literal["missing", "always", "never"] = Field(
+        default="missing", description="Whether an image is fetched before it runs: when it is `missing`, `always` or `never`."
+    )
+    converter_space_factor: float = Field(
+        default=2,
+        ge=0,
+        le=100,
+        description="How many times the size of a source must be free before it is converted, both in `converter_temp` and beside"
+        " the source. 0: it is not asked.",
+    )
+    podman_socket: Path | None = Field(
+        default=None,
+        description="Where podman's service listens. Without it: at its usual place for this account, and if nobody does there,"
+        " one is started, and ended with us.",
+    )
+    podman_userns_mode: Annotated[str | None, Known("PODMAN_USERNS_MODE")] = Field(
+        default=None,
+        description="User namespace of converters; `keep-id`: files belong to the account that runs the service. Where podman"
+        " runs as root, they do anyway, and it changes nothing.",
+    )
+    podman_bind_retry_attempts: Annotated[int, Known("PODMAN_BIND_RETRY_ATTEMPTS")] = Field(
         default=3, ge=0, le=100, description="How often a converter is started again when its folders could not be mounted."
     )
-    podman_bind_retry_delay_seconds: Annotated[float, Known("PODMAN_BIND_RETRY_DELAY_SECONDS"), NoEffectYet()] = Field(
+    podman_bind_retry_delay_seconds: Annotated[float, Known("PODMAN_BIND_RETRY_DELAY_SECONDS")] = Field(
         default=2, ge=0, le=3600, description="How long to wait before that."
     )
 
@@ -275,6 +343,20 @@ class Settings(BaseSettings):
             least = HEARTBEATS_PER_LEASE * heartbeat
             raise ValueError(f"must be {least} or more, {HEARTBEATS_PER_LEASE} times `heartbeat_seconds`, which is {heartbeat}")
         return seconds
+
+    @field_validator("processed_folder")
+    @classmethod
+    def _is_one_name(cls, name: str) -> str:
+        if "/" in name or name in {".", ".."} or not name.isprintable():
+            raise ValueError("must be the name of one folder, without `/`")
+        return name
+
+    @field_validator("converter_temp")
+    @classmethod
+    def _is_absolute(cls, folder: Path) -> Path:
+        if not folder.is_absolute():
+            raise ValueError("must be an absolute path")
+        return folder
 
     @field_validator("keep_days")
     @classmethod
@@ -336,6 +418,11 @@ class Settings(BaseSettings):
     def legacy(self) -> tuple[str, ...]:
         """Keys of the former importer that the file holds and that mean nothing here."""
         return self._legacy
+
+    @property
+    def allowed_containers(self) -> tuple[str, ...]:
+        """Patterns of the images that may run as converters."""
+        return self.containers.get("allow", ())
 
     @property
     def omero(self) -> str:

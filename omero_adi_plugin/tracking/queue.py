@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.orders import Claim, Extension, Lease, Limits, OrderText
+from omero_adi_plugin.preprocessing import PreprocessingText
 from omero_adi_plugin.stages import STAGE_IMPORTED, STAGE_INGEST_FAILED, OrderState
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.prepared import Prepared
@@ -331,7 +332,20 @@ def order_text(database: Database, *, uuid: str, imports_id: int) -> OrderText:
         destination_id=content.destination_id or "",
         files=content.files or "",
         file_names=content.file_names,
+        preprocessing=_preprocessing(content),
+    )
+
+
+def _preprocessing(content: Row[Any]) -> PreprocessingText | None:
+    if content.preprocessing_id is None:
+        return None
+    return PreprocessingText(
+        id=content.preprocessing_id,
         container=content.container,
+        input_file=content.input_file,
+        output_folder=content.output_folder,
+        alt_output_folder=content.alt_output_folder,
+        extra_params=content.extra_params,
     )
 
 

@@ -137,7 +137,8 @@ SELECT EXISTS (SELECT FROM candidates WHERE user_name <> :user)
 
 -- content
 -- What was ordered, in one row; nothing in it if somebody has deleted that. It may be many megabytes, so it is not part of the claim.
-SELECT s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.container
+SELECT s.user_name, s.group_name, s.destination_type, s.destination_id, s.files, s.file_names, p.id AS preprocessing_id,
+       p.container, p.input_file, p.output_folder, p.alt_output_folder, CAST(p.extra_params AS text) AS extra_params
   FROM (SELECT CAST(:imports_id AS bigint) AS id) o
   LEFT JOIN imports s ON s.id = o.id
   LEFT JOIN imports_preprocessing p ON p.id = s.preprocessing_id

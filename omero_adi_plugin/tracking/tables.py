@@ -5,6 +5,7 @@ adi_inbox  what happened in `imports` and is not yet taken in: one row an event,
 adi_order  one row an order: where it stands, whose lease is on it. `imports_id` is the row of `imports` whose content holds.
 adi_attempt one row a claim: who took the order, and which row of `imports` said so. An `Import Started` that is not in here was
            written by another importer.
+adi_conversion  one row for each entry that a converter has done: what it has made, and where that is kept.
 adi_file   the ledger: one row a fileset of an order, and how far it has come.
 adi_action what people and services did, and when: for whoever asks afterwards.
 adi_turn   one row a user: when an order of theirs was last begun, so that claims go round.
@@ -170,6 +171,18 @@ file = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     _one_of("route", Route),
     _one_of("step", FileStep),
+)
+
+conversion = Table(
+    "adi_conversion",
+    metadata,
+    Column("uuid", Text, ForeignKey("adi_order.uuid", ondelete="CASCADE"), primary_key=True),
+    Column("entry", Text, primary_key=True),  # as `stored_key` has it
+    Column("attempt", Integer, nullable=False),  # that ran the converter
+    Column("digest", Text, nullable=False),  # of the image that ran
+    Column("made", JSONB, nullable=False),  # see `preprocessing.Conversion`
+    Column("delivered", Boolean, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 action = Table(
