@@ -115,6 +115,8 @@ class ConvertedFileset:
     files:     all of them; the first is the one to open.
     title:     what the images are to be called; None: as the file.
     keyvalues: what the converter says of them, each a key and a text; a key may come several times.
+    temp:      the folder that the converter wrote them to, and in which OMERO's links lead to them at first; None: they are
+               imported from where they are kept.
     reader, format, images, plates: as in `importers.plans.Reading`.
     """
 
@@ -122,10 +124,16 @@ class ConvertedFileset:
     files: tuple[ConvertedFile, ...]
     title: str | None
     keyvalues: tuple[tuple[str, str], ...]
+    temp: str | None
     reader: str
     format: str
     images: int
     plates: int
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where each file is kept, by the path that a link may still lead to."""
+        return {} if self.temp is None else {f"{self.temp}/{file.name}": file.place for file in self.files}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +143,6 @@ class Conversion:
     digest:    of the image that ran, `sha256:…`.
     filesets:  what is to be imported.
     metadata:  where the `metadata.csv` is kept that it wrote, if it wrote one.
-    temp:      the folder of this host that the outputs lie in until all links lead to where they are kept; None: in none.
     staging:   the folder beside the source from which they are brought to where they are kept.
     delivered: whether all of them are there.
     whole:     nothing of it failed, so that there is no reason to run the converter again.
@@ -145,7 +152,6 @@ class Conversion:
     digest: str
     filesets: tuple[ConvertedFileset, ...]
     metadata: str | None
-    temp: str | None
     staging: str
     delivered: bool
     whole: bool
