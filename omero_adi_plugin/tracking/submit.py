@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from omero_adi_plugin.errors import OrderMalformed, UsageError
 from omero_adi_plugin.orders import Claim, Lease, OrderText
+from omero_adi_plugin.preprocessing import PreprocessingText
 from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.contract import Preprocessing
 from omero_adi_plugin.tracking.pausing import raise_if_paused
@@ -95,14 +97,12 @@ def submit_order(
     DatabaseDown
         PostgreSQL is not there. When the connection broke at the very end, the order may be there nevertheless.
     """
-    text = _text(user, group, target, files, file_names, uuid)
     asked = None if preprocessing is None else _asked(preprocessing)
+    text = _text(user, group, target, files, file_names, uuid, asked=asked)
     if not -HIGHEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
         raise _refused(f"the priority is {priority}, not from {-HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}")
     with database.begin() as connection:
-        imports_id = _append(
-            connection, text, preprocessing_id=None if asked is None else _append_preprocessing(connection, asked)
-        )
+        imports_id, text = _append(connection, text, asked)
         if skip_existing or priority:
             _queue(connection, text, imports_id, skip_existing=skip_existing, priority=priority)
         if who is not None:
@@ -110,7 +110,7 @@ def submit_order(
     return text.uuid
 
 
-def order_of(*, user: str, group: str, target: Target, files: Sequence[str]) -> Order:
+def order_of(*, user: str, group: str, target: Target, files: Sequence[str], preprocessing: Preprocessing | None = None) -> Order:
     """Return the order that these words would make; nothing is ordered.
 
     Raises
@@ -118,7 +118,8 @@ def order_of(*, user: str, group: str, target: Target, files: Sequence[str]) -> 
     UsageError
         Something of it can be no order.
     """
-    return _text(user, group, target, files, (), None).read()
+    asked = None if preprocessing is None else _asked(preprocessing)
+    return _text(user, group, target, files, (), None, asked=asked).read()
 
 
 def submit_claimed(
@@ -130,6 +131,7 @@ def submit_claimed(
     target: Target,
     files: Sequence[str],
     file_names: Sequence[str] = (),
+    preprocessing: Preprocessing | None = None,
     uuid: str | None = None,
     who: str | None = None,
     skip_existing: bool = False,
@@ -139,7 +141,7 @@ def submit_claimed(
 
     Parameters
     ----------
-    database, user, group, target, files, file_names, uuid, who, skip_existing
+    database, user, group, target, files, file_names, preprocessing, uuid, who, skip_existing
         As for `submit_order`.
     queue : Queue
         Says how long the lease is; the caller must extend it, and ask for room before it imports (`Queue.widen`).
@@ -155,12 +157,13 @@ def submit_claimed(
     DatabaseDown
         PostgreSQL is not there.
     """
-    text = _text(user, group, target, files, file_names, uuid)
-    asked = time.monotonic()
+    asked = None if preprocessing is None else _asked(preprocessing)
+    text = _text(user, group, target, files, file_names, uuid, asked=asked)
+    begun = time.monotonic()
     with database.begin() as connection:
         connection.execute(_QUEUE["one_by_one"])
         raise_if_paused(connection)
-        imports_id = _append(connection, text)
+        imports_id, text = _append(connection, text, asked)
         connection.execute(_SQL["drop_event"], {"uuid": text.uuid})  # before the queue's row, as intake locks them
         values = {**_queued(connection, text, imports_id, skip_existing=skip_existing), "owner": owner}
         values["lease_seconds"] = queue.lease_seconds
@@ -172,7 +175,7 @@ def submit_claimed(
         if who is not None:
             _note(connection, who, text.uuid)
         audit.begin_attempt(connection, lease, imports_id=imports_id, description=again)
-    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0, asked=asked)
+    return Claim(lease=lease, text=text, failures=0, skip_existing=skip_existing, places=0, asked=begun)
 
 
 def _queue(connection: Connection, text: OrderText, imports_id: int, *, skip_existing: bool, priority: int) -> None:
@@ -207,6 +210,8 @@ def _text(
     files: Sequence[str | os.PathLike[str]],
     file_names: Sequence[str],
     uuid: str | None,
+    *,
+    asked: Mapping[str, Any] | None,
 ) -> OrderText:
     """Return the row of an order, which is one that a service can read; else raise `UsageError`."""
     given = _listed(files, what="files")
@@ -222,6 +227,7 @@ def _text(
         destination_id=str(target.id),
         files=json.dumps(paths),
         file_names=json.dumps(names) if names else None,
+        preprocessing=None if asked is None else _preprocessing_text(asked),
     )
     try:
         text.read()
@@ -245,6 +251,17 @@ def _asked(preprocessing: Preprocessing) -> dict[str, Any]:
         elif not _storable(value, what=name).strip():
             raise _refused(f"`{name}` of the preprocessing is empty")
     return asked
+
+
+def _preprocessing_text(asked: Mapping[str, Any]) -> PreprocessingText:
+    """Return the row that it becomes: the model has the usual values of what is not asked for."""
+    usual = {name: Preprocessing.__table__.c[name].default.arg for name in ("input_file", "output_folder", "alt_output_folder")}
+    parameters = asked.get("extra_params")
+    return PreprocessingText(
+        id=0,
+        **{"container": asked["container"], **usual, **{name: asked[name] for name in usual.keys() & asked.keys()}},
+        extra_params=None if parameters is None else json.dumps(parameters),
+    )
 
 
 def _check_parameters(parameters: Mapping[str, Any]) -> None:
@@ -294,7 +311,9 @@ def _note(connection: Connection, who: str, uuid: str) -> None:
         audit.act(connection, Action.ORDERED, who=who, uuid=uuid)
 
 
-def _append(connection: Connection, text: OrderText, *, preprocessing_id: int | None = None) -> int:
+def _append(connection: Connection, text: OrderText, asked: Mapping[str, Any] | None) -> tuple[int, OrderText]:
+    """Append an order's first row, and that of its preprocessing; return the former's id, and the order with the latter's."""
+    preprocessing_id = None if asked is None else _append_preprocessing(connection, asked)
     values = {
         "uuid": text.uuid,
         "user": text.user,
@@ -305,4 +324,6 @@ def _append(connection: Connection, text: OrderText, *, preprocessing_id: int | 
         "file_names": text.file_names,
         "preprocessing_id": preprocessing_id,
     }
-    return int(connection.execute(_SQL["append"], values).scalar_one())
+    if text.preprocessing is not None and preprocessing_id is not None:
+        text = replace(text, preprocessing=replace(text.preprocessing, id=preprocessing_id))
+    return int(connection.execute(_SQL["append"], values).scalar_one()), text

@@ -46,7 +46,12 @@ def test_a_claimed_order_is_run_by_nobody_else(database: Database, producer: Pro
 
 
 def test_a_claimed_order_whose_command_died_is_taken_over(database: Database, producer: Producer, queue: Queue) -> None:
-    died = submit_claimed(database, queue, **ORDER, owner="host:1")
+    asked = Preprocessing(container=CONVERTER, alt_output_folder=None, extra_params={"ü": [1, None]})
+    died = submit_claimed(database, queue, **ORDER, preprocessing=asked, owner="host:1")
+    preprocessing = died.text.read().preprocessing
+    assert preprocessing is not None
+    assert (preprocessing.container, preprocessing.output_folder, preprocessing.alt_output_folder) == (CONVERTER, "/data", None)
+    assert preprocessing.parameters == (("ü", "[1, null]"),)
     producer.sql("UPDATE adi_order SET lease_until = now() - interval '1 second'")
     free_lapsed(database)
     claim = queue.claim(owner="host:2")
@@ -174,6 +179,9 @@ def test_one_preprocessing_serves_for_many_orders_also_one_that_was_read(databas
         (Preprocessing(container=CONVERTER, extra_params={"a": "\0"}), "`extra_params` has characters"),
         (Preprocessing(container=CONVERTER, extra_params={1: "a"}), "`extra_params` holds 1"),
         (Preprocessing(container="\udcff"), "`container` has characters"),
+        (Preprocessing(container=CONVERTER, extra_params={"--inputfile": "/etc/passwd"}), "which is not for an order to say"),
+        (Preprocessing(container=CONVERTER, output_folder="/proc/self"), "where a container has things of its own"),
+        (Preprocessing(container=CONVERTER, alt_output_folder="/data/out"), "lie in one another"),
     ],
 )
 def test_preprocessing_that_cannot_be_done_is_refused_before_anything_is_written(
