@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.fixtures.omero_people",
     "tests.fixtures.omero_pixels",
     "tests.fixtures.omero_scripts",
+    "tests.fixtures.podman",
     "tests.fixtures.postgres",
     "tests.fixtures.queueing",
     "tests.fixtures.former",
