@@ -104,7 +104,7 @@ def place_link(
         if not shared:  # on a network file system it may appear with the closing
             uploader.close()
             if not _holds(location, mark):
-                raise _not_shared(location)
+                raise not_shared(location)
         _replace(location, file.source)
         reached(Point.LINK_PLACED)
         try:
@@ -194,7 +194,7 @@ def _holds(location: Path, mark: bytes) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _refused(error, location) from error
+        raise refused(error, location) from error
 
 
 def _replace(location: Path, source: str) -> None:
@@ -207,10 +207,11 @@ def _replace(location: Path, source: str) -> None:
         reached(Point.MARK_REMOVED)
         os.symlink(source, location)  # noqa: PTH211 (as above)
     except OSError as error:
-        raise _refused(error, location) from error
+        raise refused(error, location) from error
 
 
-def _refused(error: OSError, location: Path) -> AdiError:
+def refused(error: OSError, location: Path) -> AdiError:
+    """Return what to say when the system does not let a link be made, or looked at."""
     if error.errno in _NO_ROOM:
         return DiskFull(path=str(location.parent))
     if error.errno in _NOT_ALLOWED:
@@ -218,10 +219,11 @@ def _refused(error: OSError, location: Path) -> AdiError:
             f"This account (uid {os.geteuid()}) may not write to '{location.parent}', where OMERO keeps imported files. "
             "Run the service as the account that runs OMERO.server, or give it write access to the managed repository."
         )
-    return _not_shared(location)
+    return not_shared(location)
 
 
-def _not_shared(location: Path) -> ConfigurationError:
+def not_shared(location: Path) -> ConfigurationError:
+    """Return what to say when the server's managed repository is not the one that is seen here."""
     return ConfigurationError(
         f"What OMERO.server writes to '{location.parent}' does not appear there on this host. "
         "In-place import needs the managed repository mounted here under the same path as on the server."

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LEAST_BYTES = 2**20
 """With less room than that, what the server cannot write counts as a full disk: links, folders and its logs are small."""
 
+NEW_LINK = ".adi-"
+"""So the name of a link begins that is about to take the place of another, see `relinking`; whoever dies over it leaves it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedRepository:
@@ -83,5 +86,13 @@ class ManagedRepository:
         reached(Point.LINKS_REMOVED)
         for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
             with contextlib.suppress(OSError):
+                _remove_new_links(parent)
                 os.rmdir(parent)  # noqa: PTH106 (Path.rmdir does the same; this says that only empty folders go)
         reached(Point.FOLDERS_REMOVED)
+
+
+def _remove_new_links(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(NEW_LINK) and entry.is_symlink():
+                os.unlink(entry.path)  # noqa: PTH108 (a text; Path would only cost time)
