@@ -33,6 +33,11 @@ def settings_of(args: Namespace) -> Settings:
     return Settings.load(config_of(args), **given_of(args))
 
 
+def settings_without_database(args: Namespace) -> tuple[Settings, frozenset[str]]:
+    """Read the settings for what needs no database, and say which of them somebody has set; raises as `settings_of`."""
+    return Settings.load_without_database(config_of(args), **given_of(args))
+
+
 def config_of(args: Namespace) -> Path | None:
     """Return the settings file that `--config` names."""
     return Path(args.config) if args.config else None

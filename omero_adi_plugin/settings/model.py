@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -14,13 +15,14 @@ from omero_adi_plugin.errors import ConfigurationError
 from omero_adi_plugin.settings.catalogue import EXAMPLE_URL, Expected, Known, NoEffectYet, catalogue
 from omero_adi_plugin.settings.containers import read_containers, read_words
 from omero_adi_plugin.settings.roots import read_roots, within
-from omero_adi_plugin.settings.sources import search
+from omero_adi_plugin.settings.sources import COMMAND_LINE, Given, search
 from omero_adi_plugin.settings.validating import validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from omero_adi_plugin.settings.checking import Problem
+    from omero_adi_plugin.settings.sources import Found
 
 HEARTBEATS_PER_LEASE = 3
 """So many heartbeats must fit into a lease: one that is late, on a busy host, is no death."""
@@ -379,6 +381,23 @@ class Settings(BaseSettings):
         return roots
 
     @classmethod
+    def load_without_database(cls, config: Path | None = None, **given: Any) -> tuple[Self, frozenset[str]]:  # noqa: ANN401
+        """Read the settings for what needs no database, also where nobody has set one up; raises as `load`.
+
+        Returns
+        -------
+        Self
+            The settings, perhaps with a URL that leads nowhere.
+        frozenset of str
+            Which of them are not the defaults, but somebody's.
+        """
+        found = search(catalogue(cls), config, {name: value for name, value in given.items() if value is not None})
+        said = frozenset(found.given)
+        if "ingest_tracking_db" not in said:
+            found = replace(found, given={**found.given, "ingest_tracking_db": Given(EXAMPLE_URL, COMMAND_LINE)})
+        return cls._checked(found), said
+
+    @classmethod
     def load(cls, config: Path | None = None, **given: Any) -> Self:  # noqa: ANN401 (values of settings of any type)
         """Read the settings from all sources.
 
@@ -394,7 +413,10 @@ class Settings(BaseSettings):
         ConfigurationError
             Names all that is wrong: with each setting, its source and what to do. Holds no secret.
         """
-        found = search(catalogue(cls), config, {name: value for name, value in given.items() if value is not None})
+        return cls._checked(search(catalogue(cls), config, {name: value for name, value in given.items() if value is not None}))
+
+    @classmethod
+    def _checked(cls, found: Found) -> Self:
         settings, problems = validate(cls, found)
         if settings is None:
             raise ConfigurationError(_sentences(problems))

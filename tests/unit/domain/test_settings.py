@@ -58,6 +58,17 @@ def test_a_database_url_may_stand_where_older_programs_look_for_it(monkeypatch: 
         assert variable in Settings.load().ingest_tracking_db.get_secret_value()
 
 
+def test_without_a_database_it_is_told_what_somebody_has_set(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, said = Settings.load_without_database()
+    assert (settings.allowed_containers, said) == ((), frozenset())
+    file = write(clean / "s.yml", "containers: {allow: [localhost/mine]}\n")
+    monkeypatch.setenv("ADI_CONVERTER_CPUS", "1")
+    settings, said = Settings.load_without_database(file)
+    assert (settings.allowed_containers, said) == (("localhost/mine",), {"containers", "converter_cpus"})
+    with pytest.raises(ConfigurationError, match="converter_cpus"):
+        Settings.load_without_database(file, converter_cpus="none")
+
+
 @pytest.mark.parametrize(
     ("variable", "text", "setting", "value"),
     [
