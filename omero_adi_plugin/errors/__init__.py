@@ -19,7 +19,7 @@
     │           ConverterLied  NothingConverted  ProcessedNotWritable
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
-    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused
+    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused  Halted
     │   ├── NotOnThisHost       this host cannot do it at the moment: counts as no failure
     │   │   └── PodmanDown  NoRoomToConvert
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
@@ -90,6 +90,7 @@ from omero_adi_plugin.errors.passing import (
     CutOff,
     EntryNotReady,
     FileGrowing,
+    Halted,
     ImportInterrupted,
     ImportsPaused,
     OrderBusy,
@@ -135,6 +136,7 @@ __all__ = [
     "FormatUnknown",
     "GroupForNobody",
     "GroupUnknown",
+    "Halted",
     "ImportInterrupted",
     "ImportRefused",
     "ImportsDamaged",

@@ -101,6 +101,13 @@ class RemovalRefused(TryAgain):
         self.filesets = filesets
 
 
+class Halted(TryAgain):
+    """Nothing of the order is to be begun, or gone on with, any more; why is told elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("The work was not gone on with, because the order had met trouble. It is tried again by itself.")
+
+
 class ImportsPaused(TryAgain):
     """Somebody has paused all imports; the sentence is that of the pause."""
 
