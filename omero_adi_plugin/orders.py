@@ -300,6 +300,11 @@ class LedgerFile:
     plates: tuple[int, ...] = ()
     error: str | None = None
 
+    @property
+    def shown(self) -> str:
+        """What people are told that it is: the entry and, of what a converter has made, its name."""
+        return self.entry if self.output is None else f"{self.entry} → {self.output}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:

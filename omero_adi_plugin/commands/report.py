@@ -117,7 +117,7 @@ def _print_files(files: Sequence[LedgerFile], *, room: int) -> None:
     printing.line("")
     printing.table(
         ("step", "fileset", "images", "plates", "entry, or what is wrong with it"),
-        [(file.step, file.fileset, _ids(file.images), _ids(file.plates), file.error or file.entry) for file in shown],
+        [(file.step, file.fileset, _ids(file.images), _ids(file.plates), file.error or file.shown) for file in shown],
     )
     if len(shown) < len(files):
         printing.line(f"… {len(files) - len(shown)} more: --json shows all of them")

@@ -69,7 +69,7 @@ def _print(done: Verified) -> None:
 def _words(found: list[Finding]) -> str:
     first = found[0]
     more = f" (and {len(found) - 1} more: --json shows all)" if len(found) > 1 else ""
-    of = f"{first.entry}: " if first.entry is not None else ""
+    of = "" if first.entry is None else f"{first.entry}: " if first.output is None else f"{first.entry} → {first.output}: "
     return f"{of}{first.words}{more} {first.remedy}".rstrip()
 
 
@@ -91,6 +91,7 @@ def _document(done: Verified) -> dict[str, Any]:
                 "user": finding.user,
                 "order": finding.order,
                 "entry": finding.entry,
+                "output": finding.output,
                 "fileset": finding.fileset,
                 "file": finding.file,
                 "finding": finding.words,

@@ -19,7 +19,7 @@
     │           ConverterLied  NothingConverted  ProcessedNotWritable
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
-    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused  Halted
+    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused  Halted  RoomsKept
     │   ├── NotOnThisHost       this host cannot do it at the moment: counts as no failure
     │   │   └── PodmanDown  NoRoomToConvert
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
@@ -54,6 +54,7 @@ from omero_adi_plugin.errors.converting import (
     NotOnThisHost,
     PodmanDown,
     ProcessedNotWritable,
+    RoomsKept,
 )
 from omero_adi_plugin.errors.entries import (
     EntryFailed,
@@ -164,6 +165,7 @@ __all__ = [
     "ProcessedNotWritable",
     "ReaderFailed",
     "RemovalRefused",
+    "RoomsKept",
     "ScriptForeign",
     "ScriptNotTaken",
     "ScriptRefused",

@@ -96,6 +96,14 @@ class ConverterNotStarted(EntryNotReady):
         self.path, self.container, self.words = path, container, words
 
 
+class RoomsKept(TryAgain):
+    """Folders that converters wrote to cannot be removed yet, because links in OMERO lead there still, say."""
+
+    def __init__(self, *, folder: str) -> None:
+        super().__init__(f"What converters wrote to {quoted(folder)} cannot be removed yet; the log says why (`rooms.kept`).")
+        self.folder = folder
+
+
 class NotOnThisHost(TryAgain):
     """The host cannot do it at the moment, and no order is to blame: another host may, or this one later."""
 

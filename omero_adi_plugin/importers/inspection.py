@@ -150,9 +150,19 @@ def inspect(
 
 def marked_of(session: Session, uuid: str) -> dict[str, int]:
     """Return the filesets that carry a marker of an order, of whomever and in whichever group, by the key in it."""
+    return {key: fileset for fileset, key in sorted(keys_of(session, uuid).items())}
+
+
+def keys_of(session: Session, uuid: str) -> dict[int, str]:
+    """Return all filesets that carry a marker of an order, however many of the same key, with that key."""
     rows = session.query(_OF_ORDER, all_groups=True, ns=MARKER_NAMESPACE, start=f"{uuid} %")
-    parsed = [(fileset, Marker.parse(text)) for fileset, text in sorted(rows)]
-    return {marker.key: fileset for fileset, marker in parsed if marker is not None and marker.uuid == uuid}
+    parsed = [(fileset, Marker.parse(text)) for fileset, text in rows]
+    return {fileset: marker.key for fileset, marker in parsed if marker is not None and marker.uuid == uuid}
+
+
+def visible(session: Session, filesets: Sequence[int]) -> set[int]:
+    """Return those of the filesets that are there and that the session's user sees, in whichever group."""
+    return {fileset for (fileset,) in batches.ask(session, "select s.id from Fileset s where s.id in (:ids)", filesets)}
 
 
 def _markers(session: Session, ids: Sequence[int]) -> dict[int, set[Marker]]:

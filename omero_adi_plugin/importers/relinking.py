@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,8 +123,8 @@ def renew_links(
     return renewed
 
 
-def leads_into(session: Session, filesets: Collection[int], folders: Sequence[str]) -> list[Path]:
-    """Return the links of filesets that lead into one of the folders.
+def leads_into(session: Session, filesets: Collection[int], folders: Sequence[str]) -> dict[int, list[Path]]:
+    """Return the links that lead into one of the folders, by the fileset that they belong to.
 
     Parameters
     ----------
@@ -142,14 +143,15 @@ def leads_into(session: Session, filesets: Collection[int], folders: Sequence[st
         OMERO does not answer.
     """
     if not filesets:
-        return []
+        return {}
     repository = ManagedRepository.of(session)
     below = tuple({f"{name.rstrip('/')}/" for folder in folders for name in (folder, os.path.realpath(folder))})
-    found: list[Path] = []
+    found: dict[int, list[Path]] = defaultdict(list)
     for batch in _some(sorted(filesets)):
-        targets = _each(_links(session, batch, repository), _target)
-        found += [link.location for link, target in targets if target is not None and target.startswith(below)]
-    return found
+        for link, target in _each(_links(session, batch, repository), _target):
+            if target is not None and target.startswith(below):
+                found[link.fileset].append(link.location)
+    return dict(found)
 
 
 def _each(

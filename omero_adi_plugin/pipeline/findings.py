@@ -34,6 +34,7 @@ class Kind(StrEnum):
     KEY_VALUES_MISSING = "key-values missing"
     LINK_MISSING = "link missing"
     LINK_DANGLING = "link dangling"
+    LINK_TEMPORARY = "link temporary"
     OTHER_SIZE = "other size"
     UNREADABLE = "unreadable"
     OUT_OF_SIGHT = "out of sight"
@@ -59,12 +60,13 @@ _REMEDIES = {
     Kind.ID_TAKEN: f"{_AGAIN} imports it again.",
     Kind.OTHER_ID: f"{_AGAIN} puts that on record and imports nothing twice.",
     Kind.MARKER_MISSING: "Before this order is tried again, put the comment back (namespace `omero-adi/order`, text "
-    "`{order} 1 PATH` with the path of its first file): else `--again` would import it twice.",
+    "`{order} 1 {key}`): else `--again` would import it twice.",
     Kind.IMAGES_MISSING: f"If they should be there, {_ANEW}.",
     Kind.HALF: f"Some of its images show a wrong picture: {_ANEW}.",
     Kind.KEY_VALUES_MISSING: "`omero adi orders retry {order}` writes them again and imports nothing.",
     Kind.LINK_MISSING: f"If the source is still there, put the link back (`ln -s`, as OMERO's account); else {_ANEW}.",
     Kind.LINK_DANGLING: "Put the file back, or let the link lead to where it is now (`ln -sfn`, as OMERO's account).",
+    Kind.LINK_TEMPORARY: "`omero adi orders retry {order}` has it lead to where the file is kept, and imports nothing.",
     Kind.OTHER_SIZE: f"The images may be wrong. Put the file back as it was; if it is to stay as it is, {_ANEW}.",
     Kind.UNREADABLE: "Run this as the account that runs OMERO.server; see to the file system.",
 }
@@ -77,7 +79,8 @@ class Finding:
     words:   what is the matter, a sentence.
     order:   its uuid; None: it is about all orders of this user in this group.
     entry:   the path of the order that it belongs to.
-    fileset: as the ledger has it.
+    output:  what a converter made of the entry, None without converter.
+    key, fileset: as the ledger has them.
     file:    its place in the managed repository, if it is about one file.
     """
 
@@ -86,13 +89,15 @@ class Finding:
     words: str
     order: str | None = None
     entry: str | None = None
+    output: str | None = None
+    key: str | None = None
     fileset: int | None = None
     file: str | None = None
 
     @property
     def remedy(self) -> str:
         """What to do."""
-        return self.kind.remedy.format(order=self.order)
+        return self.kind.remedy.format(order=self.order, key=self.key)
 
 
 def carries(found: Inspected, order: EndedOrder, line: LedgerFile) -> bool:
@@ -101,14 +106,27 @@ def carries(found: Inspected, order: EndedOrder, line: LedgerFile) -> bool:
     return any(marker.uuid == order.uuid and (marker.key == line.key or not by_fileset) for marker in found.markers)
 
 
-def lost_its_marker(found: Inspected, line: LedgerFile) -> bool:
-    """Say whether a fileset is what the ledger calls by its id, by its files, and only its marker is gone."""
-    return not found.markers and any(file.source == line.key for file in found.files)
+def lost_its_marker(found: Inspected, line: LedgerFile, kept: frozenset[str]) -> bool:
+    """Say whether a fileset is what the ledger calls by its id, by its files, and only its marker is gone.
+
+    `kept`: of what a converter has made, where that is kept; its key is no path.
+    """
+    return not found.markers and any(file.source == line.key or file.source in kept for file in found.files)
 
 
 def finding(kind: Kind, order: EndedOrder, line: LedgerFile, words: str, file: str | None = None) -> Finding:
     """Return a finding about a line of the ledger; `file`: about one file of it."""
-    return Finding(kind=kind, user=order.user, words=words, order=order.uuid, entry=line.entry, fileset=line.fileset, file=file)
+    return Finding(
+        kind=kind,
+        user=order.user,
+        words=words,
+        order=order.uuid,
+        entry=line.entry,
+        output=line.output,
+        key=line.key,
+        fileset=line.fileset,
+        file=file,
+    )
 
 
 def compared(order: EndedOrder, line: LedgerFile, found: Inspected) -> Iterator[Finding]:
@@ -140,17 +158,23 @@ def compared(order: EndedOrder, line: LedgerFile, found: Inspected) -> Iterator[
         yield finding(Kind.KEY_VALUES_MISSING, order, line, words)
 
 
-def of_file(order: EndedOrder, line: LedgerFile, look: Look) -> Finding | None:
-    """Return what is the matter with a file in the managed repository."""
+def of_file(order: EndedOrder, line: LedgerFile, look: Look, *, temporary: tuple[str, ...] = ()) -> Finding | None:
+    """Return what is the matter with a file in the managed repository.
+
+    `temporary`: how paths begin at which nothing stays; what OMERO recorded as its source is where it is kept.
+    """
     place, file = f"'{look.file.location}'", look.file
     told: tuple[Kind, str]
     match look.condition:
+        case Condition.AS_RECORDED if look.leads_to is not None and look.leads_to.startswith(temporary):
+            told = Kind.LINK_TEMPORARY, f"{place} leads to '{look.leads_to}', which will not stay, and not to '{file.source}'."
         case Condition.AS_RECORDED:
             return None
         case Condition.MISSING:
             told = Kind.LINK_MISSING, f"{place} is missing; it led to '{file.source}'."
         case Condition.DANGLING:
-            told = Kind.LINK_DANGLING, f"{place} leads to '{look.leads_to}', which is not there."
+            kept = "" if line.output is None or file.source == look.leads_to else f"; it was kept as '{file.source}'"
+            told = Kind.LINK_DANGLING, f"{place} leads to '{look.leads_to}', which is not there{kept}."
         case Condition.OTHER_SIZE:
             leads = f", which leads to '{look.leads_to}'," if look.leads_to is not None else ""
             told = Kind.OTHER_SIZE, f"{place}{leads} has {look.bytes} bytes; when it was imported there were {file.bytes}."

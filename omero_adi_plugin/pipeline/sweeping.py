@@ -11,6 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.errors import RoomsKept
 from omero_adi_plugin.importers.annotating import annotations_on
 from omero_adi_plugin.importers.doubles import remove_doubled_key_values
 from omero_adi_plugin.importers.markers import delete_fileset, made_since
@@ -20,12 +21,15 @@ from omero_adi_plugin.importers.strays import remove_strays
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import TargetKind
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE, SETTLED
+from omero_adi_plugin.pipeline.roots import Roots
+from omero_adi_plugin.pipeline.tidying import links_of, temporary_paths, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from omero_adi_plugin.importers.protocol import MarkedFileset
     from omero_adi_plugin.orders import LedgerFile, Order
+    from omero_adi_plugin.preprocessing import Conversion
     from omero_adi_plugin.sessions import OmeroSession
     from omero_adi_plugin.settings import Settings
 
@@ -113,6 +117,7 @@ def sweep_late(
     now: float,
     settings: Settings,
     check: Callable[[], None],
+    conversions: Sequence[Conversion] = (),
 ) -> None:
     """Do the same when no request of a lost session can be under way any more, and remove traces on disk.
 
@@ -125,16 +130,34 @@ def sweep_late(
         those that are as old as half of `sweep_seconds`: a younger one may belong to an import that has just begun.
     now : float
         What time it is, likewise.
+    conversions : sequence of Conversion, optional
+        What converters have made of the order's entries.
 
     All others are those of `sweep`.
+
+    Raises
+    ------
+    RoomsKept
+        Folders of converters cannot be removed yet; everything else is done.
     """
     since -= CLOCKS_APART_SECONDS
     sweep(order, session=session, attempt=attempt, files=files, settings=settings, check=check, since=since)
     check()
     withdraw(session, uuid=order.uuid)
     until = now - settings.sweep_seconds / 2
-    for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order)):
+    for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order, conversions, settings)):
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
+    if not tidy(
+        order,
+        session=service,
+        attempt=attempt,
+        conversions=conversions,
+        files=files,
+        settings=settings,
+        check=check,
+        sees_all=True,
+    ):
+        raise RoomsKept(folder=str(settings.converter_temp / order.uuid))
 
 
 def _without_key_values(
@@ -177,8 +200,15 @@ def _single_key_values(
         event(_log, logging.WARNING, "key_values.swept", order=order.uuid, annotations=removed)
 
 
-def _files_of(order: Order) -> Callable[[str], bool]:
-    """Return what tells of a path whether it is one of the order's entries, or lies in one."""
+def _files_of(order: Order, conversions: Sequence[Conversion], settings: Settings) -> Callable[[str], bool]:
+    """Return what tells of a path whether links of the order may lead there.
+
+    That is one of its entries, or in one; of what converters have made, where it is kept, and where nothing stays.
+    """
+    if order.preprocessing is not None:
+        links = links_of(order, conversions, Roots.of(settings, order.group), settings)
+        kept, temporary = frozenset(links.values()), temporary_paths(order.uuid, settings)
+        return lambda path: path in kept or path.startswith(temporary)
     roots = [os.path.realpath(entry.path) for entry in order.entries]
 
     def ours(path: str) -> bool:

@@ -19,7 +19,10 @@ from omero_adi_plugin.importers.repository import ManagedRepository
 from omero_adi_plugin.orders import Route, TargetKind
 from omero_adi_plugin.pipeline.findings import Finding, Kind, carries, compared, finding, lost_its_marker, of_file
 from omero_adi_plugin.pipeline.roots import Roots
+from omero_adi_plugin.pipeline.tidying import temporary_paths
 from omero_adi_plugin.tracking import inventory
+from omero_adi_plugin.tracking.conversions import conversions_of
+from omero_adi_plugin.tracking.ledger import stored_key
 from omero_adi_plugin.tracking.views import order_summary
 
 if TYPE_CHECKING:
@@ -158,7 +161,7 @@ class _Verification:
             elif (other := self._other_id(service, order, line)) is not None:
                 words = f"It is Fileset {other} in OMERO, not {line.fileset}, as after a restore from a backup."
                 yield (order, line), finding(Kind.OTHER_ID, order, line, words)
-            elif found is not None and lost_its_marker(found, line):
+            elif found is not None and lost_its_marker(found, line, self._kept(order, line)):
                 words = f"Somebody has deleted the comment that marks Fileset {line.fileset} as the order's."
                 yield (order, line), finding(Kind.MARKER_MISSING, order, line, words)
             elif found is not None:
@@ -176,11 +179,19 @@ class _Verification:
             self._elsewhere = order.uuid, marked_of(service, order.uuid)
         return self._elsewhere[1].get(line.key)
 
+    def _kept(self, order: EndedOrder, line: LedgerFile) -> frozenset[str]:
+        """Return where the files are kept that a converter has made of an entry; none without converter."""
+        if line.output is None:
+            return frozenset()
+        made = [each for conversion in conversions_of(self._database, order.uuid) for each in conversion.filesets]
+        return frozenset(file.place for each in made if stored_key(each.key) == line.key for file in each.files)
+
     def _on_disk(self, filesets: list[tuple[Line, Inspected]]) -> Iterator[tuple[Line, Finding]]:
         whose = [(line, file) for line, found in filesets for file in found.files]
         self._done.files += len(whose)
         for (line, _), look in zip(whose, look_at([file for _, file in whose]), strict=True):
-            told = of_file(*line, look)
+            temporary = () if line[1].output is None else temporary_paths(line[0].uuid, self._settings)
+            told = of_file(*line, look, temporary=temporary)
             if told is None:
                 continue
             if look.condition is Condition.DANGLING and look.leads_to is not None:

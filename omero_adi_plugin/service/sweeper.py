@@ -19,6 +19,7 @@ from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import ShuttingDown
 from omero_adi_plugin.pipeline.sweeping import sweep_late
+from omero_adi_plugin.tracking.conversions import conversions_of
 from omero_adi_plugin.tracking.sweeps import Sweeps
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Sweeper:
         on_stuck: Callable[[], None] | None = None,
     ) -> None:
         self._settings, self._logins, self._deadline, self._on_stuck = settings, logins, deadline, on_stuck
+        self._database = database
         lease_seconds = LEASES * settings.lease_seconds
         self._sweeps = Sweeps(database, delay_seconds=settings.sweep_seconds, lease_seconds=lease_seconds)
 
@@ -127,6 +129,7 @@ class Sweeper:
                 service=self._logins.service(),
                 attempt=due.attempt,
                 files=self._sweeps.files(due.uuid),
+                conversions=conversions_of(self._database, due.uuid),
                 since=due.since,
                 now=min(time.time(), due.now),  # of two clocks the one that calls fewer folders old
                 settings=self._settings,

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tidying: removes the folders that converters have written to for an order, when no link in OMERO leads there any more.
+
+Links that still do, because the order ended before its time, are renewed first. What cannot be, keeps its folder: it may be the
+only copy. Whether a link leads there is decided by what it names, so that it holds for folders of other hosts, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.containers.folders import clear
+from omero_adi_plugin.crashpoints import Point, reached
+from omero_adi_plugin.errors import ImportInterrupted, PathOutsideRoots
+from omero_adi_plugin.importers.inspection import keys_of, visible
+from omero_adi_plugin.importers.relinking import leads_into, renew_links
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.pipeline.roots import Roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from omero_adi_plugin.importers.protocol import Session
+    from omero_adi_plugin.orders import LedgerFile, Order
+    from omero_adi_plugin.preprocessing import Conversion
+    from omero_adi_plugin.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_ROOM = re.compile(r"([0-9]+)-([0-9]+)")
+"""What the folder of one run of a converter is called: attempt and number (`containers.rooms`)."""
+
+
+def tidy(
+    order: Order,
+    *,
+    session: Session,
+    attempt: int,
+    conversions: Iterable[Conversion],
+    files: Iterable[LedgerFile],
+    settings: Settings,
+    check: Callable[[], None],
+    sees_all: bool = False,
+) -> bool:
+    """Renew the links of an order that lead to folders for a while, and remove these; cut off anywhere, it is simply done again.
+
+    Parameters
+    ----------
+    order : Order
+        That has ended, or is about to; one without converter has nothing to be tidied.
+    session : Session
+        Of the order's user, or of the service account.
+    attempt : int
+        The newest that is known of: folders of later ones are left alone.
+    conversions, files : iterables of Conversion and of LedgerFile
+        What is on record.
+    settings : Settings
+        All of them.
+    check : callable
+        Asked before anything is removed; what it raises ends it.
+    sees_all : bool
+        Whether the session sees whatever there is: else a fileset that it does not see may be somebody else's by now.
+
+    Returns
+    -------
+    bool
+        Whether nothing is left that this host sees; if something is, the log says what and why.
+
+    Raises
+    ------
+    StorageDown
+        What the order's files lie on is not there.
+    ConfigurationError
+        The managed repository is not to be seen on this host, or may not be written to.
+    ConnectionBroken, ServerTrouble, OmeroDown, DiskFull
+        As they say.
+    """
+    if order.preprocessing is None:
+        return True
+    roots = Roots.of(settings, order.group)
+    rooms = [*_temporary_rooms(order.uuid, settings, attempt), *_staging_rooms(order, roots, settings, attempt)]
+    recorded = {line.fileset for line in files if line.fileset is not None}
+    filesets = recorded | keys_of(session, order.uuid).keys()
+    folders = [*temporary_paths(order.uuid, settings), *map(str, rooms)]
+    why = _renewed(session, filesets, folders, links_of(order, conversions, roots, settings))
+    if why is None and not sees_all and (hidden := recorded - visible(session, sorted(recorded))):
+        why = f"{len(hidden)} filesets of the order are out of its user's sight, and may have links there"
+    if why is None:
+        check()
+        why = _removed(order, rooms, settings)
+    if why is not None:
+        event(_log, logging.WARNING, "rooms.kept", order=order.uuid, folder=str(settings.converter_temp / order.uuid), why=why)
+    return why is None
+
+
+def temporary_paths(uuid: str, settings: Settings) -> tuple[str, ...]:
+    """Return how paths begin at which nothing of an order stays, by the name of the setting and with links resolved."""
+    return tuple({f"{folder}/{uuid}/" for folder in (settings.converter_temp, os.path.realpath(settings.converter_temp))})
+
+
+def links_of(order: Order, conversions: Iterable[Conversion], roots: Roots, settings: Settings) -> dict[str, str]:
+    """Return where links have to lead, by where they may still lead to.
+
+    What is on record is believed only as far as files lie where this order may have put them: more people may write there than
+    may have any file of the host imported.
+    """
+    temporary, links = temporary_paths(order.uuid, settings), dict[str, str]()
+    for conversion in conversions:
+        with suppress(PathOutsideRoots):
+            processed = f"{roots.locate(conversion.entry).rpartition('/')[0]}/{settings.processed_folder}/"
+            for made in conversion.filesets if conversion.delivered else ():
+                for temp, kept in made.places.items():
+                    place = roots.locate(kept)
+                    if place.startswith(processed) and temp.startswith(temporary) and temp == os.path.normpath(temp):
+                        links[temp] = roots.source(place)
+    return links
+
+
+def _renewed(session: Session, filesets: set[int], folders: list[str], links: dict[str, str]) -> str | None:
+    """Have no link of filesets lead into folders any more; return what is in the way."""
+    leading = leads_into(session, filesets, folders)
+    if not leading:
+        return None
+    try:
+        renew_links(session, dict.fromkeys(leading, links))
+    except ImportInterrupted as error:
+        return f"{error.path}: {error.words}"
+    still = [link for links in leads_into(session, leading, folders).values() for link in links]
+    return f"{len(still)} links lead there, as '{still[0]}', and nobody knows where else to" if still else None
+
+
+def _removed(order: Order, rooms: list[Path], settings: Settings) -> str | None:
+    """Remove folders, and those above them that were made for them; return what could not be."""
+    left = [room for room in rooms if not clear(room)]
+    home = Path(os.path.realpath(settings.converter_temp)) / order.uuid
+    for folder in {home, *(room.parent for room in rooms)}:
+        with suppress(OSError):
+            folder.rmdir()  # only if nothing is in it
+    reached(Point.TEMP_REMOVED)
+    return f"'{left[0]}' could not be removed" if left else None
+
+
+def _temporary_rooms(uuid: str, settings: Settings, attempt: int) -> Iterator[Path]:
+    """Give the folders of an order in `converter_temp`; what is called otherwise is not ours, but a former importer's, say."""
+    for path in _listed(Path(os.path.realpath(settings.converter_temp)) / uuid):
+        if _is_room(path.name, attempt):
+            yield path
+
+
+def _staging_rooms(order: Order, roots: Roots, settings: Settings, attempt: int) -> Iterator[Path]:
+    """Give the folders of an order beside its sources, as far as they lie where it may have files."""
+    start = f".adi-{order.uuid}-"
+    sources: dict[str, None] = {}
+    for entry in order.entries:
+        with suppress(PathOutsideRoots):
+            sources[roots.locate(entry.path).rpartition("/")[0]] = None
+    for source in sources:
+        for path in _listed(Path(source) / settings.processed_folder):
+            if path.name.startswith(start) and _is_room(path.name.removeprefix(start), attempt):
+                yield path
+
+
+def _is_room(name: str, attempt: int) -> bool:
+    parsed = _ROOM.fullmatch(name)
+    return parsed is not None and int(parsed[1]) <= attempt
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return [] if folder.is_symlink() else sorted(folder.iterdir())
+    except OSError:  # it is not there, or not for us
+        return []
