@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Outputs: what a converter has really made, whatever it says.
+
+What it says are paths in the container; they are mapped back by the folders that were mounted there, and looked at without
+following a link. An output lies in the folder that is imported from (*temp*), or if the converter wrote it only there, in the
+*staging* folder, see `rooms`. It has the same name, its path below the folder, in both of them.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.containers.folders import OURS, walk
+from omero_adi_plugin.errors import ConverterLied, NothingConverted, quoted
+from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from omero_adi_plugin.containers.items import Item
+    from omero_adi_plugin.containers.rooms import Room
+    from omero_adi_plugin.preprocessing import Preprocessing
+
+KEY_VALUES = "metadata.csv"
+"""A file of key-values (contract, part 7), which is no output."""
+
+ZARR = ".zarr"
+"""What folders end with that are one image, or plate, of very many files."""
+
+LONGEST_SHOWN = 150
+"""So many characters of a path a clause of a sentence has room for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A file or folder that a converter has made.
+
+    name:      its path below the folder that it was written to, with `/`.
+    place:     where it lies now, in `Room.temp`; in `Room.staging` if it is only there.
+    title:     what its images are to be called; None: as the file.
+    keyvalues: what the converter says of it.
+    """
+
+    name: str
+    place: Path
+    title: str | None = None
+    keyvalues: tuple[tuple[str, str], ...] = ()
+
+
+class _Lie(Exception):
+    """What was said is not so; the text is a clause."""
+
+
+def outputs_of(
+    items: Sequence[Item] | None, room: Room, *, preprocessing: Preprocessing, path: str, container: str
+) -> tuple[Output, ...]:
+    """Return the outputs of a conversion: those that the converter lists, else each new file.
+
+    If it lists none, those are the files in the folder that is imported from, sorted by the bytes of their names; hidden ones and
+    `metadata.csv` do not count, and a folder that is a Zarr counts as one.
+
+    Parameters
+    ----------
+    items : sequence of Item, or None
+        From `parse_items`; None: the converter has listed nothing.
+    room : Room
+        After its `close`.
+    path, container
+        The source and the image, for sentences.
+
+    Raises
+    ------
+    ConverterLied
+        Something is not there, is no file or folder, leads elsewhere, or is said twice; the sentence names it.
+    NothingConverted
+        There is nothing.
+    """
+    try:
+        outputs = _found(room) if items is None else _listed(items, room, preprocessing)
+    except _Lie as lie:
+        raise ConverterLied(path=path, container=container, why=str(lie)) from lie
+    if not outputs:
+        raise NothingConverted(path=path, container=container)
+    return outputs
+
+
+def others(room: Room, *, used: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of files in the staging folder that are no part of an output, but were meant to be kept.
+
+    Parameters
+    ----------
+    used : iterable of str
+        Names of all files and folders that are kept anyway.
+
+    Returns
+    -------
+    tuple of str
+        Sorted by bytes. Links, pipes and the like are left out, and so is what has a name that is for us alone.
+    """
+    kept = set(used)
+    names = []
+    for entry in walk(room.staging):
+        name = os.path.relpath(entry.path, room.staging)
+        if entry.is_file(follow_symlinks=False) and not _is_ours(name) and not any(each in kept for each in _prefixes(name)):
+            names.append(name)
+    return tuple(sorted(names, key=os.fsencode))
+
+
+def _found(room: Room) -> tuple[Output, ...]:
+    top = room.staging if room.temp is None else room.temp
+    names = sorted(_files(top), key=os.fsencode)
+    for name in names:
+        _look(top, name)
+        if room.temp is not None and _is_there(room.staging, name):
+            _check_twins(top / name, room.staging / name, shown=name)
+    return tuple(Output(name=name, place=top / name) for name in names)
+
+
+def _files(top: Path) -> Iterator[str]:
+    """Give the names of all files below a folder, but hidden ones; of a Zarr that of its folder."""
+    stack = [""]
+    while stack:
+        within = stack.pop()
+        with os.scandir(top / within) as found:
+            for entry in found:
+                if entry.name.startswith(".") or entry.name == KEY_VALUES:
+                    continue
+                if entry.is_dir(follow_symlinks=False) and not entry.name.lower().endswith(ZARR):
+                    stack.append(f"{within}{entry.name}/")
+                else:
+                    yield f"{within}{entry.name}"
+
+
+def _listed(items: Sequence[Item], room: Room, preprocessing: Preprocessing) -> tuple[Output, ...]:
+    outputs: dict[str, Output] = {}
+    for item in items:
+        output = _output(item, room, _Mounts(room, preprocessing))
+        if output.name in outputs:
+            raise _Lie(f"two items are for {_shown(output.name)}")
+        outputs[output.name] = output
+    for name in outputs:
+        around = next((each for each in _prefixes(name)[:-1] if each in outputs), None)
+        if around is not None:
+            raise _Lie(f"two items are for {_shown(name)}, one of them for the folder {_shown(around)} that it lies in")
+    return tuple(outputs.values())
+
+
+class _Mounts:
+    """Where the paths of a container are on this host."""
+
+    def __init__(self, room: Room, preprocessing: Preprocessing) -> None:
+        self._source = preprocessing.output_folder
+        self._folders = [(f"{preprocessing.output_folder}/{PROCESSED_IN_CONTAINER}", room.staging)]
+        if preprocessing.alt_output_folder is not None and room.temp is not None:
+            self._folders.append((preprocessing.alt_output_folder, room.temp))
+
+    def of(self, path: str) -> tuple[Path, str]:
+        """Return the folder of the room that a path lies in, and its name there; raises _Lie."""
+        whole = posixpath.normpath(path)
+        for inside, outside in self._folders:
+            if path.startswith("/") and whole.startswith(f"{inside}/"):
+                name = whole[len(inside) + 1 :]
+                if _is_ours(name):
+                    raise _Lie(f"{_shown(path)} has a name that begins with `{OURS}`, which no output may have")
+                return outside, name
+        folders = " or ".join(inside for inside, _ in self._folders)
+        raise _Lie(f"{_shown(path)} does not lie in {folders}")
+
+    def is_beside(self, path: str) -> bool:
+        """Say whether a path lies in the folder of the source, but not among what is kept."""
+        whole = posixpath.normpath(path)
+        return path.startswith("/") and whole.startswith(f"{self._source}/") and not whole.startswith(f"{self._folders[0][0]}/")
+
+
+def _output(item: Item, room: Room, mounts: _Mounts) -> Output:
+    paths = [path for path in (item.alt_path, item.full_path) if path is not None]
+    if len(paths) > 1 and mounts.is_beside(paths[1]):  # some converters give the path of the source there
+        paths.pop()
+    placed = list(dict.fromkeys(mounts.of(path) for path in paths))
+    there = [place for place in placed if _is_there(*place)]
+    if not there:
+        raise _Lie(f"{_shown(paths[0])} is not there")
+    for top, name in there:
+        _look(top, name)
+    if len({top for top, _ in there}) < len(there):
+        raise _Lie(f"one item is for both {_shown(paths[0])} and {_shown(paths[1])}")
+    top, name = min(there, key=lambda place: place[0] == room.staging)
+    if len(there) > 1:
+        _check_twins(*(each / its_name for each, its_name in there), shown=paths[0])
+        _call_alike(room.staging, there[1][1] if there[0] == (top, name) else there[0][1], name)
+    return Output(name=name, place=top / name, title=item.name, keyvalues=item.keyvalues)
+
+
+def _look(top: Path, name: str) -> None:
+    """Return if an output is a file or a folder, and no link leads to it or is in it; raises _Lie."""
+    place = top
+    parts = name.split("/")
+    for number, part in enumerate(parts, start=1):
+        place /= part
+        mode = place.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            raise _Lie(f"{_shown(name)} is a link" if number == len(parts) else f"the folder of {_shown(name)} is a link")
+    if stat.S_ISDIR(mode):
+        for entry in walk(place):
+            if not entry.is_dir(follow_symlinks=False) and not entry.is_file(follow_symlinks=False):
+                what = "a link" if entry.is_symlink() else "no file"
+                raise _Lie(f"{_shown(os.path.relpath(entry.path, top))} is {what}")
+    elif not stat.S_ISREG(mode):
+        raise _Lie(f"{_shown(name)} is neither a file nor a folder")
+
+
+def _is_there(top: Path, name: str) -> bool:
+    try:
+        (top / name).lstat()
+    except (OSError, ValueError):  # ValueError: a NUL, or half of a character
+        return False
+    return True
+
+
+def _check_twins(first: Path, second: Path, *, shown: str) -> None:
+    one, other = _sizes(first), _sizes(second)
+    if one != other:
+        sizes = f" ({sum(one.values())} and {sum(other.values())} bytes)"
+        raise _Lie(f"{_shown(shown)} and its twin in the other folder are not alike{sizes}")
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    """Return the size of a file, or of each file below a folder by name; -1 for a folder in it."""
+    status = place.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        return {"": status.st_size}
+    return {
+        os.path.relpath(entry.path, place): -1
+        if entry.is_dir(follow_symlinks=False)
+        else entry.stat(follow_symlinks=False).st_size
+        for entry in walk(place)
+    }
+
+
+def _call_alike(staging: Path, old: str, new: str) -> None:
+    """Give the twin in the staging folder the name that is imported, so that one name stands for both."""
+    if old != new and not _is_there(staging, new):
+        (staging / new).parent.mkdir(parents=True, exist_ok=True)
+        (staging / old).rename(staging / new)
+
+
+def _prefixes(name: str) -> list[str]:
+    """Return a name and those of the folders that it lies in, from above."""
+    parts = name.split("/")
+    return ["/".join(parts[:number]) for number in range(1, len(parts) + 1)]
+
+
+def _is_ours(name: str) -> bool:
+    return any(part.startswith(OURS) for part in name.split("/"))
+
+
+def _shown(path: str) -> str:
+    return quoted(path, length=LONGEST_SHOWN)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rooms: the folders of one conversion, made before a converter runs and removed when nothing leads there any more.
+
+What is to be kept beside the source goes through a *staging* folder, which is mounted over `.processed` of the source's folder.
+That one has to be there on the host, too: in a folder that is mounted read-only no runtime can make a mount point. So staging
+folders always lie in `<source>/.processed/.adi-…`, whatever the folder is called in which outputs are kept in the end; and as
+long as one of them does, nobody can remove the mount point: a mount on a folder that is removed outside is gone, in the middle
+of a conversion (both tried with runc).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from omero_adi_plugin.containers.folders import OURS, PRIVATE, READABLE, clear, make, make_readable, opened, opened_in
+from omero_adi_plugin.containers.space import needed, no_room
+from omero_adi_plugin.errors import (
+    ConfigurationError,
+    FileMissing,
+    ImportInterrupted,
+    ProcessedNotWritable,
+    SourceUnreadable,
+)
+from omero_adi_plugin.logs import event
+from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from omero_adi_plugin.errors import AdiError
+    from omero_adi_plugin.preprocessing import Preprocessing
+    from omero_adi_plugin.settings import Settings
+
+LEAF = "out"
+"""What the folder is called that a container writes to; those above it keep everybody else on the host away."""
+
+FOR_ANYBODY = 0o777
+"""Mode of that folder while a container runs: nobody knows which user of its own it runs as."""
+
+TRIES = 10
+"""How often a folder is made again that somebody else has just removed, because it was empty."""
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What is said of a disk that is full, or has no more room for this account."""
+
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG})
+"""What is said of a folder in which nothing can be written until somebody sees to it."""
+
+_ORDER = re.compile(r"[0-9A-Za-z_-]{1,36}")
+"""Orders whose name may be part of a path (contract, part 1)."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The folders of one conversion.
+
+    source:    the folder of what is converted, links resolved.
+    basename:  its name there.
+    processed: where beside it outputs are kept, `<source>/<processed_folder>`.
+    staging:   what is mounted over `<output_folder>/.processed`.
+    temp:      what is mounted at the alternative output folder, links resolved; None if the order has none.
+    """
+
+    source: Path
+    basename: str
+    processed: Path
+    staging: Path
+    temp: Path | None
+
+    @classmethod
+    def make(cls, file: Path, *, preprocessing: Preprocessing, settings: Settings, order: str, attempt: int, number: int) -> Self:
+        """Make the folders for one conversion; what is there under their names goes.
+
+        Parameters
+        ----------
+        file : Path
+            What is to be converted, a file or a folder: absolute, links resolved.
+        preprocessing : Preprocessing
+            Says whether there is a folder for outputs other than `.processed`.
+        order, attempt, number
+            The order's uuid, its attempt, and a number of the conversion within that.
+
+        Raises
+        ------
+        FileMissing, SourceUnreadable
+            The folder of the source.
+        ProcessedNotWritable
+            Nothing can be written beside the source, or a link is in the way.
+        ConfigurationError
+            `converter_temp` is not there, or cannot be written to.
+        NoRoomToConvert
+            A disk is full.
+        ImportInterrupted
+            A file system does not answer at the moment.
+        """
+        if not _ORDER.fullmatch(order):
+            raise ValueError(f"{order!r} must not be part of a path")
+        temp = None if preprocessing.alt_output_folder is None else temp_of(order, settings=settings)
+        room = cls(
+            source=file.parent,
+            basename=file.name,
+            processed=file.parent / settings.processed_folder,
+            staging=file.parent / PROCESSED_IN_CONTAINER / f"{OURS}{order}-{attempt}-{number}" / LEAF,
+            temp=None if temp is None else temp / f"{attempt}-{number}" / LEAF,
+        )
+        needed_bytes = needed(file, factor=settings.converter_space_factor)
+        try:
+            room._make_staging(file, needed_bytes=needed_bytes)
+            room._make_temp(settings, needed_bytes=needed_bytes)
+        except BaseException:
+            room.remove()
+            raise
+        return room
+
+    def close(self) -> None:
+        """After the container: from now on only we can write here, and everybody can read what it has made."""
+        for leaf in self._leaves():
+            make_readable(leaf)
+        if self.temp is not None:
+            with opened(self.temp.parent) as handle:
+                os.fchmod(handle, READABLE)
+
+    def remove(self) -> bool:
+        """Remove the folders with all that is in them, and those above them that are empty then; says whether they are gone."""
+        gone = [clear(leaf.parent) for leaf in self._leaves()]
+        if self.temp is not None:
+            _remove_empty(self.temp.parent.parent)
+        _remove_unused(self.source, self.processed)
+        return all(gone)
+
+    def _leaves(self) -> tuple[Path, ...]:
+        return (self.staging,) if self.temp is None else (self.staging, self.temp)
+
+    def _make_staging(self, file: Path, *, needed_bytes: int) -> None:
+        try:
+            with opened(self.source) as source:
+                if self.processed.name != PROCESSED_IN_CONTAINER:
+                    _check_kept_apart(source, self.processed.name)
+                _make_leaf(source, PROCESSED_IN_CONTAINER, self.staging.parent.name)
+        except OSError as error:
+            folder = self.source if not self.source.is_dir() else self.processed
+            raise trouble_beside(file, error, folder=folder, needed_bytes=needed_bytes) from error
+
+    def _make_temp(self, settings: Settings, *, needed_bytes: int) -> None:
+        if self.temp is None:
+            return
+        order = self.temp.parent.parent
+        try:
+            with opened(order.parent) as temp:
+                _make_leaf(temp, order.name, self.temp.parent.name)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise no_room(order.parent, needed_bytes=needed_bytes) from error
+            if error.errno not in REFUSED | {errno.ENOENT}:
+                words = f"{order.parent} cannot be written to at the moment ({error.strerror})"
+                raise ImportInterrupted(path=os.fspath(self.source / self.basename), words=words) from error
+            raise ConfigurationError(
+                f"Converters cannot write to '{settings.converter_temp}', where the setting `converter_temp` says that they "
+                f"should ({error.strerror}). Make that folder, let the account that runs this service write there and the "
+                "account that runs OMERO.server read there under the same path, or correct the setting."
+            ) from error
+
+
+def temp_of(order: str, *, settings: Settings) -> Path:
+    """Return the folder in `converter_temp` with all rooms of an order, links resolved, whether it is there or not."""
+    return Path(os.path.realpath(settings.converter_temp)) / order
+
+
+def remove_rooms(order: str, *, settings: Settings, sources: Iterable[Path]) -> bool:
+    """Remove all rooms of an order, whichever attempt has made them; what is not there is no trouble.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        The folders in which the order's entries lie, links resolved.
+
+    Returns
+    -------
+    bool
+        Whether all of them are gone; if not, the log says why.
+    """
+    if not _ORDER.fullmatch(order):  # then there never were any
+        return True
+    gone = [clear(temp_of(order, settings=settings))]
+    for source in dict.fromkeys(sources):
+        folder = source / PROCESSED_IN_CONTAINER
+        gone += [clear(folder / name) for name in _rooms_in(folder, order)]
+        _remove_unused(source, source / settings.processed_folder)
+    return all(gone)
+
+
+def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: int) -> AdiError:
+    """Return what is to be raised when something beside a source cannot be written.
+
+    Parameters
+    ----------
+    folder : Path
+        What could not be written to.
+    needed_bytes : int
+        How much was to be written there.
+    """
+    why = error.strerror or type(error).__name__
+    if error.errno in NO_ROOM:
+        return no_room(folder, needed_bytes=needed_bytes)
+    if isinstance(error, FileNotFoundError):
+        return FileMissing(path=os.fspath(file))
+    if isinstance(error, PermissionError) and not os.access(file.parent, os.R_OK | os.X_OK):
+        return SourceUnreadable(path=os.fspath(file), account=f"uid {os.geteuid()}")
+    if isinstance(error, NotADirectoryError):
+        why = "it, or something on the way to it, is a link or no folder"
+    if error.errno in REFUSED:
+        return ProcessedNotWritable(folder=os.fspath(folder), why=why)
+    return ImportInterrupted(path=os.fspath(file), words=f"{folder} cannot be written to at the moment ({why})")
+
+
+def _check_kept_apart(source: int, name: str) -> None:
+    """See before a converter runs for hours that what it makes can be kept; raises OSError."""
+    for _ in range(TRIES):
+        make(source, name, mode=READABLE)
+        with suppress(FileNotFoundError), opened_in(source, name) as handle:
+            if os.fstat(handle).st_dev != os.fstat(source).st_dev:
+                raise OSError(errno.EXDEV, "it is on another file system than the folder of the source")
+            trial = f"{OURS}{secrets.token_hex(8)}"
+            make(handle, trial, mode=PRIVATE)
+            os.rmdir(trial, dir_fd=handle)
+            return
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _make_leaf(top: int, shared: str, own: str) -> None:
+    """Make `<shared>/<own>/out` in a folder; only the first may be there already; raises OSError."""
+    for _ in range(TRIES):
+        make(top, shared, mode=READABLE)
+        with suppress(FileNotFoundError), opened_in(top, shared) as folder:  # else somebody has just removed it as empty
+            _make_own(folder, own)
+            return
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _make_own(folder: int, own: str) -> None:
+    try:
+        make(folder, own, mode=PRIVATE, anew=True)
+    except FileExistsError:  # attempts are never used again: left by a process that could not tell the database
+        if not clear(Path(os.readlink(f"/proc/self/fd/{folder}")) / own):  # noqa: PTH115 (a text)
+            raise
+        make(folder, own, mode=PRIVATE, anew=True)
+    with opened_in(folder, own) as handle:
+        make(handle, LEAF, mode=FOR_ANYBODY, anew=True)
+
+
+def _rooms_in(folder: Path, order: str) -> list[str]:
+    """Return the names of an order's rooms; those of one whose uuid begins with that of another have more numbers."""
+    ours = re.compile(re.escape(f"{OURS}{order}") + r"-\d+-\d+")
+    try:
+        with opened(folder) as handle:
+            return [name for name in os.listdir(handle) if ours.fullmatch(name)]  # noqa: PTH208 (of a descriptor)
+    except (FileNotFoundError, NotADirectoryError):  # a link has nothing of ours behind it
+        return []
+    except OSError as error:
+        event(_log, logging.WARNING, "folder.not_listed", folder=folder, why=error.strerror)
+        return []
+
+
+def _remove_unused(source: Path, processed: Path) -> None:
+    for folder in {source / PROCESSED_IN_CONTAINER, processed}:
+        _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that nothing is in, if it is ours."""
+    with suppress(OSError):
+        if folder.lstat().st_uid == os.geteuid():
+            folder.rmdir()
