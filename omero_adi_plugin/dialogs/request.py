@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from omero_adi_plugin.dialogs.paths import named_in, split
 from omero_adi_plugin.errors import UsageError, quoted
 from omero_adi_plugin.orders import Target, TargetKind
-from omero_adi_plugin.pipeline.preflight import check_order
+from omero_adi_plugin.pipeline.preflight import check_allowed, check_order
 from omero_adi_plugin.pipeline.roots import Roots, folders_of
 from omero_adi_plugin.sessions.membership import check_membership
 from omero_adi_plugin.tracking.contract import Preprocessing
@@ -84,8 +84,16 @@ class Request:
 
     def check(self, desk: Desk) -> None:
         """Check as the service will do it, before anything is ordered; raises as `read`."""
+        if self.converter:
+            check_allowed(self.converter, settings=desk.settings)
         paths = [path for order in self.orders for path in order]
-        order = order_of(user=desk.person.name, group=self.place.group, target=self.place.target, files=paths)
+        order = order_of(
+            user=desk.person.name,
+            group=self.place.group,
+            target=self.place.target,
+            files=paths,
+            preprocessing=self.preprocessing,
+        )
         check_order(order, session=desk.session)
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.errors import WrongContainer
+from omero_adi_plugin.errors import OrderMalformed, UsageError, WrongContainer
 from omero_adi_plugin.importers.target import check_target
 from omero_adi_plugin.orders import TargetKind
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.orders import Order, Target
     from omero_adi_plugin.sessions import OmeroSession
+    from omero_adi_plugin.settings import Settings
 
 
 def check_order(order: Order, *, session: OmeroSession) -> None:
@@ -27,6 +28,24 @@ def check_order(order: Order, *, session: OmeroSession) -> None:
         The target is not there for this user in this group, or nothing may be added to it.
     """
     check_target(session, order.target)
+
+
+def check_allowed(container: str, *, settings: Settings) -> None:
+    """Check, before an order is placed, that its converter may run where these settings hold.
+
+    Raises
+    ------
+    UsageError
+        It is no name of an image.
+    ConverterNotAllowed
+        The site does not let it run.
+    """
+    from omero_adi_plugin.containers.images import choose  # noqa: PLC0415 (loads podman's client, which few orders need)
+
+    try:
+        choose(container, settings=settings)
+    except OrderMalformed as error:
+        raise UsageError(f"Nothing was ordered: {error.problem}.") from error
 
 
 def check_fits(plan: FilesetPlan, *, target: Target) -> None:

@@ -70,7 +70,9 @@ def test_each_path_may_have_an_order_of_its_own(office: Office, lab: Lab, sample
         ({"Converter_Parameters": "a=b"}, "There are parameters for a converter, and no converter."),
         ({"Converter": "lab/convert:1", "Converter_Parameters": "a"}, "'a' is no parameter for a converter."),
         ({"Converter": "lab/convert:1", "Converter_Parameters": "a=b; --a=c"}, "'a' for the converter is given twice."),
-        ({"Converter": "lab/convert:1"}, "asks for preprocessing by 'lab/convert:1'"),
+        ({"Converter": "lab/convert:1"}, "The converter 'lab/convert:1' may not run here."),
+        ({"Converter": "lab/../convert"}, "'lab/../convert', which is no name of an image"),
+        ({"Converter": "lab/c", "Converter_Parameters": "inputfile=/etc/passwd"}, "The converter 'lab/c' may not run here."),
     ],
 )
 def test_what_cannot_succeed_is_not_ordered(
@@ -122,11 +124,24 @@ def test_an_administrator_orders_nothing_into_a_group_of_others(office: Office, 
     assert f"The user 'root' is not a member of the group '{lab.group}'" in answer.message
 
 
-def test_a_preprocessing_row_has_what_the_form_says(
-    office: Office, lab: Lab, samples: Samples, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def allowed(office: Office) -> Iterator[None]:
+    before = office.settings.read_text()
+    office.settings.write_text(f"{before}containers: {{allow: ['docker.io/lab/*']}}\n")
+    yield
+    office.settings.write_text(before)
+
+
+@pytest.mark.parametrize("wrong", ["inputfile=/etc/passwd", "--outputfolder=/data", " = 1"])
+def test_a_converter_is_told_nothing_that_is_not_for_an_order_to_say(
+    office: Office, lab: Lab, samples: Samples, allowed: None, wrong: str
 ) -> None:
-    # until converters are run, no order of one passes the check
-    monkeypatch.setattr("omero_adi_plugin.dialogs.request.check_order", lambda *_, **__: None)
+    before = rows(office)
+    assert not ordered(office, lab, samples.image(), Converter="lab/convert:1", Converter_Parameters=wrong).good
+    assert rows(office) == before
+
+
+def test_a_preprocessing_row_has_what_the_form_says(office: Office, lab: Lab, samples: Samples, allowed: None) -> None:
     answer = ordered(office, lab, samples.image(), Converter="lab/convert:1", Converter_Parameters="--mode=a=b; channels = 2")
     columns = "p.container, p.input_file, p.output_folder, p.alt_output_folder, p.extra_params"
     found = office.tracking.sql(
