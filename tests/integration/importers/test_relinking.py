@@ -6,72 +6,27 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import tifffile
 
 from omero_adi_plugin.crashpoints import Point
 from omero_adi_plugin.errors import ConfigurationError, DiskFull, ImportInterrupted
 from omero_adi_plugin.importers import relinking
 from omero_adi_plugin.importers.markers import delete_fileset
-from omero_adi_plugin.importers.plans import FilesetPlan
 from omero_adi_plugin.importers.relinking import leads_into, renew_links
 from omero_adi_plugin.importers.repository import ManagedRepository
+from tests.fixtures.converted import Converted
 from tests.fixtures.importing import Importing
 
 GONE = 999_999_999
 
 
-@dataclass
-class Converted:
-    """Files as a converter leaves them: imported from `temp`, kept in `kept`, both below `root`."""
-
-    importing: Importing
-    root: Path
-    temp: Path
-    kept: Path
-
-    def make(self, *names: str, value: int = 7) -> FilesetPlan:
-        for name in names:
-            for folder in (self.temp, self.kept):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            tifffile.imwrite(self.temp / name, np.full((8, 12), value, "u1"))
-            shutil.copy2(self.temp / name, self.kept / name)
-        plan = self.importing.plan(*(self.temp / name for name in names))
-        files = tuple(replace(file, path=str(self.kept / name)) for file, name in zip(plan.files, names, strict=True))
-        return replace(plan, key=f"/data/scan.lif#{names[0]}", files=files)
-
-    def places(self, *names: str) -> dict[str, str]:
-        return {str(self.temp / name): str(self.kept / name) for name in names}
-
-    def targets(self) -> list[Path]:
-        """What the links in the managed repository lead to that belong to this; new ones too that nobody put in their place."""
-        links = (path.readlink() for path in self.importing.repository.rglob("*") if path.is_symlink())
-        return sorted(target for target in links if target.is_relative_to(self.root))
-
-    def leftovers(self) -> list[Path]:
-        return [path for path in self.importing.repository.rglob(".adi-*") if path.readlink().is_relative_to(self.root)]
-
-    def pixels(self, fileset: int) -> set[int]:
-        """The values of the first plane of a fileset's first image, as the server reads it."""
-        session = self.importing.session
-        hql = "select min(p.id) from Pixels p where p.image.fileset.id = :id"
-        [[pixels]] = session.query(hql, id=fileset)
-        store = session.factory.createRawPixelsStore()
-        try:
-            store.setPixelsId(pixels, False)
-            return set(store.getPlane(0, 0, 0))
-        finally:
-            store.close()
-
-
 @pytest.fixture
 def converted(importing: Importing, tmp_path: Path) -> Converted:
-    return Converted(importing, tmp_path, tmp_path / "inplace" / "uuid" / "1-0" / "out", tmp_path / "data" / ".processed")
+    return Converted(importing, tmp_path)
 
 
 ODD = "a:b?c*d [1].ome.tif"
@@ -135,11 +90,7 @@ def test_a_new_link_that_somebody_has_left_goes_when_the_old_one_was_replaced(co
         "select f.id from FilesetEntry e join e.originalFile f where e.fileset.id = :id", id=fileset
     )
     renew_links(converted.importing.session, {fileset: converted.places("one.tif")})
-    [link] = [
-        path
-        for path in converted.importing.repository.rglob("*")
-        if path.is_symlink() and path.readlink().parent == converted.kept
-    ]
+    [link] = converted.links()
     link.with_name(f".adi-{file}").symlink_to(converted.kept / "one.tif")
     assert renew_links(converted.importing.session, {fileset: converted.places("one.tif")}) == 0
     assert converted.targets() == [converted.kept / "one.tif"]
@@ -147,11 +98,7 @@ def test_a_new_link_that_somebody_has_left_goes_when_the_old_one_was_replaced(co
 
 def test_a_new_link_that_somebody_has_left_goes_with_its_fileset(converted: Converted) -> None:
     fileset = converted.importing.begin(converted.make("one.tif"))
-    [link] = [
-        path
-        for path in converted.importing.repository.rglob("*")
-        if path.is_symlink() and path.readlink().parent == converted.temp
-    ]
+    [link] = converted.links()
     link.with_name(".adi-1").symlink_to(converted.kept / "one.tif")
     delete_fileset(converted.importing.session, fileset)
     assert not link.parent.exists()
@@ -194,7 +141,9 @@ def test_what_leads_elsewhere_or_is_missing_is_left_alone(converted: Converted, 
 def test_a_folder_is_the_same_by_any_name(converted: Converted, tmp_path: Path) -> None:
     fileset = converted.importing.begin(converted.make("one.tif"))
     (tmp_path / "OMERO_inplace").symlink_to(tmp_path / "inplace")
-    assert len(leads_into(converted.importing.session, [fileset], [f"{tmp_path}/OMERO_inplace/uuid/"])) == 1
+    assert (
+        len(leads_into(converted.importing.session, [fileset], [f"{tmp_path}/OMERO_inplace/{converted.importing.order}/"])) == 1
+    )
 
 
 def test_another_disk_than_the_servers_is_noticed(converted: Converted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
