@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Verdict: what the end of a container means."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from omero_adi_plugin.containers.space import is_full, needed, no_room
+from omero_adi_plugin.containers.streams import LONGEST_KEPT
+from omero_adi_plugin.errors import ConverterFailed, ConverterKilled
+
+if TYPE_CHECKING:
+    from omero_adi_plugin.containers.container import State
+    from omero_adi_plugin.containers.hearing import Listener
+    from omero_adi_plugin.containers.task import Task
+    from omero_adi_plugin.errors import AdiError, NoRoomToConvert
+    from omero_adi_plugin.settings import Settings
+
+LONGEST_WORDS = 200
+"""So many characters of a converter's last words go into a sentence."""
+
+LINES_SHOWN = 3
+
+_SIGNALLED = 128
+"""A status above is that of a shell whose child was killed by a signal, and of a container that was itself."""
+
+_KILLED = frozenset({_SIGNALLED + signal.SIGKILL, _SIGNALLED + signal.SIGTERM})
+
+_AT_ITS_TIME_OUT = frozenset({-1, 255})
+"""Statuses of a container that podman has ended when its time was over (tried with 4.3.1)."""
+
+
+def judge(state: State, listener: Listener, *, task: Task, settings: Settings, rootless: bool) -> str | None:
+    """Return the last line of stdout of a container that has ended well.
+
+    Raises
+    ------
+    ConverterFailed, ConverterKilled, NoRoomToConvert
+        It has not.
+    """
+    if state.status == 0:
+        try:
+            return listener.stdout.result
+        except OverflowError:
+            raise failed(task, f"the last line of its stdout is longer than {LONGEST_KEPT >> 20} MB") from None
+    said = "\n".join([*listener.stdout.last, *listener.stderr.last])
+    if (full := _no_room(said, task, settings)) is not None:
+        raise full
+    if state.status in _KILLED or state.no_memory:
+        raise _killed(state, task, settings)
+    words = last_words(listener.stderr.last) or last_words(listener.stdout.last)
+    why = f"it ended with status {state.status}"
+    why += f" and said '{words}'" if words else " and said nothing"
+    raise failed(task, why + _advice(said, settings, rootless=rootless))
+
+
+def failed(task: Task, why: str) -> ConverterFailed:
+    """Return the error that says that a converter could not do it; `why` is a clause."""
+    return ConverterFailed(path=task.path, container=task.preprocessing.container, why=why)
+
+
+def last_words(lines: list[str]) -> str:
+    """Return the end of what was said, on one line, fit for a sentence."""
+    text = " / ".join(" ".join(line.split()) for line in lines[-LINES_SHOWN:])
+    shown = "".join(each if each.isprintable() else " " for each in text).strip().rstrip(".")
+    return shown if len(shown) <= LONGEST_WORDS else f"…{shown[1 - LONGEST_WORDS :]}"
+
+
+def _killed(state: State, task: Task, settings: Settings) -> AdiError:
+    memory = f"{settings.converter_memory_mb} MB"
+    if state.no_memory:
+        return failed(task, f"it needed more than the {memory} of memory that it may have (`converter_memory_mb`)")
+    return ConverterKilled(path=task.path, container=task.preprocessing.container, memory=memory)
+
+
+def _no_room(said: str, task: Task, settings: Settings) -> NoRoomToConvert | None:
+    """Return the error if a disk is full: the converter's, or rather ours."""
+    room = task.room
+    folders = [room.staging] if room.temp is None else [room.temp, room.staging]
+    full = next((each for each in folders if is_full(each)), None)
+    if full is None and "no space left" not in said.lower():
+        return None
+    source = room.source / room.basename
+    return no_room(full or folders[0], needed_bytes=needed(source, factor=settings.converter_space_factor))
+
+
+def _advice(said: str, settings: Settings, *, rootless: bool) -> str:
+    """Return what an administrator can change about it, as another clause."""
+    text = said.lower()
+    if "read-only file system" in text and settings.source_mount == "ro":
+        return ", which `source_mount: rw` in the settings would let it do"
+    if "permission denied" in text or "operation not permitted" in text:
+        if not rootless:
+            return ", which a right in `converter_capabilities` (`DAC_OVERRIDE`) may let it do"
+        if not settings.podman_userns_mode:
+            return ", which `podman_userns_mode: keep-id` in the settings may let it do"
+    return ""
