@@ -8,13 +8,14 @@ import sys
 from collections import defaultdict
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.commands import plan, printing
+from omero_adi_plugin.commands.asking import preprocessing_of
 from omero_adi_plugin.commands.person import who
 from omero_adi_plugin.commands.report import print_report
 from omero_adi_plugin.commands.using import database_of, settings_of
@@ -22,6 +23,7 @@ from omero_adi_plugin.commands.waiting import raise_unless_completed, wait_for_e
 from omero_adi_plugin.errors import AdiError, OrderFailed, TryAgain, UsageError
 from omero_adi_plugin.orders import FileStep, Target
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay
+from omero_adi_plugin.pipeline.preflight import check_allowed
 from omero_adi_plugin.service.attempt import account
 from omero_adi_plugin.service.run import carry_out
 from omero_adi_plugin.service.signature import owner
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.pipeline.progress import OnProgress
     from omero_adi_plugin.pipeline.progress import Progress as StepForward
     from omero_adi_plugin.settings import Settings
+    from omero_adi_plugin.tracking.contract import Preprocessing
     from omero_adi_plugin.tracking.database import Database
 
 
@@ -50,6 +53,8 @@ def run(args: Namespace) -> None:
 
     Raises
     ------
+    ConverterNotAllowed
+        It names a converter that may not run here; nothing was ordered.
     OrderFailed
         It was carried out, and failed, or was called off meanwhile.
     TryAgain
@@ -57,50 +62,45 @@ def run(args: Namespace) -> None:
     """
     if args.priority is not None and not (args.queue or args.wait):
         raise UsageError("--priority says when a service begins an order. Give --queue or --wait with it.")
+    preprocessing = preprocessing_of(args)
     settings = settings_of(args)
+    if preprocessing is not None:
+        check_allowed(preprocessing.container, settings=settings)
+    wanted = _wanted(args, settings, preprocessing)
+    if args.dry_run:
+        plan.show(settings, order_of(**wanted), skip_existing=args.skip_existing, as_json=args.as_json)
+        return
+    more = {"who": who(), "skip_existing": args.skip_existing}
+    with database_of(settings) as database:
+        if args.queue or args.wait:
+            uuid = submit_order(database, **wanted, **more, priority=args.priority or 0)
+            _leave(database, uuid, wait=args.wait, as_json=args.as_json)
+        else:
+            queue = Queue(database, lease_seconds=settings.lease_seconds)
+            claim = submit_claimed(database, queue, **wanted, **more, owner=owner())
+            _carry_out_here(settings, database, claim, entries=len(wanted["files"]), as_json=args.as_json)
+
+
+def _wanted(args: Namespace, settings: Settings, preprocessing: Preprocessing | None) -> dict[str, Any]:
+    """Return what is to be imported, for whom, as those that place orders take it."""
     target = Target.parse(args.into)
     files = [absolute(path) for path in args.paths]
     user = args.for_user or settings.omero_user
     group = args.in_group or default_group(settings, user=user)
-    if args.dry_run:
-        order = order_of(user=user, group=group, target=target, files=files)
-        plan.show(settings, order, skip_existing=args.skip_existing, as_json=args.as_json)
-        return
-    with database_of(settings) as database:
-        if not (args.queue or args.wait):
-            claim = submit_claimed(
-                database,
-                Queue(database, lease_seconds=settings.lease_seconds),
-                user=user,
-                group=group,
-                target=target,
-                files=files,
-                who=who(),
-                skip_existing=args.skip_existing,
-                owner=owner(),
-            )
-            _carry_out_here(settings, database, claim, entries=len(files), as_json=args.as_json)
-            return
-        uuid = submit_order(
-            database,
-            user=user,
-            group=group,
-            target=target,
-            files=files,
-            who=who(),
-            skip_existing=args.skip_existing,
-            priority=args.priority or 0,
-        )
-        if args.queue:
-            if args.as_json:
-                printing.as_json({"uuid": uuid})
-            else:
-                printing.line(uuid)
-            return
+    return {"user": user, "group": group, "target": target, "files": files, "preprocessing": preprocessing}
+
+
+def _leave(database: Database, uuid: str, *, wait: bool, as_json: bool) -> None:
+    """Leave an order to a service; say its uuid, or wait for its end."""
+    if wait:
         printing.note(f"order {uuid}")
         report = wait_for_end(database, uuid, timeout_seconds=None)
-        _tell(report, as_json=args.as_json)
+        _tell(report, as_json=as_json)
         raise_unless_completed(report)
+    elif as_json:
+        printing.as_json({"uuid": uuid})
+    else:
+        printing.line(uuid)
 
 
 def absolute(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.commands.parsing import installing, ordering, running
+from omero_adi_plugin.commands.parsing import converting, installing, ordering, running
 from omero_adi_plugin.commands.parsing.subcommands import Subcommands, with_our_status
 
 if TYPE_CHECKING:
@@ -39,5 +39,5 @@ def configure(parser: ArgumentParser, run: Callable[[Namespace], None]) -> None:
     # Only this one instance was made by somebody else; the parsers below it are of our own class.
     vars(parser)["error"] = kind.error.__get__(parser)
     subcommands = Subcommands(parser, run=run, kind=kind)
-    for family in (ordering, running, installing):
+    for family in (ordering, converting, running, installing):
         family.configure(subcommands)

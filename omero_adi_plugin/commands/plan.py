@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.orders import Route
 from omero_adi_plugin.pipeline.failures import EntriesUnfit
-from omero_adi_plugin.service.rehearsal import rehearse
+from omero_adi_plugin.service.rehearsal import rehearse, rehearse_conversions
 
 if TYPE_CHECKING:
     from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.orders import Order
-    from omero_adi_plugin.pipeline.dryrun import Foreseen
+    from omero_adi_plugin.pipeline.dryrun import Foreseen, ToConvert
+    from omero_adi_plugin.preprocessing import Preprocessing
     from omero_adi_plugin.settings import Settings
 
 
@@ -26,6 +27,9 @@ def show(settings: Settings, order: Order, *, skip_existing: bool, as_json: bool
     EntriesUnfit
         Some of it could not be imported; the rest was printed.
     """
+    if order.preprocessing is not None:
+        _show_conversions(settings, order, order.preprocessing, as_json=as_json)
+        return
     entries: list[Foreseen] = []
 
     def tell(foreseen: Foreseen) -> None:
@@ -43,6 +47,49 @@ def show(settings: Settings, order: Order, *, skip_existing: bool, as_json: bool
     if failures:
         bad = sum(bool(each.failures) for each in entries)
         raise EntriesUnfit(failures=failures, bad=bad, entries=len(entries))
+
+
+def _show_conversions(settings: Settings, order: Order, asked: Preprocessing, *, as_json: bool) -> None:
+    """Print what would be converted; raises `EntriesUnfit` as `show`."""
+    entries = rehearse_conversions(settings, order)
+    failures = [each.failure for each in entries if each.failure is not None]
+    if as_json:
+        printing.as_json(_conversions(order, asked, entries))
+    else:
+        rows = [
+            (None, "cannot be converted", each.failure) if each.failure else (size(each.bytes), "convert", each.entry.path)
+            for each in entries
+        ]
+        printing.table(("size", "what", "file or folder"), rows)
+        amount = len(entries) - len(failures)
+        printing.line(
+            f"{amount} to be converted by {asked.container} into {order.target} for {order.user} in {order.group}; nothing was "
+            "converted or imported"
+        )
+        printing.note(
+            "Only a conversion tells what is imported: "
+            f"`omero adi convert PATH --container {asked.container}` shows it, and imports nothing."
+        )
+    if failures:
+        raise EntriesUnfit(failures=failures, bad=len(failures), entries=len(entries))
+
+
+def _conversions(order: Order, asked: Preprocessing, entries: list[ToConvert]) -> dict[str, Any]:
+    return {
+        "target": str(order.target),
+        "user": order.user,
+        "group": order.group,
+        "container": asked.container,
+        "parameters": dict(asked.parameters),
+        "entries": [
+            {
+                "entry": each.entry.path,
+                "bytes": each.bytes,
+                "failures": [] if each.failure is None else [_failure(each.failure)],
+            }
+            for each in entries
+        ],
+    }
 
 
 def _print(order: Order, entries: list[Foreseen], *, route: Route, version: str | None) -> None:

@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.containers.space import size_of
 from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.importers.plans import EntryPlan
 from omero_adi_plugin.pipeline import preflight
 from omero_adi_plugin.pipeline.gate import FileGate
 from omero_adi_plugin.pipeline.reading import in_opening_order
+from omero_adi_plugin.pipeline.roots import Roots
 from omero_adi_plugin.pipeline.skipping import Skipping
 
 if TYPE_CHECKING:
@@ -76,6 +79,45 @@ def foresee(
                 fitting.append(fileset)
         plan = replace(plan, filesets=tuple(fitting))
         yield Foreseen(plan=plan, failures=failures, there=skipping.held(fitting))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToConvert:
+    """An entry that a converter would be given.
+
+    bytes:   its size, of a folder that of all that is in it.
+    failure: why it would not be; None: it would.
+    """
+
+    entry: Entry
+    bytes: int
+    failure: AdiError | None
+
+
+def foresee_conversions(order: Order, *, session: OmeroSession, settings: Settings) -> Iterator[ToConvert]:
+    """Say of one entry after the other whether a converter would be given it; what that would make of it, nobody can say.
+
+    Raises
+    ------
+    OrderFailed
+        Nothing of it would be imported.
+    """
+    preflight.check_order(order, session=session)
+    gate = FileGate(roots=Roots.of(settings, order.group), reader_account=None, settle_seconds=0)
+    for entry in order.entries:
+        try:
+            yield ToConvert(entry=entry, bytes=_admitted(gate, entry.path), failure=None)
+        except (EntryFailed, EntryNotReady, ImportInterrupted) as failure:
+            yield ToConvert(entry=entry, bytes=0, failure=failure)
+
+
+def _admitted(gate: FileGate, path: str) -> int:
+    """Return the size of what may be converted."""
+    place = Path(gate.locate(path))
+    if not place.is_dir():
+        return gate.admit(path).bytes
+    gate.admit_folder(path)
+    return size_of(place)
 
 
 def _plan(grouping: Grouping, entry: Entry) -> tuple[EntryPlan, tuple[AdiError, ...]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.pipeline.dryrun import foresee
+from omero_adi_plugin.pipeline.dryrun import foresee, foresee_conversions
 from omero_adi_plugin.service.attempt import account, reader_of
 from omero_adi_plugin.sessions import Logins
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from omero_adi_plugin.orders import Order
-    from omero_adi_plugin.pipeline.dryrun import Foreseen
+    from omero_adi_plugin.pipeline.dryrun import Foreseen, ToConvert
     from omero_adi_plugin.settings import Settings
 
 
@@ -53,3 +53,9 @@ def rehearse(settings: Settings, order: Order, *, skip_existing: bool, tell: Cal
         for foreseen in foresee(order, session=session, reader=reader, settings=settings, skip_existing=skip):
             tell(foreseen)
         return reader.version
+
+
+def rehearse_conversions(settings: Settings, order: Order) -> list[ToConvert]:
+    """Find out of an order that asks for a converter which of its entries that would be given; raises as `rehearse`."""
+    with Logins(account(settings)) as logins, logins.act_for(order.user, order.group) as session:
+        return list(foresee_conversions(order, session=session, settings=settings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.commands.parsing.converting import configure_converter
 from omero_adi_plugin.stages import OrderState
 
 if TYPE_CHECKING:
@@ -24,11 +25,15 @@ Examples:
   omero adi import /data/lab/day1 --into Dataset:151 --dry-run
   omero adi import plate.xdce --into Screen:12 --skip-existing
   omero adi import urgent.ome.tif --into Dataset:151 --wait --priority 10
+  omero adi import scan.lif --into Dataset:151 --container docker.io/lab/convert:1.2 --param saveoption=single
 
 A folder is searched 10 levels deep. Files are imported in place: OMERO holds links to them, so they must stay where they are.
 Without --queue and --wait the order is carried out here, in this process; when as many filesets as OMERO.server is to import at
 the same time are being imported, it waits for one to be in. Ctrl-C leaves what is missing to a service. Orders of a higher
---priority are begun first, whosever they are; -100 to 100, and 0 for all that say nothing."""
+--priority are begun first, whosever they are; -100 to 100, and 0 for all that say nothing.
+
+With --container a converter makes something else of each path first, in a container, and that is imported. Images that may run
+are listed by `containers: allow:` in the settings; `omero adi convert` tries one."""
 
 ORDERS = """\
 Examples:
@@ -110,6 +115,7 @@ def _configure_import(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--priority", type=int, metavar="N", help="with --queue or --wait: higher ones are begun first (default: 0)"
     )
+    configure_converter(parser)
 
 
 def _configure_orders(orders: Subcommands) -> None:

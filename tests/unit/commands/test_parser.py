@@ -60,6 +60,7 @@ def test_these_are_the_commands() -> None:
     assert {" ".join(words) for words in DOING} == {
         "serve",
         "import",
+        "convert",
         "orders list",
         "orders show",
         "orders wait",
@@ -118,6 +119,16 @@ def test_arguments_arrive() -> None:
     )
     args = parsed("import", "a.tif", "--into", "Dataset:1", "--queue", "--priority", "-5")
     assert args.priority == -5
+    args = parsed("import", "a.tif", "--into", "Dataset:1", "--container", "lab/c:1", "--param", "a=b", "--param", "c=")
+    assert (args.container, args.parameters) == ("lab/c:1", ["a=b", "c="])
+    args = parsed("convert", "a.lif", "--container", "lab/c:1", "--keep", "made", "--json")
+    assert (args.adi_module, args.path, args.container, args.parameters, args.keep) == (
+        "convert",
+        "a.lif",
+        "lab/c:1",
+        None,
+        "made",
+    )
     args = parsed("orders", "wait", "u-1", "--timeout", "2.5", "--config", "f.yml")
     assert (args.adi_module, args.adi_action, args.uuid, args.timeout, args.config) == ("orders", "wait", "u-1", 2.5, "f.yml")
 
@@ -128,6 +139,8 @@ WRONG = [
     ["import"],
     ["import", "x"],
     ["import", "x", "--into", "Dataset:1", "--queue", "--wait"],
+    ["convert", "x"],
+    ["convert", "x", "y", "--container", "lab/c:1"],
     ["orders"],
     ["orders", "list", "--state", "odd"],
     ["import", "x", "--into", "Dataset:1", "--queue", "--priority", "high"],
