@@ -1,15 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Delivery: what a converter has made comes to where it is kept beside the source, and never over anything of others."""
+"""Delivery: what a converter has made comes to where it is kept beside the source, and never over anything of others.
+
+A file gets its second name there (a hard link), which is made only where no name is; its first one goes when all of its set have
+theirs. So whoever takes this up after a crash can tell what was brought. Where a file system has no hard links, a file of ours
+keeps the place until the real one is moved over it. A folder is moved as a whole, which happens only where none, or an empty one,
+is. All of it works in folders that were opened without following a link.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
+import secrets
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, same, sync
+from omero_adi_plugin.containers.folders import READABLE, READABLE_FILE, clear, make, opened, opened_in
+from omero_adi_plugin.containers.places import OutputLost, in_room, places
+from omero_adi_plugin.containers.rooms import trouble_beside
+from omero_adi_plugin.crashpoints import Point, reached
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from omero_adi_plugin.containers.rooms import Room
     from omero_adi_plugin.preprocessing import ConvertedFile
+
+__all__ = ["OutputLost", "PlaceTaken", "deliver", "places"]
+
+_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+"""What is said where a file can have no second name, or may not (Linux: fs.protected_hardlinks)."""
+
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
+"""What is said of a folder that was to be moved to where something else is."""
+
+_SECOND_NS = 10**9
 
 
 class PlaceTaken(Exception):
@@ -18,50 +46,6 @@ class PlaceTaken(Exception):
     def __init__(self, *, place: str) -> None:
         super().__init__(f"{place} is taken")
         self.place = place
-
-
-class OutputLost(Exception):
-    """An output is neither in the room nor where it is kept: only another conversion brings it back."""
-
-    def __init__(self, *, name: str) -> None:
-        super().__init__(f"{name} is lost")
-        self.name = name
-
-
-def places(
-    room: Room,
-    sets: Sequence[Sequence[str]],
-    *,
-    order: str,
-    ours: Mapping[str, str] | None = None,
-    check: Callable[[], None] = lambda: None,
-) -> dict[str, ConvertedFile]:
-    """Say where outputs are to be kept; writes nothing.
-
-    Parameters
-    ----------
-    sets : sequence of sequences of str
-        Names of outputs. Those of one set are read together, and refer to each other by their names.
-    order : str
-        The order's uuid; its beginning tells names apart.
-    ours : mapping of str to str, optional
-        Places, by name, that an earlier run of this same conversion has given.
-    check : callable
-        Called while contents are compared; what it raises ends that.
-
-    Returns
-    -------
-    dict of str to ConvertedFile
-        By name, each with the size and time of what will be there.
-
-    Raises
-    ------
-    ProcessedNotWritable
-        A link is in the way.
-    OutputLost
-        An output is not in the room, nor in its place of an earlier run.
-    """
-    raise NotImplementedError
 
 
 def deliver(
@@ -100,4 +84,234 @@ def deliver(
     FileMissing, ImportInterrupted
         The source's folder is gone, or its file system does not answer.
     """
-    raise NotImplementedError
+    try:
+        with ExitStack() as stack:
+            return _Delivery(room, check=check, on_bytes=on_bytes, stack=stack).bring(files)
+    except OSError as error:
+        needed_bytes = sum(file.bytes for file in files)
+        raise trouble_beside(room.source / room.basename, error, folder=room.processed, needed_bytes=needed_bytes) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Brought:
+    """An output in its place. mine: it is sure that this conversion has brought it, so it can be taken back."""
+
+    file: ConvertedFile
+    found: Content
+    mine: bool
+
+
+class _Delivery:
+    """The folders of a room, and the one in which outputs are kept, while they are open."""
+
+    def __init__(self, room: Room, *, check: Callable[[], None], on_bytes: Callable[[int], None], stack: ExitStack) -> None:
+        self._room, self._check, self._on_bytes = room, check, on_bytes
+        source = stack.enter_context(opened(room.source))
+        make(source, room.processed.name, mode=READABLE)
+        self._processed = stack.enter_context(opened_in(source, room.processed.name))
+        self._own = _opened_if_there(room.staging.parent, stack)
+        self._staging = _opened_if_there(room.staging, stack)
+        self._temp = None if room.temp is None else _opened_if_there(room.temp, stack)
+
+    def bring(self, files: Sequence[ConvertedFile]) -> tuple[ConvertedFile, ...]:
+        """Bring the outputs of a set."""
+        brought: list[_Brought] = []
+        try:
+            for file in files:
+                self._check()
+                brought.append(self._bring(file))
+        except PlaceTaken:
+            for each in reversed(brought):
+                self._take_back(each)
+            raise
+        for file in {file.place.rpartition("/")[0]: file for file in files}.values():
+            with self._place_of(file) as (folder, _):
+                os.fsync(folder)
+        for each in brought:
+            self._forget(each.file.name)
+        return tuple(each.file for each in brought)
+
+    def _bring(self, file: ConvertedFile) -> _Brought:
+        source = self._in_room(file.name)
+        with self._place_of(file) as (folder, last):
+            reserved = self._is_reserved(file, folder, last)
+            if not reserved and not _is_free(folder, last, source):
+                return self._as_agreed(file, source, folder, last)
+            self._stage(file.name)
+            reached(Point.OUTPUT_COPIED)
+            with folder_of(self._there(self._staging), file.name) as (staging, name):
+                try:
+                    self._put(file, (staging, name), (folder, last), reserved=reserved)
+                except FileExistsError:
+                    return self._as_agreed(file, source, folder, last)
+            reached(Point.OUTPUT_DELIVERED)
+            return _brought(file, folder, last, mine=True)
+
+    def _as_agreed(self, file: ConvertedFile, source: tuple[int, Content] | None, folder: int, last: str) -> _Brought:
+        """Return what is in a place already, if it is what was to be brought there; raises PlaceTaken, OutputLost."""
+        found = content(folder, last)
+        if found is None:
+            raise PlaceTaken(place=file.place)
+        like = (found.bytes, found.mtime_ns) == (file.bytes, file.mtime_ns)
+        if source is None:
+            if not like:
+                raise OutputLost(name=file.name)
+            return _brought(file, folder, last, mine=False)
+        top, made = source
+        mine = made.identity == found.identity
+        if not mine and not (like and found.mtime_ns % _SECOND_NS):  # some file systems know no more than the second
+            with folder_of(top, file.name) as (there, name):
+                if not same(there, name, folder, last, check=self._check):
+                    raise PlaceTaken(place=file.place)
+        return _brought(file, folder, last, mine=mine)
+
+    def _stage(self, name: str) -> None:
+        """See that an output lies in the staging folder, and is on the disk; raises OutputLost."""
+        found = self._in_room(name)
+        if found is None:
+            raise OutputLost(name=name)
+        top, _ = found
+        if top == self._staging:
+            with folder_of(top, name) as (folder, last):
+                sync(folder, last)
+            return
+        own, part = self._there(self._own), secrets.token_hex(8)
+        try:
+            with folder_of(top, name) as (folder, last):
+                copy(folder, last, own, part, check=self._check, on_bytes=self._on_bytes)
+            self._forget(name)  # what is there is not what is imported
+            with _made_for(self._there(self._staging), name) as (folder, last):
+                os.rename(part, last, src_dir_fd=own, dst_dir_fd=folder)
+        except BaseException:
+            clear(self._room.staging.parent / part)
+            raise
+
+    def _put(self, file: ConvertedFile, staged: tuple[int, str], place: tuple[int, str], *, reserved: bool) -> None:
+        """Give a staged output its place; raises FileExistsError if something else is there."""
+        (old, name), (folder, last) = staged, place
+        found = content(old, name)
+        if found is not None and found.is_folder:
+            try:
+                os.rename(name, last, src_dir_fd=old, dst_dir_fd=folder)
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+                raise
+            return
+        if not reserved:
+            try:
+                os.link(name, last, src_dir_fd=old, dst_dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+            else:
+                return
+            self._reserve(file, folder, last)
+        os.rename(name, last, src_dir_fd=old, dst_dir_fd=folder)
+
+    def _reserve(self, file: ConvertedFile, folder: int, last: str) -> None:
+        handle = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, READABLE_FILE, dir_fd=folder)
+        try:
+            os.write(handle, self._reservation(file))
+        finally:
+            os.close(handle)
+
+    def _is_reserved(self, file: ConvertedFile, folder: int, last: str) -> bool:
+        text = self._reservation(file)
+        found = content(folder, last)
+        if found is None or found.is_folder or found.bytes != len(text):
+            return False
+        handle = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            return os.read(handle, len(text)) == text
+        finally:
+            os.close(handle)
+
+    def _reservation(self, file: ConvertedFile) -> bytes:
+        """Return what holds a place until the file of this conversion comes there."""
+        return os.fsencode(f"omero-adi: this place is for {file.name} of {self._room.staging.parent.name}\n")
+
+    def _take_back(self, brought: _Brought) -> None:
+        """Take an output out of its place again, if it is there through us."""
+        with self._place_of(brought.file) as (folder, last):
+            there = content(folder, last)
+            if not brought.mine or there is None or there.identity != brought.found.identity:
+                return
+            with _made_for(self._there(self._staging), brought.file.name) as (staging, name):
+                if content(staging, name) is None:
+                    os.rename(last, name, src_dir_fd=folder, dst_dir_fd=staging)
+                else:
+                    os.unlink(last, dir_fd=folder)
+
+    def _forget(self, name: str) -> None:
+        """Remove what the staging folder still has of an output."""
+        found = None if self._staging is None else content(self._staging, name)
+        if found is not None and found.is_folder:
+            clear(self._room.staging / name)
+        elif found is not None:
+            with folder_of(self._there(self._staging), name) as (folder, last):
+                os.unlink(last, dir_fd=folder)
+
+    def _in_room(self, name: str) -> tuple[int, Content] | None:
+        return None if self._staging is None and self._temp is None else in_room(self._temp, self._staging, name)
+
+    def _there(self, folder: int | None) -> int:
+        if folder is None:  # somebody has removed it: the output, which may be in temp, can only be brought by way of it
+            raise OutputLost(name=self._room.basename)
+        return folder
+
+    @contextmanager
+    def _place_of(self, file: ConvertedFile) -> Iterator[tuple[int, str]]:
+        """Give the folder that an output is kept in, made if it is not there, and its name in it; raises PlaceTaken."""
+        top = f"{self._room.processed}/"
+        name = file.place.removeprefix(top)
+        if not file.place.startswith(top) or not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise ValueError(f"{file.place} does not lie in {top}")
+        try:
+            with _made_for(self._processed, name) as found:
+                yield found
+        except NotADirectoryError as error:
+            raise PlaceTaken(place=file.place) from error
+
+
+@contextmanager
+def _made_for(top: int, name: str) -> Iterator[tuple[int, str]]:
+    """Give the folder that a name lies in, below one that is open, and its last part; folders that are not there are made."""
+    *folders, last = name.split("/")
+    handle = os.dup(top)
+    try:
+        for each in folders:
+            if make(handle, each, mode=READABLE):
+                os.fsync(handle)
+            with opened_in(handle, each) as below:
+                os.close(handle)
+                handle = os.dup(below)
+        yield handle, last
+    finally:
+        os.close(handle)
+
+
+def _is_free(folder: int, last: str, source: tuple[int, Content] | None) -> bool:
+    """Say whether nothing is in a place, or a folder with nothing in it that a folder is to come to."""
+    try:
+        os.stat(last, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    found = content(folder, last)
+    if source is None or found is None or not (found.is_folder and source[1].is_folder):
+        return False
+    with opened_in(folder, last) as handle:
+        return not os.listdir(handle)  # noqa: PTH208 (of a descriptor)
+
+
+def _brought(file: ConvertedFile, folder: int, last: str, *, mine: bool) -> _Brought:
+    found = content(folder, last)
+    if found is None:  # somebody has just taken it away
+        raise PlaceTaken(place=file.place)
+    return _Brought(file=replace(file, bytes=found.bytes, mtime_ns=found.mtime_ns), found=found, mine=mine)
+
+
+def _opened_if_there(folder: Path, stack: ExitStack) -> int | None:
+    with suppress(FileNotFoundError):
+        return stack.enter_context(opened(folder))
+    return None

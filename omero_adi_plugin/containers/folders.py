@@ -74,8 +74,13 @@ def opened_in(parent: int, name: str) -> Iterator[int]:
         os.close(handle)
 
 
-def make(parent: int, name: str, *, mode: int, anew: bool = False) -> None:
+def make(parent: int, name: str, *, mode: int, anew: bool = False) -> bool:
     """Make a folder in one that is open, with this very mode; one that is there is left as it is, unless it is to be new.
+
+    Returns
+    -------
+    bool
+        Whether it was not there.
 
     Raises
     ------
@@ -88,9 +93,10 @@ def make(parent: int, name: str, *, mode: int, anew: bool = False) -> None:
         if anew:
             raise
         os.close(os.open(name, _FOLDER, dir_fd=parent))
-        return
+        return False
     with opened_in(parent, name) as handle:
         os.fchmod(handle, mode)
+    return True
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -122,9 +122,14 @@ class Room:
             raise
         return room
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that a container writes to; the first is the one that is imported from."""
+        return (self.staging,) if self.temp is None else (self.temp, self.staging)
+
     def close(self) -> None:
         """After the container: from now on only we can write here, and everybody can read what it has made."""
-        for leaf in self._leaves():
+        for leaf in self.folders:
             make_readable(leaf)
         if self.temp is not None:
             with opened(self.temp.parent) as handle:
@@ -132,14 +137,11 @@ class Room:
 
     def remove(self) -> bool:
         """Remove the folders with all that is in them, and those above them that are empty then; says whether they are gone."""
-        gone = [clear(leaf.parent) for leaf in self._leaves()]
+        gone = [clear(leaf.parent) for leaf in self.folders]
         if self.temp is not None:
             _remove_empty(self.temp.parent.parent)
         _remove_unused(self.source, self.processed)
         return all(gone)
-
-    def _leaves(self) -> tuple[Path, ...]:
-        return (self.staging,) if self.temp is None else (self.staging, self.temp)
 
     def _make_staging(self, file: Path, *, needed_bytes: int) -> None:
         try:
