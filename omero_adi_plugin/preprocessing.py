@@ -142,7 +142,7 @@ class Conversion:
 
     digest:    of the image that ran, `sha256:…`.
     filesets:  what is to be imported.
-    metadata:  where the `metadata.csv` is kept that it wrote, if it wrote one.
+    loose:     what else it wrote beside what is imported.
     staging:   the folder beside the source from which they are brought to where they are kept.
     delivered: whether all of them are there.
     whole:     nothing of it failed, so that there is no reason to run the converter again.
@@ -151,10 +151,14 @@ class Conversion:
     entry: str
     digest: str
     filesets: tuple[ConvertedFileset, ...]
-    metadata: str | None
+    loose: tuple[ConvertedFile, ...]
     staging: str
     delivered: bool
     whole: bool
+
+    def kept_at(self, name: str) -> str | None:
+        """Return where one of those other files is kept."""
+        return next((file.place for file in self.loose if file.name == name), None)
 
 
 def text_of(value: object) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.errors import EntryFailed, FileGrowing
     from omero_adi_plugin.orders import Entry
+    from omero_adi_plugin.preprocessing import ConvertedFileset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ class FilesetPlan:
     files:  all of them; the first is the one to open.
     reader, format, images, plates: as in `Reading`.
     name:   what the images are to be called, None: as the file.
+    made:   what is known of files that a converter has made; None: they are the order's own.
     """
 
     entry: Entry
@@ -127,6 +129,7 @@ class FilesetPlan:
     images: int
     plates: int
     name: str | None
+    made: ConvertedFileset | None = None
 
     @property
     def bytes(self) -> int:

@@ -12,11 +12,13 @@ from omero_adi_plugin.errors import ImportInterrupted
 from omero_adi_plugin.importers.annotating import annotate
 from omero_adi_plugin.importers.contents import contents
 from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues
+from omero_adi_plugin.importers.relinking import renew_links
 from omero_adi_plugin.orders import FileStep, TargetKind
 from omero_adi_plugin.pipeline.keyvalues import key_values
 
 if TYPE_CHECKING:
     from omero_adi_plugin.orders import Order
+    from omero_adi_plugin.pipeline.files import Files
     from omero_adi_plugin.pipeline.keyvalues import Provenance
     from omero_adi_plugin.pipeline.metadata import MetadataFiles
     from omero_adi_plugin.pipeline.progress import Guard
@@ -39,12 +41,14 @@ class Landed:
 
     imported: its ids, as far as they are known; None: to be asked for.
     fresh:    imported just now, so that it cannot carry key-values yet.
+    renewed:  its links are known to lead to where its files are kept.
     """
 
     piece: Piece
     fileset: int
     imported: ImportedFileset | None = None
     fresh: bool
+    renewed: bool = False
 
 
 class Finishing:
@@ -66,6 +70,8 @@ class Finishing:
         What people wrote down beside their files.
     provenance : Provenance
         What has imported them.
+    files : Files
+        Where they come from.
     """
 
     def __init__(
@@ -78,9 +84,10 @@ class Finishing:
         namespace: str,
         metadata: MetadataFiles,
         provenance: Provenance,
+        files: Files,
     ) -> None:
         self._order, self._session, self._record, self._guard = order, session, record, guard
-        self._namespace, self._metadata, self._provenance = namespace, metadata, provenance
+        self._namespace, self._metadata, self._provenance, self._files = namespace, metadata, provenance, files
         self._landed: list[Landed] = []
         self._fresh, self._since = 0, 0.0
 
@@ -118,9 +125,20 @@ class Finishing:
             items = [self._values(each.piece, ids[each.fileset]) for each in landed if each.fresh is fresh]
             if items:
                 annotate(self._session, items, namespace=self._namespace, uuid=self._order.uuid, fresh=fresh)
+        self._renew_links(landed)
         self._record.write_imported(FileStep.ANNOTATED, finished)
         reached(Point.ANNOTATED_WRITTEN)
         return finished
+
+    def _renew_links(self, landed: list[Landed]) -> None:
+        """Have the links lead to where the files are kept, of all that was imported from elsewhere."""
+        places = {
+            each.fileset: self._files.links(each.piece.made)
+            for each in landed
+            if each.piece.made is not None and each.piece.made.temp is not None and not each.renewed
+        }
+        if places:
+            renew_links(self._session, places)
 
     def _ids(self, landed: list[Landed]) -> dict[int, ImportedFileset]:
         known = {each.fileset: each.imported for each in landed if each.imported is not None}
@@ -140,6 +158,7 @@ class Finishing:
                 entry=piece.original,
                 imported_from=piece.source,
                 provenance=self._provenance,
-                metadata=self._metadata.of(piece.original),
+                metadata=self._metadata.of(piece.original, late=self._files.metadata(piece.entry)),
+                said=() if piece.made is None else piece.made.keyvalues,
             ),
         )

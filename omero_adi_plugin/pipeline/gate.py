@@ -54,37 +54,41 @@ class FileGate:
 
     Parameters
     ----------
-    settings : Settings
-        For `base_dir`, `group_roots` and `settle_seconds`.
-    group : str
-        The order's group, whose roots count.
+    roots : Roots
+        Where files may lie.
     reader_account : ServerAccount or None
-        Who must be able to read the files besides us; None: nobody knows, so it is not checked.
+        Who must be able to read the files besides us; None: nobody knows, or has to, so it is not checked.
+    settle_seconds : float
+        How long a file must not have changed.
     who : mapping of str to str
         Facts of the order for a security event.
-
-    Raises
-    ------
-    StorageDown
-        `base_dir` is not there.
-    ConfigurationError
-        The roots lead out of it.
     """
 
-    def __init__(self, *, settings: Settings, group: str, reader_account: ServerAccount | None, **who: str) -> None:
-        self._roots = Roots.of(settings, group)
+    def __init__(self, *, roots: Roots, reader_account: ServerAccount | None, settle_seconds: float, **who: str) -> None:
+        self._roots = roots
         self._access = Access(reader_account)
-        self._settling = Settling(settings.settle_seconds)
-        self._who = {"group": group, **who}
+        self._settling = Settling(settle_seconds)
+        self._who = who
 
     @classmethod
     def of(cls, order: Order, *, session: Session, settings: Settings) -> Self:
-        """Return the gate of an order; raises as the class, and ConfigurationError if `server_account` is no account here."""
-        if settings.server_account is not None:
-            account: ServerAccount | None = ServerAccount.named(settings.server_account)
-        else:
-            account = ServerAccount.owner_of(ManagedRepository.of(session).root)
-        return cls(settings=settings, group=order.group, reader_account=account, order=order.uuid, user=order.user)
+        """Return the gate of an order.
+
+        Raises
+        ------
+        StorageDown
+            `base_dir` is not there.
+        ConfigurationError
+            The roots of the order's group lead out of it, or `server_account` is no account here.
+        """
+        return cls(
+            roots=Roots.of(settings, order.group),
+            reader_account=server_account(session, settings),
+            settle_seconds=settings.settle_seconds,
+            group=order.group,
+            order=order.uuid,
+            user=order.user,
+        )
 
     def locate(self, path: str) -> str:
         """Return where a path leads, with links and `..` resolved; whether something is there is not asked.
@@ -215,6 +219,13 @@ class FileGate:
 
     def _report(self, path: str) -> None:
         event(_log, logging.WARNING, "security.path_outside_roots", **self._who, path=path, leads_to=os.path.realpath(path))
+
+
+def server_account(session: Session, settings: Settings) -> ServerAccount | None:
+    """Return the account that runs OMERO.server, as far as anybody knows it; raises ConfigurationError if it is none here."""
+    if settings.server_account is not None:
+        return ServerAccount.named(settings.server_account)
+    return ServerAccount.owner_of(ManagedRepository.of(session).root)
 
 
 def _no_file(path: str, mode: int) -> FormatUnknown | FileMissing:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from omero_adi_plugin.orders import Order, Route
+    from omero_adi_plugin.preprocessing import Preprocessing
 
 LISTED = 10
 """Of more files than this only the first ones are listed, with their number."""
@@ -39,7 +40,13 @@ class Provenance:
 
 
 def key_values(
-    order: Order, *, entry: str, imported_from: str, provenance: Provenance, metadata: Iterable[tuple[str, str]] = ()
+    order: Order,
+    *,
+    entry: str,
+    imported_from: str,
+    provenance: Provenance,
+    metadata: Iterable[tuple[str, str]] = (),
+    said: Iterable[tuple[str, str]] = (),
 ) -> tuple[tuple[str, str], ...]:
     """Return the key-values for one fileset, in the order in which they are shown.
 
@@ -55,6 +62,8 @@ def key_values(
         What has imported it.
     metadata : iterable of pairs of str
         What people wrote down in `metadata.csv`; their keys get `csv_` before them.
+    said : iterable of pairs of str
+        What a converter says of this output; its keys get `processing_output_` before them.
     """
     named = bool(order.entries) and order.entries[0].name is not None  # all of them have names, or none (`OrderText.read`)
     values = [
@@ -73,7 +82,21 @@ def key_values(
     if provenance.bioformats is not None:
         values.append(("Bioformats_Version", provenance.bioformats))
     values.append(("Import_Route", str(provenance.route)))
+    values += _of_preprocessing(order.preprocessing) if order.preprocessing else ()
+    values += [(f"processing_output_{key}", value) for key, value in said]
     return *values, *((f"csv_{key}", value) for key, value in metadata)
+
+
+def _of_preprocessing(asked: Preprocessing) -> tuple[tuple[str, str], ...]:
+    """Return what the order asks of a converter, by the columns of its row."""
+    return (
+        ("preprocessing_id", str(asked.id)),
+        ("preprocessing_container", _short(asked.container)),
+        ("preprocessing_input_file", _short(asked.input_file)),
+        ("preprocessing_output_folder", _short(asked.output_folder)),
+        ("preprocessing_alt_output_folder", _short(asked.alt_output_folder or "")),
+        ("preprocessing_extra_params", _short(json.dumps(dict(asked.parameters), ensure_ascii=False))),
+    )
 
 
 def _listed(texts: Iterable[str], count: int) -> str:

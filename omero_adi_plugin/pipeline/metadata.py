@@ -29,9 +29,6 @@ Pairs = tuple[tuple[str, str], ...]
 
 NAME = "metadata.csv"
 
-PROCESSED = ".processed"
-"""Where converters put their files, in the folder of the original."""
-
 LARGEST_BYTES = 2**20
 """A larger file is no list of key-values, and each fileset of its folder would have to carry it."""
 
@@ -72,22 +69,26 @@ class MetadataFiles:
     ----------
     locate : callable
         Returns where a path leads, without links, and raises `PathOutsideRoots` if that is not for this order (the gate's).
+    processed : str
+        What the folder is called in which converters' files are kept, beside the original.
     order : str or None
         Its uuid, for the log.
     """
 
-    def __init__(self, *, locate: Callable[[str], str], order: str | None = None) -> None:
-        self._locate, self._order = locate, order
-        self._folders: dict[str, Pairs] = {}
+    def __init__(self, *, locate: Callable[[str], str], processed: str, order: str | None = None) -> None:
+        self._locate, self._processed, self._order = locate, processed, order
+        self._folders: dict[tuple[str, str | None], Pairs] = {}
         self._lock = threading.Lock()
 
-    def of(self, path: str) -> Pairs:
+    def of(self, path: str, *, late: str | None = None) -> Pairs:
         """Return the key-values for an original file, in their order; a key may be there several times.
 
         Parameters
         ----------
         path : str
             The original, absolute: an order's file, or of a fileset below an order's folder the file that is opened first.
+        late : str, optional
+            The file that counts last, if it is not the one in the folder of what is made of the originals.
 
         Raises
         ------
@@ -98,12 +99,12 @@ class MetadataFiles:
         """
         folder = os.path.dirname(path)  # noqa: PTH120 (a text, for each of 100,000 files)
         with self._lock:
-            if folder not in self._folders:
-                self._folders[folder] = self._beside(folder)
-            return self._folders[folder]
+            if (folder, late) not in self._folders:
+                self._folders[folder, late] = self._beside(folder, late or f"{folder}/{self._processed}/{NAME}")
+            return self._folders[folder, late]
 
-    def _beside(self, folder: str) -> Pairs:
-        early, late = self._file(f"{folder}/{NAME}"), self._file(f"{folder}/{PROCESSED}/{NAME}")
+    def _beside(self, folder: str, last: str) -> Pairs:
+        early, late = self._file(f"{folder}/{NAME}"), self._file(last)
         anew = {key for key, _ in late}
         return tuple(pair for pair in early if pair[0] not in anew) + late
 

@@ -27,10 +27,10 @@ from omero_adi_plugin.importers.serverlog import keep_log
 from omero_adi_plugin.importers.target import check_target
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
-from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
+from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
-from omero_adi_plugin.pipeline.outcome import Cancelled
+from omero_adi_plugin.pipeline.outcome import Cancelled, Stopped
 from omero_adi_plugin.pipeline.progress import NO_PLACE
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
 
@@ -57,6 +57,7 @@ class OfficialRun(Carrying):
     """
 
     route = Route.OMERO
+    links_are_ours = False
 
     def __init__(self, order: Order, *, session: OmeroSession, settings: Settings, **given: Any) -> None:  # noqa: ANN401 (see there)
         super().__init__(order, session=session, settings=settings, **given)
@@ -68,8 +69,7 @@ class OfficialRun(Carrying):
         self._interrupted: AdiError | None = None
         self._heard = 0  # lines that the importer has said
 
-    def run(self) -> str | None:
-        """See `Carrying.run`."""
+    def _run(self) -> str | None:
         self._record.load()
         try:
             self._carry_out()
@@ -134,6 +134,11 @@ class OfficialRun(Carrying):
     def _holds(self, fileset: int) -> bool:
         return bool(self._stock.get(fileset))
 
+    def _is_there(self, key: str) -> bool:
+        line, made = self._record.line(key), self._files.made(key)
+        found = self._stock.get(line.fileset if line else None) + (self._stock.at(made.files[0].place) if made else [])
+        return any(each.complete for each in found)
+
     def _half(self) -> list[MarkedFileset]:
         return self._stock.halves(kept=self._kept)
 
@@ -141,7 +146,7 @@ class OfficialRun(Carrying):
 
     def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
         line = self._record.line(piece.key)
-        return self._stock.get(line.fileset if line else None) + (self._stock.of(plan) if plan else self._stock.at(piece.key))
+        return self._stock.get(line.fileset if line else None) + (self._stock.of(plan) if plan else self._stock.at(piece.source))
 
     def _bring_in(self, piece: Piece, plan: FilesetPlan, decision: ImportAnew) -> None:
         del decision  # halves are deleted all together

@@ -11,6 +11,7 @@ from omero_adi_plugin.errors import (
     AdiError,
     ConfigurationError,
     LeaseLost,
+    NotOnThisHost,
     NotPermitted,
     OrderFailed,
     ScriptRefused,
@@ -72,6 +73,14 @@ class Cancelled(AdiError):
         self.by = by
 
 
+class Stopped(Exception):
+    """The order is to be left, or called off, at a point where nothing of it is half done; `why` is what ends the attempt."""
+
+    def __init__(self, why: Cancelled | GaveWay | ShuttingDown) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class NoProgress(TryAgain):
     """Nothing of the order has got on for too long."""
 
@@ -131,11 +140,11 @@ def settle(
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
-        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() if alone:
+        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() | NotOnThisHost() if alone:
             first = settings.surroundings_seconds
             queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
             event(_log, logging.WARNING, "order.held_up", order=order, why=str(error))
-        case StorageDown():  # that of one group, perhaps, while others can be served: less and less often
+        case StorageDown() | NotOnThisHost():  # that of one group, perhaps, while others can be served: less and less often
             seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * claim.lease.attempt)
             queue.give_back(claim.lease, note=str(error), after_seconds=seconds)
             event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.importers.plans import FilesetPlan
     from omero_adi_plugin.importers.protocol import ImportedFileset
     from omero_adi_plugin.orders import Entry, Route
+    from omero_adi_plugin.preprocessing import ConvertedFileset
     from omero_adi_plugin.tracking.ledger import Ledger
 
 _AT_ONCE = 500
@@ -40,22 +41,32 @@ class Piece:
     entry:    the path of the order that it belongs to.
     key:      names it within the order, see `Marker`.
     original: the file that is meant, as the order or its folder has it.
-    source:   the file that OMERO's link points to.
+    source:   the file that OMERO's link points to, in the end.
+    output:   how a converter has called it, None: it is no converter's.
+    made:     all that is known of it then.
     """
 
     entry: str
     key: str
     original: str
     source: str
+    output: str | None = None
+    made: ConvertedFileset | None = None
 
     @classmethod
-    def of(cls, line: LedgerFile) -> Piece:
+    def of(cls, line: LedgerFile, *, made: ConvertedFileset | None = None) -> Piece:
         """Return what a line of the ledger is about."""
-        return cls(entry=line.entry, key=line.key, original=line.key, source=line.key)
+        if line.output is None:
+            return cls(entry=line.entry, key=line.key, original=line.key, source=line.key)
+        source = line.entry if made is None else made.files[0].place
+        return cls(entry=line.entry, key=line.key, original=line.entry, source=source, output=line.output, made=made)
 
     @classmethod
     def planned(cls, plan: FilesetPlan) -> Piece:
         """Return what a fileset that is to be imported is about."""
+        if plan.made is not None:
+            first, entry = plan.made.files[0], plan.entry.path
+            return cls(entry=entry, key=plan.key, original=entry, source=first.place, output=first.name, made=plan.made)
         paths = {file.path for file in plan.files}
         original = plan.entry.path if plan.entry.path in paths else plan.files[0].path
         source = next(file.source for file in plan.files if file.path == original)
@@ -225,7 +236,7 @@ class Record:
             reached(Point.LEDGER_TIDIED)
 
     def _line(self, piece: Piece, step: FileStep, fileset: int | None) -> LedgerFile:
-        return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset)
+        return LedgerFile(entry=piece.entry, key=piece.key, route=self._route, step=step, fileset=fileset, output=piece.output)
 
     def _put(self, lines: list[LedgerFile], *, at_once: bool) -> None:
         with self._lock:

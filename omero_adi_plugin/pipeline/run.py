@@ -15,16 +15,16 @@ from collections import defaultdict
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, OrderFailed, TryAgain
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, Halted, ImportInterrupted, OrderFailed, TryAgain
 from omero_adi_plugin.importers.markers import delete_fileset, find_marked
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep, Marker, Route
-from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying, Stopped
+from omero_adi_plugin.pipeline.carrying import REMOVING, STOCKTAKING, Carrying
 from omero_adi_plugin.pipeline.failures import given_up
 from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.flight import Flight
-from omero_adi_plugin.pipeline.outcome import Cancelled
+from omero_adi_plugin.pipeline.outcome import Cancelled, Stopped
 from omero_adi_plugin.pipeline.progress import NO_PLACE, WORDS
 from omero_adi_plugin.pipeline.record import Piece
 from omero_adi_plugin.pipeline.resume import KNOWN_COMPLETE
@@ -47,13 +47,6 @@ _LOOK_SECONDS = 0.5
 PER_CENT = 100
 
 
-class Halted(TryAgain):
-    """Nothing of the order is to be begun any more, so this fileset is not; why is told elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__("The import was not begun, because the order had met trouble. It is tried again by itself.")
-
-
 class OrderRun(Carrying):
     """One attempt at one order, fileset by fileset.
 
@@ -66,6 +59,7 @@ class OrderRun(Carrying):
     """
 
     route = Route.INPLACE
+    links_are_ours = True
 
     def __init__(self, order: Order, *, importer: Importer, **given: Any) -> None:  # noqa: ANN401 (see `Carrying`)
         super().__init__(order, **given)
@@ -77,8 +71,7 @@ class OrderRun(Carrying):
         self._interrupted = Streak()
         self._halted, self._abandoned, self._stopping = threading.Event(), threading.Event(), threading.Event()
 
-    def run(self) -> str | None:
-        """See `Carrying.run`."""
+    def _run(self) -> str | None:
         self._record.load()
         try:
             self._begin_stock()
@@ -124,6 +117,9 @@ class OrderRun(Carrying):
 
     def _holds(self, fileset: int) -> bool:
         return fileset in self._there
+
+    def _is_there(self, key: str) -> bool:
+        return any(found.complete for found in self._marked.get(key, ()))
 
     def _half(self) -> list[MarkedFileset]:
         lines = ((found, self._record.line(found.marker.key)) for found in self._halves.values())
@@ -194,10 +190,14 @@ class OrderRun(Carrying):
     def _all_entries(self) -> None:
         for entry in self._entries():
             self._begin(entry)
-            self._take_up(self._flight.landed(timeout_seconds=0))
-            self._finish_if_due()
+            self._meanwhile()
         self._land_all()
         self._finish()
+
+    def _meanwhile(self) -> None:
+        self._take_up(self._flight.landed(timeout_seconds=0))
+        self._finish_if_due()
+        self._make_room()
 
     def _found(self, piece: Piece, plan: FilesetPlan | None) -> list[MarkedFileset]:
         del plan

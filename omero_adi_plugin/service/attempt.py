@@ -8,6 +8,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.containers.converters import Converters
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.importers.inplace import InPlace
@@ -15,6 +16,7 @@ from omero_adi_plugin.importers.protocol import Skip
 from omero_adi_plugin.importers.reading.choose import open_reader
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID, Route
+from omero_adi_plugin.pipeline.means import Means
 from omero_adi_plugin.pipeline.official import OfficialRun
 from omero_adi_plugin.pipeline.outcome import settle
 from omero_adi_plugin.pipeline.resume import SETTLED
@@ -23,6 +25,7 @@ from omero_adi_plugin.service.deadline import Deadline
 from omero_adi_plugin.service.keeper import LeaseKeeper
 from omero_adi_plugin.service.replacing import in_sessions
 from omero_adi_plugin.sessions import Account
+from omero_adi_plugin.tracking.conversions import Conversions
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.queue import Queue, limits_of
@@ -90,6 +93,7 @@ class Attempts:
         self.database = Database(settings.ingest_tracking_db.get_secret_value(), name="adi worker")
         self.queue = Queue(self.database, lease_seconds=settings.lease_seconds, limits=limits_of(settings), in_script=in_script)
         self._reader = reader_of(settings)
+        self._converters = Converters(settings)
 
     def carry_out(self, claim: Claim, *, on_progress: OnProgress | None = None) -> Exception | None:
         """Carry one order out and write its outcome.
@@ -121,6 +125,7 @@ class Attempts:
     def close(self) -> None:
         """Give connections back, and end the reader."""
         self._reader.close()
+        self._converters.close()
         self.database.close()
 
     def _carried_out(self, claim: Claim, on_progress: OnProgress) -> tuple[Exception | None, str | None]:
@@ -136,6 +141,8 @@ class Attempts:
 
             with keeper as guard:
                 order, ledger = claim.text.read(), Ledger(self.database, claim.lease)
+                if order.preprocessing is not None:
+                    Conversions(self.database, claim.lease).announce()
                 sessions = itertools.count(1)
 
                 def work(session: OmeroSession) -> str | None:
@@ -191,6 +198,15 @@ class Attempts:
             again=claim.again,
             resumed=resumed,
             on_progress=on_progress,
+            means=None if order.preprocessing is None else self._means(claim),
+        )
+
+    def _means(self, claim: Claim) -> Means:
+        return Means(
+            converters=self._converters,
+            conversions=Conversions(self.database, claim.lease),
+            attempt=claim.lease.attempt,
+            owner=claim.lease.owner,
         )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from omero_adi_plugin.errors import LeaseLost
 from omero_adi_plugin.preprocessing import Conversion, ConvertedFile, ConvertedFileset
+from omero_adi_plugin.stages import STAGE_PREPROCESSING
+from omero_adi_plugin.tracking import audit
 from omero_adi_plugin.tracking.audit import storable
 from omero_adi_plugin.tracking.ledger import stored_key
 from omero_adi_plugin.tracking.sql import statements
@@ -25,6 +27,23 @@ class Conversions:
 
     def __init__(self, database: Database, lease: Lease) -> None:
         self._database, self._lease = database, lease
+
+    def announce(self) -> None:
+        """Say in the order's trail that converters are at work now.
+
+        Raises
+        ------
+        LeaseLost
+            The lease is gone; nothing was written.
+        DatabaseDown
+            PostgreSQL is not there.
+        """
+        with self._database.begin() as connection:
+            values = {"uuid": self._lease.order, "token": self._lease.token}
+            imports_id = connection.execute(_SQL["hold"], values).scalar_one_or_none()
+            if imports_id is None:
+                raise LeaseLost(uuid=self._lease.order)
+            audit.append(connection, imports_id=imports_id, stage=STAGE_PREPROCESSING)
 
     def all(self) -> tuple[Conversion, ...]:
         """Return what earlier attempts, and this one, have written.
@@ -66,7 +85,8 @@ def conversions_of(database: Database, uuid: str) -> tuple[Conversion, ...]:
 
 def _conversion(made: dict[str, Any], *, delivered: bool) -> Conversion:
     filesets = tuple(_fileset(each) for each in made["filesets"])
-    return Conversion(**{**made, "filesets": filesets, "delivered": delivered})
+    loose = tuple(ConvertedFile(**each) for each in made["loose"])
+    return Conversion(**{**made, "filesets": filesets, "loose": loose, "delivered": delivered})
 
 
 def _fileset(made: dict[str, Any]) -> ConvertedFileset:

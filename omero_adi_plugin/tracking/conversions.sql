@@ -1,3 +1,7 @@
+-- hold
+-- Which row of `imports` says what was ordered, if the lease still holds. The order's row is locked meanwhile. No row back: it is gone.
+SELECT imports_id FROM adi_order WHERE uuid = :uuid AND lease_token = :token AND state = 'running' FOR SHARE
+
 -- all
 -- What converters have made of the entries of an order.
 SELECT entry, attempt, digest, made, delivered FROM adi_conversion WHERE uuid = :uuid ORDER BY entry

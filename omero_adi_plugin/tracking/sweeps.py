@@ -7,6 +7,7 @@ carries out after everybody has looked. `adi_order.unswept_since` says since whe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.orders import DueSweep
@@ -15,13 +16,24 @@ from omero_adi_plugin.tracking.queue import order_text
 from omero_adi_plugin.tracking.sql import statements
 
 if TYPE_CHECKING:
-    from omero_adi_plugin.orders import LedgerFile
+    from collections.abc import Sequence
+
+    from omero_adi_plugin.orders import LedgerFile, OrderText
     from omero_adi_plugin.tracking.database import Database
 
 LEASE_SECONDS = 600
 """How long one sweep may take before somebody else does it again: its requests are few, but a server may be slow."""
 
 _SQL = statements("sweeps.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """An order that ended long ago, with its last attempt."""
+
+    uuid: str
+    attempt: int
+    imports_id: int
 
 
 class Sweeps:
@@ -85,6 +97,16 @@ class Sweeps:
         values = {**_which(due), "seconds": seconds, "delay_seconds": self._times["delay_seconds"], "counts": counts}
         with self._database.begin() as connection:
             connection.execute(_SQL["put_off"], values)
+
+    def over(self, uuids: Sequence[str]) -> tuple[Over, ...]:
+        """Return those of some orders that ended at least `delay_seconds` ago, and of which no sweep is due."""
+        values = {"uuids": list(uuids), "delay_seconds": self._times["delay_seconds"]}
+        rows = self._database.at_once(_SQL["over"], values)
+        return tuple(Over(uuid=row.uuid, attempt=row.attempt, imports_id=row.imports_id) for row in rows)
+
+    def text(self, over: Over) -> OrderText:
+        """Return what was ordered; if somebody has deleted the row, nothing is in it and reading it says so."""
+        return order_text(self._database, uuid=over.uuid, imports_id=over.imports_id)
 
     def files(self, uuid: str) -> tuple[LedgerFile, ...]:
         """Return what the ledger knows of an order."""

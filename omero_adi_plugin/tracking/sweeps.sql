@@ -28,6 +28,13 @@ RETURNING o.uuid, o.imports_id, o.attempt, o.sweeps, extract(epoch FROM clock_ti
                   OR (outcome IN ('completed', 'failed', 'cancelled')
                       AND started_at > ended_at + make_interval(days => 1, secs => :delay_seconds))), o.created_at)) AS since
 
+-- over
+-- Those of some orders that ended long ago, and of which nothing is to be looked for in OMERO any more.
+SELECT uuid, imports_id, attempt FROM adi_order
+ WHERE uuid = ANY(:uuids) AND state IN ('completed', 'failed', 'cancelled') AND unswept_since IS NULL
+   AND finished_at <= now() - make_interval(secs => :delay_seconds)
+ ORDER BY uuid
+
 -- wanted
 -- Whether it is still to be looked, and nobody has begun with the order again: from then on it is that attempt that looks. If so, this
 -- sweep has as much time again.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONTRACT_HEAD = "78d3d6d84aec"
 CONTRACT_FIRST = "5a0c7d19e3b2"
-PLUGIN_HEAD = "c5d80e7f13a9"
+PLUGIN_HEAD = "f7a31c9e5b24"
 
 CONTRACT_NEWER = "92e8f9e637a1"
 """Revision of a newer version of the former importer: it adds the column that the next constant names."""

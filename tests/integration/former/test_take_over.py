@@ -124,7 +124,8 @@ def test_preprocessing_that_the_former_importer_wrote_down_is_read(former: Forme
     upgrade(producer.url)
     claim = service.next()
     assert claim is not None
-    assert claim.text.container == "cellularimagingcf/converter:latest"
+    assert claim.text.preprocessing is not None
+    assert claim.text.preprocessing.container == "cellularimagingcf/converter:latest"
 
 
 def test_what_the_former_importer_had_begun_is_failed_at_the_first_start(

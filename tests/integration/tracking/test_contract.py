@@ -59,7 +59,11 @@ def test_the_published_example_of_a_manual_insertion_works(engine: Engine, intak
     claim = queue.claim(owner="host:1")
     assert claim is not None
     read = claim.text.read()
-    assert (read.user, read.target, read.container) == ("researcher", Target.parse("Dataset:151"), preprocessing_image())
+    assert (read.user, read.target) == ("researcher", Target.parse("Dataset:151"))
+    assert read.preprocessing is not None
+    asked = read.preprocessing
+    assert (asked.container, asked.parameters) == (preprocessing_image(), (("saveoption", "single"),))
+    assert (asked.input_file, asked.output_folder, asked.alt_output_folder) == ("{Files}", "/data", "/out")
     assert [entry.path for entry in read.entries] == ["/data/group/image1.tif", "/data/group/image2.tif"]
 
 

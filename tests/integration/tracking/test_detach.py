@@ -33,7 +33,7 @@ from tests.fixtures.waiting import wait_until
 PENDING, STARTED, DONE, FAILED = "Import Pending", "Import Started", "Import Completed", "Import Failed"
 DETACHED = Revisions(contract=CONTRACT_HEAD, plugin=None)
 HEAD = Revisions(contract=CONTRACT_HEAD, plugin=PLUGIN_HEAD)
-OURS = ("adi_action", "adi_attempt", "adi_control", "adi_file", "adi_inbox", "adi_order", "adi_service", "adi_turn")
+OURS = ("adi_action", "adi_attempt", "adi_control", "adi_conversion", "adi_file", "adi_inbox", "adi_order", "adi_service", "adi_turn")
 ALL = "SELECT * FROM imports ORDER BY id"
 LAPSE = "UPDATE adi_order SET lease_until = now() - interval '1 second' WHERE state = 'running'"
 CATALOG = """
@@ -117,7 +117,7 @@ def test_a_database_without_trigger_is_given_back_too(lost: str, database_url: s
 def test_tables_of_an_older_version_of_ours_go_too(database_url: str) -> None:
     execute(
         database_url,
-        "DROP TABLE adi_attempt, adi_action, adi_control, adi_service, adi_turn",
+        "DROP TABLE adi_attempt, adi_action, adi_control, adi_conversion, adi_service, adi_turn",
         "UPDATE alembic_version_omeroadi_plugin SET version_num = '1f7e62c0a9d4'",
     )
     assert detach(database_url).tables == ("adi_file", "adi_inbox", "adi_order")

@@ -78,7 +78,8 @@ class TestRetry:
         assert actions(producer) == [(WHO, "retried", uuid)]
         assert intake.take_in() == 1
         again = claimed(queue)
-        assert (again.text.files, again.text.container, again.failures) == ("no JSON at all", "c:1", 0)
+        assert again.text.preprocessing is not None
+        assert (again.text.files, again.text.preprocessing.container, again.failures) == ("no JSON at all", "c:1", 0)
 
     def test_an_order_that_was_never_taken_in_is_ordered_anew(
         self, producer: Producer, intake: Intake, queue: Queue, database: Database

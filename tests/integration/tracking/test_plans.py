@@ -111,7 +111,7 @@ ASKED: dict[str, dict[str, Any]] = {
 }
 
 
-SMALL = {"adi_inbox", "adi_control", "adi_turn", "adi_service", "imports_preprocessing"}
+SMALL = {"adi_inbox", "adi_control", "adi_conversion", "adi_turn", "adi_service", "imports_preprocessing"}
 """Tables with so few rows that reading them from end to end is right."""
 
 

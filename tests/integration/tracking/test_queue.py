@@ -64,7 +64,8 @@ def test_a_claim_has_the_text_of_the_row_and_leaves_a_started_row(producer: Prod
     intake.take_in()
     claim = claimed(queue, "host:77")
     assert (claim.lease.order, claim.lease.owner, claim.lease.attempt, claim.failures) == ("A-b_1", "host:77", 1, 0)
-    assert (claim.text.files, claim.text.file_names, claim.text.container) == ("no JSON at all", '["n"]', "conv:1")
+    assert claim.text.preprocessing is not None
+    assert (claim.text.files, claim.text.file_names, claim.text.preprocessing.container) == ("no JSON at all", '["n"]', "conv:1")
     identity = "group_name, user_name, destination_id, destination_type, uuid, files, file_names, preprocessing_id"
     rows = producer.sql(f"SELECT stage, description, {identity} FROM imports ORDER BY id")
     assert [row[:2] for row in rows] == [("Import Pending", None), ("Import Started", None)]

@@ -23,7 +23,7 @@ def test_a_good_row_becomes_an_order() -> None:
     order = GOOD.read()
     assert order.target == Target(kind=TargetKind.DATASET, id=151)
     assert [entry.path for entry in order.entries] == ["/data/a.tif", "/data/b.tif"]
-    assert (order.user, order.group, order.container) == ("researcher", "Demo", None)
+    assert (order.user, order.group, order.preprocessing) == ("researcher", "Demo", None)
 
 
 def test_names_go_with_their_files_when_there_is_one_for_each() -> None:

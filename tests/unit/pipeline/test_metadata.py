@@ -42,7 +42,7 @@ class Place:
         return path
 
     def files(self) -> MetadataFiles:
-        return MetadataFiles(locate=self.locate, order="u-1")
+        return MetadataFiles(locate=self.locate, processed=".processed", order="u-1")
 
     def pairs(self) -> list[tuple[str, str]]:
         return list(self.files().of(self.original))
@@ -263,7 +263,7 @@ def test_a_folder_that_became_a_link_out_of_the_roots_meanwhile_is_noticed(
     def stale(path: str) -> str:  # located while `below` was a folder
         return path if path.startswith(str(below)) else place.locate(path)
 
-    assert MetadataFiles(locate=stale).of(str(below / "a.tif")) == ()
+    assert MetadataFiles(locate=stale, processed=".processed").of(str(below / "a.tif")) == ()
     assert [facts["why"] for _, facts in place.reports if "lies outside" in facts["why"]]
 
 
