@@ -21,6 +21,7 @@ from omero_adi_plugin.pipeline.finishing import Landed
 from omero_adi_plugin.pipeline.record import Piece
 from omero_adi_plugin.pipeline.resume import ENDED, KNOWN_COMPLETE, SETTLED, Adopt, decide
 from omero_adi_plugin.pipeline.sweeping import sweep
+from omero_adi_plugin.pipeline.tidying import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,6 +110,21 @@ class Carrying(Course):
                     settings=self._settings,
                     check=self._guard.check,
                 )
+
+    def _tidy(self) -> None:
+        """Remove the folders that converters have written to, when nobody will need them again."""
+        self._files.close()
+        done = tidy(
+            self._order,
+            session=self._session,
+            attempt=self._attempt,
+            conversions=self._files.conversions(),
+            files=self._record.lines(),
+            settings=self._settings,
+            check=self._guard.check,
+        )
+        if not done:
+            self._record.suspect()
 
     # --- entries
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.pipeline.gate import FileGate
     from omero_adi_plugin.pipeline.keeping import Keeping
     from omero_adi_plugin.pipeline.skipping import Skipping
-    from omero_adi_plugin.preprocessing import ConvertedFileset
+    from omero_adi_plugin.preprocessing import Conversion, ConvertedFileset
     from omero_adi_plugin.sessions import OmeroSession
 
 
@@ -46,8 +46,11 @@ class Files(Protocol):
     def release(self, entry: str) -> None:
         """Take note that all of an entry is in OMERO."""
 
+    def conversions(self) -> tuple[Conversion, ...]:
+        """Return what is on record of what converters have made."""
+
     def close(self) -> None:
-        """End what was begun."""
+        """End what was begun; nothing more may be asked for then but what is on record."""
 
 
 class OwnFiles:
@@ -114,6 +117,10 @@ class OwnFiles:
 
     def release(self, entry: str) -> None:
         """See `Files`: nothing is to be done."""
+
+    def conversions(self) -> tuple[Conversion, ...]:
+        """See `Files`: there are none."""
+        return ()
 
     def close(self) -> None:
         """See `Files`: nothing was begun."""
@@ -184,6 +191,10 @@ class ConvertedFiles:
     def release(self, entry: str) -> None:
         """See `Files`."""
         self._keeping.release(entry)
+
+    def conversions(self) -> tuple[Conversion, ...]:
+        """See `Files`."""
+        return self._keeping.all()
 
     def close(self) -> None:
         """See `Files`."""

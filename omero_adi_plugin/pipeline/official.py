@@ -79,6 +79,7 @@ class OfficialRun(Carrying):
         except OrderFailed as error:  # no further attempt will clear up
             with self._as_far_as_possible():
                 self._clear_up()
+                self._tidy()
             raise given_up(self._order, error, self._stock.complete(), session=self._session) from error
         if self._interrupted is not None:
             raise self._interrupted
@@ -101,6 +102,9 @@ class OfficialRun(Carrying):
         self._record.flush()
         if self._interrupted is None:
             self._sweep()
+            if not self._tally.is_to_go_on:
+                with self._as_far_as_possible():
+                    self._tidy()
         self._withdraw()
         self._record.conclude()
 
@@ -110,6 +114,8 @@ class OfficialRun(Carrying):
             self._clear_up()
             self._adopt_rest()
         self._finish()
+        if isinstance(stopped.why, Cancelled):
+            self._tidy()
         self._record.flush()
 
     def _clear_up(self) -> None:

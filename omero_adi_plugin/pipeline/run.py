@@ -89,6 +89,7 @@ class OrderRun(Carrying):
                 self._clear_up()
                 complete = [found for of_key in self._marked.values() for found in of_key if found.complete]
                 self._write_down(complete)
+                self._tidy()
             raise given_up(self._order, error, complete, session=self._session) from error
         except BaseException:  # whoever calls the order off before the next attempt goes by the ledger
             with suppress(AdiError):
@@ -156,6 +157,8 @@ class OrderRun(Carrying):
             self._adopt_rest()
             self._clear_up()
         self._finish()
+        if isinstance(stopped.why, Cancelled):
+            self._tidy()
         self._record.flush()
 
     def _carry_out(self) -> None:
@@ -172,6 +175,9 @@ class OrderRun(Carrying):
         self._record.flush()
         self._resumed |= self._importer.left_something
         self._sweep()
+        if not self._tally.is_to_go_on:
+            with self._as_far_as_possible():
+                self._tidy()
         self._record.conclude()
 
     @contextmanager
