@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.fixtures.grid",
     "tests.fixtures.spreading",
     "tests.fixtures.inside",
+    "tests.fixtures.converted",
     "tests.fixtures.open_folder",
     "tests.fixtures.tested",
     "tests.fixtures.cluster",  # last: what it imports must be registered before

@@ -19,6 +19,7 @@ from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import ShuttingDown
 from omero_adi_plugin.pipeline.sweeping import sweep_late
+from omero_adi_plugin.service.janitor import Janitor
 from omero_adi_plugin.tracking.conversions import conversions_of
 from omero_adi_plugin.tracking.sweeps import Sweeps
 
@@ -73,11 +74,12 @@ class Sweeper:
     ) -> None:
         self._settings, self._logins, self._deadline, self._on_stuck = settings, logins, deadline, on_stuck
         self._database = database
+        self._janitor = Janitor(settings, database=database, logins=logins, deadline=deadline)
         lease_seconds = LEASES * settings.lease_seconds
         self._sweeps = Sweeps(database, delay_seconds=settings.sweep_seconds, lease_seconds=lease_seconds)
 
     def sweep_one(self) -> bool:
-        """Do the sweep that has been due for longest; False if none is due, or all imports are paused.
+        """Do the sweep that has been due for longest; if none is, see to what converters left here. False if nothing was done.
 
         Raises
         ------
@@ -85,8 +87,8 @@ class Sweeper:
             Nothing can be done at the moment; what was begun is due again later.
         """
         due = self._sweeps.claim()
-        if due is None:
-            return False
+        if due is None:  # or all imports are paused
+            return self._janitor.look() > 0
         reached(Point.SWEEP_CLAIMED)
         with order_logs(self._settings, uuid=due.uuid if SAFE_UUID.fullmatch(due.uuid) else "malformed"), self._watched(due):
             self._sweep(due)
