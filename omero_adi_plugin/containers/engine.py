@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Engine: podman, as one process of ours has it: a service that is found or started, and what it answers.
 
-Nothing is started before it is needed. What podman-py, requests and urllib3 raise ends here: who asks gets an answer, with its
-status, or `PodmanDown`.
+Nothing is started before it is needed. Who asks gets an answer, with its status, or `PodmanDown`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import logging
 import os
@@ -16,10 +14,6 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-import urllib3.exceptions
-from podman.api.client import APIClient
-from podman.errors import PodmanError
 
 from omero_adi_plugin.containers.private import host
 from omero_adi_plugin.containers.service import Service, listens
@@ -29,16 +23,11 @@ from omero_adi_plugin.logs import event
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from podman.api.client import APIResponse
-
+    from omero_adi_plugin.containers.wire import WiredResponse
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-TROUBLE = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, PodmanError, ValueError)
-"""What a request may raise: the errors of requests and podman-py are OSErrors; the others come while a response is read."""
-
-CONNECT_SECONDS = 5.0
 QUICK_SECONDS = 30
 """How long a question may take that podman answers at once, on a busy host."""
 
@@ -53,6 +42,10 @@ REFUSED = 400
 
 MISSING = 404
 CONFLICT = 409
+
+
+class Lost(Exception):
+    """A request came to nothing: nobody listens, or nobody answers, or not to the end; the text says what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +159,7 @@ class Engine:
             It is not there, or is silent for longer.
         """
         with self.asked(method, path, parameters=parameters, body=body, seconds=seconds) as response:
-            try:
-                return Answer(response.status_code, response.content)
-            except TROUBLE as error:
-                raise self._silent(error) from error
+            return Answer(response.status, response.read())
 
     @contextlib.contextmanager
     def asked(
@@ -180,26 +170,19 @@ class Engine:
         parameters: Mapping[str, object] | None = None,
         body: object = None,
         seconds: float | None = QUICK_SECONDS,
-    ) -> Iterator[APIResponse]:
+    ) -> Iterator[WiredResponse]:
         """Ask podman for something, as `ask` does, and give its response, of which nothing was read beyond the status.
 
-        Reading it may raise what is in `TROUBLE`. seconds: None lets it be silent for ever.
+        seconds: None lets it be silent for ever.
         """
-        address = self._address()
-        with contextlib.closing(APIClient(base_url=f"unix://{address}")) as client:
-            try:
-                response = client._request(  # noqa: SLF001 (its get, post and delete do nothing else)
-                    method,
-                    path,
-                    params={name: value for name, value in (parameters or {}).items() if value is not None},
-                    data=None if body is None else json.dumps(body),
-                    timeout=(CONNECT_SECONDS, None) if seconds is None else (CONNECT_SECONDS, seconds),
-                    stream=True,
-                )
-            except TROUBLE as error:
-                raise self._silent(error) from error
-            with contextlib.closing(response):
+        from omero_adi_plugin.containers.wire import requested  # noqa: PLC0415 (0.1 s, and most processes never need it)
+
+        given = {name: value for name, value in (parameters or {}).items() if value is not None}
+        try:
+            with requested(self._address(), method, path, parameters=given, body=body, seconds=seconds) as response:
                 yield response
+        except Lost as error:
+            raise PodmanDown(host=host(), why=f"podman does not answer ({quoted(str(error))})") from error
 
     def is_at_hand(self) -> bool:
         """Tell whether there is a podman to be asked without starting anything, or images are allowed that it would run."""
@@ -247,9 +230,6 @@ class Engine:
         usual = _usual()
         return usual if listens(usual) else None
 
-    def _silent(self, error: Exception) -> PodmanDown:
-        return PodmanDown(host=host(), why=f"podman does not answer ({quoted(_words(error))})")
-
 
 def _told(path: Path, *, by: str) -> Path:
     if not listens(path):
@@ -262,10 +242,3 @@ def _usual() -> Path:
     if os.geteuid() == 0:
         return Path("/run/podman/podman.sock")
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}", "podman", "podman.sock")
-
-
-def _words(error: BaseException) -> str:
-    """Return what an error says; podman-py hides what happened behind the address that it had asked."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error) or type(error).__name__

@@ -7,24 +7,20 @@ was lost all can be had again. That file grows with what is heard; so a containe
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.engine import TROUBLE
 from omero_adi_plugin.containers.streams import Stream
 from omero_adi_plugin.errors import PodmanDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from podman.api.client import APIResponse
-
     from omero_adi_plugin.containers.engine import Engine
     from omero_adi_plugin.containers.task import Task
+    from omero_adi_plugin.containers.wire import WiredResponse
 
 TOO_MUCH_BYTES = 256 * 2**20
 """A container that has written so much is ended: it is out of its mind."""
@@ -35,12 +31,12 @@ LINE_BYTES = 48
 TOLD_SECONDS = 1
 """How often it is told that something was heard."""
 
-_PIECE = 1 << 16
-
 _HEADER = 8
 """Bytes before each piece: the stream's number, and the length, big-endian, in the last four (source: Podman's API, attach)."""
 
 _STDOUT, _STDERR = 1, 2
+
+_OK = 200
 
 
 class Listener:
@@ -55,7 +51,7 @@ class Listener:
         self.stderr = Stream("stderr", task=task, level=logging.WARNING)
         self.ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self._response: APIResponse | None = None
+        self._response: WiredResponse | None = None
         self._skip: dict[int, int] = {}
         self._told = 0.0
 
@@ -83,24 +79,20 @@ class Listener:
         if self._thread is None:
             return
         while self._thread.is_alive():
-            self._hang_up()
+            if (response := self._response) is not None:
+                response.hang_up()  # it waits for as long as the container is silent
             self._thread.join(0.1)
         self._thread = None
-
-    def _hang_up(self) -> None:
-        """Have the thread's reading end, which waits for as long as the container is silent."""
-        with contextlib.suppress(AttributeError, *TROUBLE):
-            self._response.raw.connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
     def _run(self) -> None:
         asked = {"follow": True, "stdout": True, "stderr": True}
         try:
             with self._engine.asked("GET", f"/containers/{self._name}/logs", parameters=asked, seconds=None) as response:
                 self._response = response
-                if response.ok:
+                if response.status == _OK:
                     for number, piece in _frames(response):
                         self._take(number, piece)
-        except (PodmanDown, AttributeError, *TROUBLE):  # lost: who waits for the end sees whether the container has ended
+        except PodmanDown:  # lost: who waits for the end sees whether the container has ended
             pass
         finally:
             self._response = None
@@ -124,10 +116,10 @@ class Listener:
             self._heard()
 
 
-def _frames(response: APIResponse) -> Iterator[tuple[int, bytes]]:
+def _frames(response: WiredResponse) -> Iterator[tuple[int, bytes]]:
     """Give the pieces that a response consists of, each with the number of its stream."""
     buffer = bytearray()
-    while piece := response.raw.read1(_PIECE):
+    for piece in response.pieces():
         buffer += piece
         start = 0
         while len(buffer) - start >= _HEADER:
