@@ -13,6 +13,7 @@ from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import AdiError, DatabaseDown, SurroundingsDown
 from omero_adi_plugin.logs import event
+from omero_adi_plugin.service.caretaker import Caretaker
 from omero_adi_plugin.service.crew import Crew
 from omero_adi_plugin.service.deaths import Deaths
 from omero_adi_plugin.service.ending import FAREWELL_SECONDS, KILL_SECONDS, Ending
@@ -57,6 +58,7 @@ class Service:
         self._database = Database(self._url, name="adi service")
         self._notice = Notice(Presence(self._database))
         self._crew, self._deaths, self._surroundings = Crew(settings, once=once), Deaths(), Surroundings()
+        self._caretaker = Caretaker(settings)
         self._trouble: Trouble | None = None
         self._misses = 0  # tries with the database, one after the other, that it did not answer
         self._open = self._over = False  # whether there is work for workers; whether the end has begun
@@ -80,6 +82,7 @@ class Service:
         )
         bell = Bell(self._url, channels=("adi_inbox",))
         reception = Reception(self._database, settings=self._settings, who=owner())
+        self._caretaker.look()
         try:
             if self._prepare(reception):
                 self._loop(reception, bell)
@@ -182,10 +185,12 @@ class Service:
                     event(_log, logging.INFO, "worker.ended", worker=gone.pid)
             case os.EX_TEMPFAIL:  # it was stuck, has said so, and has given its order back if the database let it
                 self._deaths.add(gone.pid, why="it was stuck", counts=False)
+                self._caretaker.bury(gone.pid)
             case _:
                 if self._once and gone.trouble is not None and not self._over:
                     raise gone.trouble.error()
                 self._deaths.add(gone.pid, why=gone.why, counts=True)
+                self._caretaker.bury(gone.pid)
                 if gone.news:
                     event(_log, logging.ERROR, "worker.died", worker=gone.pid, why=gone.why)
 
@@ -209,12 +214,14 @@ class Service:
             self._look_after()
             self._waker.wait(min(1.0, left), also=self._crew.ears)
         self._ending.say_farewell()
+        self._caretaker.close()
 
     def _farewell(self) -> Callable[[], None]:
         """Kill whoever is left; return what to say to the database after that."""
         for pid in self._crew.kill():
             event(_log, logging.WARNING, "worker.killed", worker=pid)
             self._deaths.add(pid, why="its service was stopped", counts=False)
+            self._caretaker.bury(pid)
 
         def say() -> None:
             self._deaths.report(self._database)
