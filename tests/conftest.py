@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.fixtures.spreading",
     "tests.fixtures.inside",
     "tests.fixtures.converted",
+    "tests.fixtures.converting",
     "tests.fixtures.open_folder",
     "tests.fixtures.tested",
     "tests.fixtures.cluster",  # last: what it imports must be registered before
