@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`omero adi import --container`, as a person types it: what is ordered, what is refused, what is foreseen. None of it runs."""
+"""`omero adi import --container`, as a person types it: what is ordered, what is refused, what is foreseen, what comes of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.fixtures.inside import Inside
 from tests.fixtures.laboratory import Lab
+from tests.fixtures.podman import Podman
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking
 
@@ -42,6 +43,30 @@ def test_what_a_converter_is_to_do_goes_with_the_order(
     assert found == [(IMAGE, "{Files}", "/data", "/out", {"saveoption": "single", "note": "a = b", "empty": ""})]
 
 
+def test_whoever_orders_may_have_it_converted_at_once(
+    command: list[str],
+    lab: Lab,
+    inside: Inside,
+    services: Services,
+    samples: Samples,
+    tracking: Tracking,
+    podman: Podman,
+    tmp_path: Path,
+) -> None:
+    image = podman.converter('cp "$2" /out/"$4".ome.tif')
+    (tmp_path / "temp").mkdir()
+    services.configure(containers={"allow": [image]}, converter_temp=str(tmp_path / "temp"), log_file_path="")
+    done = inside(*command, samples.image("scan.ome.tif"), "--container", image, "--param", "called=day1", "--json")
+    assert done.status == os.EX_OK, done.stderr
+    report = json.loads(done.stdout)
+    [file] = report["files"]
+    assert (file["entry"], file["output"], file["images"]) == (f"{samples.folder}/scan.ome.tif", "day1.ome.tif", lab.images())
+    assert tracking.stages(report["uuid"]) == ["Import Pending", "Import Started", "Import Preprocessing", "Import Completed"]
+    assert Path(samples.folder, ".processed", "day1.ome.tif").is_file()
+    assert list((tmp_path / "temp").iterdir()) == []
+    assert podman.containers() == []
+
+
 @pytest.mark.parametrize(
     ("more", "status", "words"),
     [
@@ -52,7 +77,11 @@ def test_what_a_converter_is_to_do_goes_with_the_order(
         (["--container", IMAGE, "--param", "inputfile=/etc/passwd"], os.EX_USAGE, "which is not for an order to say"),
         (["--container", "lab/.."], os.EX_USAGE, "Nothing was ordered: `container` of the preprocessing is 'lab/..'"),
         (["--container", " "], os.EX_USAGE, "Nothing was ordered: "),
-        (["--container", "docker.io/other/convert:1"], os.EX_DATAERR, "The converter 'docker.io/other/convert:1' may not run here."),
+        (
+            ["--container", "docker.io/other/convert:1"],
+            os.EX_DATAERR,
+            "The converter 'docker.io/other/convert:1' may not run here.",
+        ),
     ],
 )
 @pytest.mark.parametrize("how", ["--queue", "--dry-run", "here"])
