@@ -11,6 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.containers.leftovers import remove_containers
 from omero_adi_plugin.errors import RoomsKept
 from omero_adi_plugin.importers.annotating import annotations_on
 from omero_adi_plugin.importers.doubles import remove_doubled_key_values
@@ -147,6 +148,10 @@ def sweep_late(
     until = now - settings.sweep_seconds / 2
     for folder in remove_strays(session, service=service, since=since, until=until, ours=_files_of(order, conversions, settings)):
         event(_log, logging.WARNING, "folder.swept", order=order.uuid, folder=str(folder))
+    if order.preprocessing is None:
+        return
+    check()
+    remove_containers(settings, order=order.uuid)
     if not tidy(
         order,
         session=service,

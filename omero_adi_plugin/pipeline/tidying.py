@@ -14,13 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.folders import clear
+from omero_adi_plugin.containers.folders import OURS, clear
+from omero_adi_plugin.containers.rooms import temp_of
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ImportInterrupted, PathOutsideRoots
 from omero_adi_plugin.importers.inspection import keys_of, visible
 from omero_adi_plugin.importers.relinking import leads_into, renew_links
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.pipeline.roots import Roots
+from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +85,10 @@ def tidy(
     if order.preprocessing is None:
         return True
     roots = Roots.of(settings, order.group)
-    rooms = [*_temporary_rooms(order.uuid, settings, attempt), *_staging_rooms(order, roots, settings, attempt)]
+    home, sources = temp_of(order.uuid, settings=settings), _sources(order, roots)
+    rooms = [*_rooms_in(home, "", attempt)]
+    for source in sources:
+        rooms += _rooms_in(source / PROCESSED_IN_CONTAINER, f"{OURS}{order.uuid}-", attempt)
     recorded = {line.fileset for line in files if line.fileset is not None}
     filesets = recorded | keys_of(session, order.uuid).keys()
     folders = [*temporary_paths(order.uuid, settings), *map(str, rooms)]
@@ -92,9 +97,10 @@ def tidy(
         why = f"{len(hidden)} filesets of the order are out of its user's sight, and may have links there"
     if why is None:
         check()
-        why = _removed(order, rooms, settings)
+        shared = [source / name for source in sources for name in {PROCESSED_IN_CONTAINER, settings.processed_folder}]
+        why = _removed(rooms, [home, *shared])
     if why is not None:
-        event(_log, logging.WARNING, "rooms.kept", order=order.uuid, folder=str(settings.converter_temp / order.uuid), why=why)
+        event(_log, logging.WARNING, "rooms.kept", order=order.uuid, folder=str(home), why=why)
     return why is None
 
 
@@ -134,44 +140,30 @@ def _renewed(session: Session, filesets: set[int], folders: list[str], links: di
     return f"{len(still)} links lead there, as '{still[0]}', and nobody knows where else to" if still else None
 
 
-def _removed(order: Order, rooms: list[Path], settings: Settings) -> str | None:
-    """Remove folders, and those above them that were made for them; return what could not be."""
+def _removed(rooms: list[Path], above: list[Path]) -> str | None:
+    """Remove rooms, and the folders that they lie in as far as nothing else does; return what could not be."""
     left = [room for room in rooms if not clear(room)]
-    home = Path(os.path.realpath(settings.converter_temp)) / order.uuid
-    for folder in {home, *(room.parent for room in rooms)}:
-        with suppress(OSError):
-            folder.rmdir()  # only if nothing is in it
+    for folder in above:
+        with suppress(OSError):  # something is in it, or it is not there
+            if folder.lstat().st_uid == os.geteuid():
+                folder.rmdir()
     reached(Point.TEMP_REMOVED)
     return f"'{left[0]}' could not be removed" if left else None
 
 
-def _temporary_rooms(uuid: str, settings: Settings, attempt: int) -> Iterator[Path]:
-    """Give the folders of an order in `converter_temp`; what is called otherwise is not ours, but a former importer's, say."""
-    for path in _listed(Path(os.path.realpath(settings.converter_temp)) / uuid):
-        if _is_room(path.name, attempt):
-            yield path
-
-
-def _staging_rooms(order: Order, roots: Roots, settings: Settings, attempt: int) -> Iterator[Path]:
-    """Give the folders of an order beside its sources, as far as they lie where it may have files."""
-    start = f".adi-{order.uuid}-"
+def _sources(order: Order, roots: Roots) -> list[Path]:
+    """Return the folders in which the entries of an order lie, as far as it may have files there."""
     sources: dict[str, None] = {}
     for entry in order.entries:
         with suppress(PathOutsideRoots):
             sources[roots.locate(entry.path).rpartition("/")[0]] = None
-    for source in sources:
-        for path in _listed(Path(source) / settings.processed_folder):
-            if path.name.startswith(start) and _is_room(path.name.removeprefix(start), attempt):
+    return [Path(source) for source in sources]
+
+
+def _rooms_in(folder: Path, start: str, attempt: int) -> Iterator[Path]:
+    """Give the rooms of an order in a folder; what is called otherwise is not ours, but a former importer's, say."""
+    with suppress(OSError):  # it is not there, or not for us
+        for path in () if folder.is_symlink() else sorted(folder.iterdir()):
+            parsed = _ROOM.fullmatch(path.name.removeprefix(start)) if path.name.startswith(start) else None
+            if parsed is not None and int(parsed[1]) <= attempt:
                 yield path
-
-
-def _is_room(name: str, attempt: int) -> bool:
-    parsed = _ROOM.fullmatch(name)
-    return parsed is not None and int(parsed[1]) <= attempt
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return [] if folder.is_symlink() else sorted(folder.iterdir())
-    except OSError:  # it is not there, or not for us
-        return []

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.containers.leftovers import remove_containers
 from omero_adi_plugin.errors import AdiError, ConfigurationError, NotPermitted, StorageDown, SurroundingsDown
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
@@ -99,7 +100,10 @@ class Janitor:
 
     def _tidy(self, over: Over) -> bool:
         order = self._sweeps.text(over).read()
-        return order.preprocessing is not None and tidy(
+        if order.preprocessing is None:
+            return False
+        remove_containers(self._settings, order=over.uuid)
+        return tidy(
             order,
             session=self._logins.service(),
             attempt=over.attempt,

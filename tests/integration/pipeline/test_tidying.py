@@ -75,9 +75,17 @@ def test_links_are_renewed_and_what_converters_wrote_to_is_gone(converted: Conve
 
 def test_an_order_without_anything_in_omero_leaves_no_folder(converted: Converted) -> None:
     assert tidied(converted, replace(converted.conversion, delivered=False))
-    assert list((converted.root / "inplace").iterdir()) == []
-    assert not converted.staging.parent.exists()
+    assert sorted(converted.root.rglob("*")) == [converted.entry.parent, converted.entry, converted.root / "inplace"]
     assert tidied(converted)
+
+
+def test_outputs_may_be_kept_in_a_folder_of_another_name(lab: Lab, tmp_path: Path) -> None:
+    converted = Converted(Importing(lab), tmp_path, processed="converted")
+    fileset = converted.importing.begin(converted.make(*KEPT))
+    assert tidied(converted)
+    assert nothing_is_left(converted)
+    assert not (converted.root / "data" / ".processed").exists()
+    assert converted.pixels(fileset) == {7}
 
 
 @pytest.mark.parametrize("point", [Point.LINK_RENEWED, Point.LINK_REPLACED, Point.TEMP_REMOVED])
@@ -133,7 +141,9 @@ def test_what_the_record_says_of_places_elsewhere_is_not_believed(place: str, co
 @pytest.mark.usefixtures("fileset")
 def test_what_others_have_put_there_stays(converted: Converted) -> None:
     former, later = converted.home / "former.tif", converted.home / "2-0" / "out" / "later.tif"
-    other = converted.kept / f".adi-{converted.importing.order}-1-1-0" / "of-another.tif"  # an order of a longer name
+    other = (
+        converted.staging.parents[1] / f".adi-{converted.importing.order}-1-1-0" / "of-another.tif"
+    )  # an order of a longer name
     others = {former, later, other}
     for path in others:
         path.parent.mkdir(parents=True, exist_ok=True)
