@@ -37,8 +37,6 @@ _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
 """What is said of a folder that was to be moved to where something else is."""
 
-_SECOND_NS = 10**9
-
 
 class PlaceTaken(Exception):
     """Somebody else has just put something into a place; nothing of this set is where it was to be: ask for `places` again."""
@@ -152,14 +150,13 @@ class _Delivery:
         found = content(folder, last)
         if found is None:
             raise PlaceTaken(place=file.place)
-        like = (found.bytes, found.mtime_ns) == (file.bytes, file.mtime_ns)
-        if source is None:
-            if not like:
+        if source is None:  # nothing to compare it with
+            if (found.bytes, found.mtime_ns) != (file.bytes, file.mtime_ns):
                 raise OutputLost(name=file.name)
             return _brought(file, folder, last, mine=False)
         top, made = source
         mine = made.identity == found.identity
-        if not mine and not (like and found.mtime_ns % _SECOND_NS):  # some file systems know no more than the second
+        if not mine:  # size and time say too little: some converters give their outputs the time of the source
             with folder_of(top, file.name) as (there, name):
                 if not same(there, name, folder, last, check=self._check):
                     raise PlaceTaken(place=file.place)

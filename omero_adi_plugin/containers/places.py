@@ -35,8 +35,8 @@ NUMBERED = 9
 LONGEST_NAME = 255
 """Bytes that one name may have: the limit of Linux' file systems (limits.h, NAME_MAX)."""
 
-_SUFFIX = re.compile(r"(?<=.)(\.ome\.[^.]+|\.companion\.ome|\.tar\.[^.]+|\.[^.]+)\Z", re.IGNORECASE | re.DOTALL)
-"""What counts as one suffix of a name."""
+_SUFFIX = re.compile(r"(?<=.)(\.ome\.[^.]{1,32}|\.companion\.ome|\.tar\.[^.]{1,32}|\.[^.]{1,32})\Z", re.IGNORECASE | re.DOTALL)
+"""What counts as one suffix of a name; what is longer is none."""
 
 
 class OutputLost(Exception):

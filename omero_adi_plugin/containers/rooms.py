@@ -45,7 +45,7 @@ LEAF = "out"
 FOR_ANYBODY = 0o777
 """Mode of that folder while a container runs: nobody knows which user of its own it runs as."""
 
-TRIES = 10
+TRIES = 100
 """How often a folder is made again that somebody else has just removed, because it was empty."""
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -216,7 +216,7 @@ def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: in
         return no_room(folder, needed_bytes=needed_bytes)
     if isinstance(error, FileNotFoundError):
         return FileMissing(path=os.fspath(file))
-    if isinstance(error, PermissionError) and not os.access(file.parent, os.R_OK | os.X_OK):
+    if isinstance(error, PermissionError) and not os.access(file.parent, os.R_OK | os.X_OK, effective_ids=True):
         return SourceUnreadable(path=os.fspath(file), account=f"uid {os.geteuid()}")
     if isinstance(error, NotADirectoryError):
         why = "it, or something on the way to it, is a link or no folder"
@@ -228,13 +228,14 @@ def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: in
 def _check_kept_apart(source: int, name: str) -> None:
     """See before a converter runs for hours that what it makes can be kept; raises OSError."""
     for _ in range(TRIES):
-        make(source, name, mode=READABLE)
-        with suppress(FileNotFoundError), opened_in(source, name) as handle:
-            if os.fstat(handle).st_dev != os.fstat(source).st_dev:
-                raise OSError(errno.EXDEV, "it is on another file system than the folder of the source")
-            trial = f"{OURS}{secrets.token_hex(8)}"
-            make(handle, trial, mode=PRIVATE)
-            os.rmdir(trial, dir_fd=handle)
+        with suppress(FileNotFoundError):
+            make(source, name, mode=READABLE)
+            with opened_in(source, name) as handle:
+                if os.fstat(handle).st_dev != os.fstat(source).st_dev:
+                    raise OSError(errno.EXDEV, "it is on another file system than the folder of the source")
+                trial = f"{OURS}{secrets.token_hex(8)}"
+                make(handle, trial, mode=PRIVATE)
+                os.rmdir(trial, dir_fd=handle)
             return
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
@@ -242,9 +243,10 @@ def _check_kept_apart(source: int, name: str) -> None:
 def _make_leaf(top: int, shared: str, own: str) -> None:
     """Make `<shared>/<own>/out` in a folder; only the first may be there already; raises OSError."""
     for _ in range(TRIES):
-        make(top, shared, mode=READABLE)
-        with suppress(FileNotFoundError), opened_in(top, shared) as folder:  # else somebody has just removed it as empty
-            _make_own(folder, own)
+        with suppress(FileNotFoundError):  # somebody has just removed it, as it was empty
+            make(top, shared, mode=READABLE)
+            with opened_in(top, shared) as folder:
+                _make_own(folder, own)
             return
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,12 @@ def needed(file: Path, *, factor: float) -> int:
 
 def size_of(path: Path) -> int:
     """Return the size of a file, or of all files below a folder, in bytes; what cannot be looked at counts nothing."""
-    if not path.is_dir():
-        try:
-            return path.stat().st_size
-        except OSError:
-            return 0
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size
     total = 0
     with suppress(OSError):
         for entry in walk(path):

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Folders: whatever a converter has left is removed, and nothing but that."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from omero_adi_plugin.containers.folders import clear, make, opened, opened_in
+from tests.fixtures.rooms import put
+
+
+def deep(top: Path, depth: int) -> None:
+    """Make a folder in a folder in a folder, deeper than any path can say."""
+    handle = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 50, dir_fd=handle)
+        below = os.open("d" * 50, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
+    os.close(handle)
+
+
+def test_a_folder_goes_however_deep_it_is(tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    deep(top, 3000)
+    assert clear(top)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_anything_goes_and_what_links_lead_to_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = put(tmp_path, "kept/a.tif")
+    top = tmp_path / "top"
+    put(top, "x/y/a.tif")
+    put(top, "x/closed/b.tif").parent.chmod(0)
+    (top / "link").symlink_to(kept.parent)
+    (top / "x" / "link").symlink_to(kept)
+    (top / "x" / "dangling").symlink_to("nowhere")
+    os.mkfifo(top / "pipe")
+    monkeypatch.chdir(top)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as plug:
+        plug.bind("plug")
+    (top / os.fsdecode(b"\xff\n")).mkdir()
+    assert clear(top)
+    assert clear(top)
+    assert list(tmp_path.iterdir()) == [kept.parent]
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_has_the_place_of_a_folder_goes_alone(tmp_path: Path, kind: str) -> None:
+    kept = put(tmp_path, "kept/a.tif")
+    top = tmp_path / "top"
+    if kind == "link":
+        top.symlink_to(kept.parent)
+    else:
+        top.write_text("x")
+    assert clear(top)
+    assert kept.exists()
+    assert not os.path.lexists(top)
+
+
+def test_a_link_on_the_way_is_not_followed(tmp_path: Path) -> None:
+    kept = put(tmp_path, "kept/top/a.tif")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    assert not clear(tmp_path / "link" / "top")
+    assert kept.exists()
+    with pytest.raises(NotADirectoryError), opened(tmp_path / "link" / "top"):
+        pass
+    with pytest.raises(NotADirectoryError), opened(tmp_path / "link"):
+        pass
+
+
+def test_a_folder_that_is_there_is_left_as_it_is_but_no_link_is_one(tmp_path: Path) -> None:
+    with opened(tmp_path) as handle:
+        assert make(handle, "new", mode=0o777)
+        assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o777
+        assert not make(handle, "new", mode=0o700)
+        assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o777
+        with pytest.raises(FileExistsError):
+            make(handle, "new", mode=0o700, anew=True)
+        (tmp_path / "link").symlink_to("new")
+        with pytest.raises(NotADirectoryError):
+            make(handle, "link", mode=0o700)
+        with pytest.raises(NotADirectoryError), opened_in(handle, "link"):
+            pass
