@@ -15,7 +15,7 @@ from omero_adi_plugin.tracking.ledger import Ledger
 from tests.fixtures.converted import ConvertedOrder
 from tests.fixtures.filesets import delete
 from tests.fixtures.inside import Inside
-from tests.fixtures.services import Services
+from tests.fixtures.services import ONCE, Services
 
 
 @pytest.fixture
@@ -96,3 +96,16 @@ def test_undoing_removes_outputs_from_omero_and_keeps_the_files(inside: Inside, 
 def test_what_another_order_makes_again_is_held_already(done: ConvertedOrder) -> None:
     session, target = done.runs.lab.session, done.converted.importing.target
     assert held(session, target, [done.plan]) == {done.key: done.imported}
+
+
+@pytest.mark.usefixtures("without_java")
+def test_ordered_again_it_has_its_links_renewed_and_nothing_is_converted(
+    inside: Inside, converted_order: ConvertedOrder, services: Services
+) -> None:
+    services.configure(converter_temp=str(converted_order.settings.converter_temp), containers={"allow": ["localhost/*"]})
+    converted_order.complete()
+    assert inside("orders", "retry", converted_order.uuid).status == 0
+    assert services.run(*ONCE).returncode == 0
+    assert findings(inside, status=0) == []
+    assert not converted_order.converted.home.exists()
+    assert converted_order.runs.lab.images() == list(converted_order.imported.images)
