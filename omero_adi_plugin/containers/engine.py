@@ -187,7 +187,7 @@ class Engine:
     def is_at_hand(self) -> bool:
         """Tell whether there is a podman to be asked without starting anything, or images are allowed that it would run."""
         try:
-            if self._listening() is not None:
+            if self.listening() is not None:
                 return True
         except PodmanDown:
             return False
@@ -206,7 +206,7 @@ class Engine:
         with self._lock:
             if self._service is not None and self._service.lives():
                 return self._service.socket
-            found = self._listening()
+            found = self.listening()
             if found is not None:
                 return found
             if self._service is not None:
@@ -216,8 +216,8 @@ class Engine:
             self._service = Service()
             return self._service.socket
 
-    def _listening(self) -> Path | None:
-        """Return where podman's service listens that was there before us."""
+    def listening(self) -> Path | None:
+        """Return where podman's service listens that was there before us; raises PodmanDown if nobody does where the site says."""
         if self._settings.podman_socket is not None:
             return _told(self._settings.podman_socket, by="`podman_socket`")
         address = os.environ.get("CONTAINER_HOST")
