@@ -32,7 +32,7 @@ from omero_adi_plugin.importers.claims import Claim, Claims
 from omero_adi_plugin.importers.drafts import OF_CONTENT, Draft
 from omero_adi_plugin.importers.endings import NO_IMAGES, SURE_IMAGES, ending_of
 from omero_adi_plugin.importers.plans import EntryPlan, FilesetPlan
-from omero_adi_plugin.importers.walking import ZARR_METADATA, Walk
+from omero_adi_plugin.importers.walking import PROCESSED, ZARR_METADATA, Walk
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
@@ -55,10 +55,14 @@ class Grouping:
         Says what is in a file.
     watch : callable, optional
         Called for each file and folder that is looked at; what it raises ends the planning.
+    processed : str
+        What folders are called with what converters have made: nothing of it is taken when the folder around is ordered.
     """
 
-    def __init__(self, *, gate: Gate, reader: FileReader, watch: Callable[[], None] = lambda: None) -> None:
-        self._gate, self._reader, self._watch = gate, reader, watch
+    def __init__(
+        self, *, gate: Gate, reader: FileReader, watch: Callable[[], None] = lambda: None, processed: str = PROCESSED
+    ) -> None:
+        self._gate, self._reader, self._watch, self._processed = gate, reader, watch, processed
         self._claims = Claims()
         self._ahead = Ahead(gate=gate, reader=reader, claims=self._claims)
 
@@ -149,7 +153,7 @@ class Grouping:
         return _part_of(claim, draft.entry) if claim else draft.plan()
 
     def _folder(self, draft: Draft) -> EntryPlan:
-        walk = Walk(draft.entry.path, gate=self._gate, watch=self._watch)
+        walk = Walk(draft.entry.path, gate=self._gate, watch=self._watch, processed=self._processed)
         for path in self._ahead.over(walk, path_of=str):
             self._watch()
             draft.files += 1

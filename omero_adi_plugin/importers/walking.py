@@ -22,6 +22,9 @@ DEEPEST = 10
 JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "system volume information", "$recycle.bin", "lost+found"})
 """What operating systems and storage leave in folders, in lower case. Names that begin with a dot are left out as well."""
 
+PROCESSED = ".processed"
+"""Where converters' files are kept beside their sources, unless the settings say otherwise (contract 6)."""
+
 KEY_VALUES = "metadata.csv"
 """Key-values for the images beside it (contract 7)."""
 
@@ -40,8 +43,8 @@ def opening_order(path: str) -> tuple[bool, bytes]:
 class Walk:
     """One walk through a folder; iterating gives paths of files, which nobody has looked at yet.
 
-    Not given, without a word: hidden files, `JUNK`, `metadata.csv`; so are folders of such names, with the converters'
-    `.processed` among them. Links to folders are followed if the gate lets them be, after all that is no link, and no folder is
+    Not given, without a word: hidden files, `JUNK`, `metadata.csv`; so are folders of such names, and those in which it is kept
+    what converters have made. Links to folders are followed if the gate lets them be, after all that is no link, and no folder is
     looked into twice, so there are no circles. A folder that cannot be looked into does not end the walk.
 
     Parameters
@@ -52,6 +55,8 @@ class Walk:
         Is asked before any other folder is looked into.
     watch : callable, optional
         Called for each name that is met; what it raises ends the walk.
+    processed : str
+        What folders are called with what converters have made.
 
     Attributes
     ----------
@@ -61,10 +66,10 @@ class Walk:
         Folders that lie too deep.
     """
 
-    def __init__(self, top: str, *, gate: Gate, watch: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, top: str, *, gate: Gate, watch: Callable[[], None] = lambda: None, processed: str = PROCESSED) -> None:
         self.failures: list[EntryFailed] = []
         self.left_out: list[LeftOut] = []
-        self._top, self._gate, self._watch = top, gate, watch
+        self._top, self._gate, self._watch, self._processed = top, gate, watch, processed
         self._been: set[tuple[int, int]] = set()
         self._links: list[tuple[str, int]] = []
 
@@ -121,7 +126,7 @@ class Walk:
                     self._watch()
                     if entry.name in ZARR_METADATA:
                         raise ZarrUnsupported(path=folder)
-                    if _is_left_out(entry.name):
+                    if _is_left_out(entry.name) or (entry.name == self._processed and _is_folder(entry)):
                         continue
                     if entry.is_symlink():
                         (links if _is_folder(entry) else linked).append(entry.path)

@@ -157,7 +157,13 @@ class Course(ABC):
         order = self._order
         if order.preprocessing is None or means is None:
             return OwnFiles(
-                order, gate=self._gate, reader=reader, skipping=self._skipping, is_open=self._is_open, watch=self._watch
+                order,
+                gate=self._gate,
+                reader=reader,
+                skipping=self._skipping,
+                is_open=self._is_open,
+                watch=self._watch,
+                processed=self._settings.processed_folder,
             )
         return means.files_of(
             order,

@@ -65,7 +65,8 @@ def foresee(
         Nothing of it would be imported.
     """
     preflight.check_order(order, session=session)
-    grouping = Grouping(gate=FileGate.of(order, session=session, settings=settings), reader=reader)
+    gate = FileGate.of(order, session=session, settings=settings)
+    grouping = Grouping(gate=gate, reader=reader, processed=settings.processed_folder)
     skipping = Skipping(session, order.target, wanted=skip_existing)
     for entry in grouping.ahead(skipping.ahead(in_opening_order(order.entries))):
         plan, failures = _plan(grouping, entry)

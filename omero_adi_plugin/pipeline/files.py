@@ -70,6 +70,8 @@ class OwnFiles:
         Tells whether anything of an entry is still to be imported.
     watch : callable
         Called while files are looked at; what it raises ends that.
+    processed : str
+        See `Grouping`.
     """
 
     def __init__(
@@ -81,9 +83,11 @@ class OwnFiles:
         skipping: Skipping,
         is_open: Callable[[Entry], bool],
         watch: Callable[[], None],
+        processed: str,
     ) -> None:
         self._order, self._skipping, self._is_open = order, skipping, is_open
-        self._grouping = Grouping(gate=gate, reader=WatchedReader(reader, watch=watch), watch=watch)
+        reader = WatchedReader(reader, watch=watch)
+        self._grouping = Grouping(gate=gate, reader=reader, watch=watch, processed=processed)
 
     def set_apart(self, session: OmeroSession, settled: Mapping[int, Entry]) -> None:
         """See `Files`."""
