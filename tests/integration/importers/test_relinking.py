@@ -84,6 +84,23 @@ def test_cut_off_anywhere_it_is_done_again_and_nothing_is_left(
     assert converted.targets() == sorted(converted.kept / name for name in names)
 
 
+def test_two_that_do_the_same_at_the_same_time_do_not_harm_each_other(
+    converted: Converted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, counts = converted.importing.session, []
+    filesets = {converted.importing.begin(converted.make("one.tif")): converted.places("one.tif")}
+
+    def meanwhile(reached: Point) -> None:
+        if reached is Point.LINK_RENEWED and not counts:
+            counts.append(-1)
+            counts[0] = renew_links(session, filesets)
+
+    monkeypatch.setattr(relinking, "reached", meanwhile)
+    assert renew_links(session, filesets) == 0
+    assert counts == [1]
+    assert converted.targets() == [converted.kept / "one.tif"]
+
+
 def test_a_new_link_that_somebody_has_left_goes_when_the_old_one_was_replaced(converted: Converted) -> None:
     fileset = converted.importing.begin(converted.make("one.tif"))
     [[file]] = converted.importing.session.query(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 
@@ -13,7 +14,8 @@ from omero_adi_plugin.service.caretaker import Caretaker, seems_alive
 from omero_adi_plugin.service.signature import owner
 from omero_adi_plugin.settings import Settings
 from tests.fixtures.podman import Podman
-from tests.fixtures.waiting import WAIT_SECONDS
+from tests.fixtures.services import Services, Tracking
+from tests.fixtures.waiting import WAIT_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -65,6 +67,29 @@ def test_what_the_dead_have_left_is_removed_and_nothing_else(podman: Podman, dea
         assert elsewhere in podman.containers()
     finally:
         podman("rm", "--force", "--time=0", "--ignore", theirs, ours, elsewhere)
+
+
+@pytest.mark.usefixtures("database", "without_java")
+def test_a_service_removes_what_is_left_of_its_dead(podman: Podman, dead: int, services: Services, tracking: Tracking) -> None:
+    image = podman.converter("sleep 1000")
+    services.configure(containers={"allow": ["localhost/*"]}, podman_socket=str(podman.socket), max_workers=1)
+    names = [container(podman, image, owner(dead))]
+    try:
+        service = services.start()
+        wait_until(lambda: names[0] not in podman.containers(), what="the end of what was left before its start")
+        wait_until(lambda: workers(tracking), what="a worker")
+        [worker] = workers(tracking)
+        names.append(container(podman, image, owner(worker)))
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: names[1] not in podman.containers(), what="the end of what its worker has left")
+        assert services.stop(service) == os.EX_OK
+    finally:
+        podman("rm", "--force", "--time=0", "--ignore", *names)
+
+
+def workers(tracking: Tracking) -> list[int]:
+    """The workers of the service that was started."""
+    return [each["pid"] for (shown,) in tracking.sql("SELECT workers FROM adi_service") for each in shown]
 
 
 def test_whoever_may_be_alive_keeps_containers(dead: int) -> None:

@@ -16,6 +16,7 @@ from omero_adi_plugin.tracking.intake import Intake
 from omero_adi_plugin.tracking.ledger import Ledger
 from omero_adi_plugin.tracking.operating import retry
 from tests.fixtures.converted import ConvertedOrder
+from tests.fixtures.podman import Podman
 from tests.fixtures.services import Tracking
 
 
@@ -138,3 +139,22 @@ def test_without_omero_it_is_left_to_another_time(site: Site) -> None:
         site.look()
     site.logins.happens = lambda: None
     assert site.look() == 1
+
+
+@pytest.mark.parametrize("end", ["interrupted", "in good order"])
+def test_no_container_of_the_order_is_left_when_its_folders_go(end: str, site: Site, podman: Podman) -> None:
+    allowed = {"containers": {"allow": ("localhost/*",)}, "podman_socket": podman.socket}
+    sweeper = Sweeper(site.done.settings.model_copy(update=allowed), **site.given)
+    labels = [f"--label=omero-adi.order={site.done.uuid}", "--label=omero-adi.owner=elsewhere:17"]
+    image = podman.converter("sleep 1000")
+    number = podman("run", "--detach", "--network=none", *labels, "--volume", f"{site.done.converted.temp}:/out", image)
+    try:
+        if end == "interrupted":
+            Ledger(site.done.runs.database, site.done.claim.lease).suspect()
+        site.ends()
+        site.tracking.sql("UPDATE adi_order SET unswept_since = unswept_since - interval '1 hour'")
+        assert sweeper.sweep_one()
+        assert not site.is_there
+        assert podman("ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={number}") == ""
+    finally:
+        podman("rm", "--force", "--time=0", "--ignore", number)
