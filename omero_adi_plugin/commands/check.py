@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Check: the subcommand that looks for what an administrator must see to, in the database, OMERO and the settings."""
+"""Check: the subcommand that looks for what an administrator must see to, in the database, OMERO, podman and the settings."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin._version import __version__
 from omero_adi_plugin.commands import printing
+from omero_adi_plugin.commands.readiness import readiness
 from omero_adi_plugin.commands.using import config_of, database_of, database_url, settings_of
 from omero_adi_plugin.errors import CheckFailed, ConfigurationError, OmeroDown, TryAgain
 from omero_adi_plugin.grid.catalogue import REMEDY, any_there, difference, look
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
+from omero_adi_plugin.pipeline.gate import server_account
 from omero_adi_plugin.service.attempt import account
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings, find_file
 from omero_adi_plugin.settings.catalogue import catalogue
 from omero_adi_plugin.settings.exposure import exposed
 from omero_adi_plugin.tracking import migrate
-from omero_adi_plugin.tracking.check import Finding, Level, findings
+from omero_adi_plugin.tracking.check import Finding, Level, asked_containers, findings
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from pathlib import Path
 
+    from omero_adi_plugin.pipeline.access import ServerAccount
     from omero_adi_plugin.sessions import OmeroSession
+    from omero_adi_plugin.tracking.check import Asked
 
 
 def run(args: Namespace) -> None:
@@ -37,6 +42,7 @@ def run(args: Namespace) -> None:
         PostgreSQL is not there; nothing was printed.
     """
     settings = settings_of(args)
+    asked: list[Asked] = []
     with database_of(settings) as database:
         found = findings(
             database,
@@ -45,7 +51,10 @@ def run(args: Namespace) -> None:
             sweep_seconds=settings.sweep_seconds,
             trigger_wanted=settings.intake == "trigger",
         )
-    found += [*_omero(settings), _settings(settings), _secrets(config_of(args))]
+        if len(found) > 1:  # the tables are there
+            asked = asked_containers(database, days=settings.pending_days)
+    omero, server = _omero(settings)
+    found += [*omero, *readiness(settings, asked, account=server), _settings(settings), _secrets(config_of(args))]
     if args.as_json:
         printing.as_json({"findings": [_as_json(finding) for finding in found]})
     else:
@@ -56,31 +65,29 @@ def run(args: Namespace) -> None:
         raise CheckFailed(findings=errors)
 
 
-def _omero(settings: Settings) -> list[Finding]:
-    """Log in to OMERO as a service would, and look at our scripts there."""
+def _omero(settings: Settings) -> tuple[list[Finding], ServerAccount | None]:
+    """Log in to OMERO as a service would, and look at our scripts there; return also which account runs OMERO.server."""
     try:
         with Logins(account(settings)) as logins:
             session = logins.service()
             answers = Finding(name="omero", level=Level.OK, words=f"OMERO at {settings.omero} lets '{settings.omero_user}' in.")
-            return [answers, *_scripts(settings, session)]
+            return [answers, *_scripts(settings, session)], _server(settings, session)
     except OmeroDown as error:
-        return [
-            Finding(
-                name="omero",
-                level=Level.ERROR,
-                words=f"OMERO at {error.where} cannot be reached: {error.why}.",
-                remedy="Check that it runs, and OMERO_HOST and OMERO_PORT.",
-            )
-        ]
+        words = f"OMERO at {error.where} cannot be reached: {error.why}."
+        remedy = "Check that it runs, and OMERO_HOST and OMERO_PORT."
     except ConfigurationError:
-        return [
-            Finding(
-                name="omero",
-                level=Level.ERROR,
-                words=f"OMERO at {settings.omero} does not let '{settings.omero_user}' in.",
-                remedy="Correct OMERO_USER or OMERO_PASSWORD.",
-            )
-        ]
+        words = f"OMERO at {settings.omero} does not let '{settings.omero_user}' in."
+        remedy = "Correct OMERO_USER or OMERO_PASSWORD."
+    return [Finding(name="omero", level=Level.ERROR, words=words, remedy=remedy)], None
+
+
+def _server(settings: Settings, session: OmeroSession) -> ServerAccount | None:
+    """Return the account that runs OMERO.server, where a converter may run: nobody else has to know."""
+    if not settings.allowed_containers:
+        return None
+    with suppress(ConfigurationError, TryAgain):
+        return server_account(session, settings)
+    return None
 
 
 def _scripts(settings: Settings, session: OmeroSession) -> list[Finding]:

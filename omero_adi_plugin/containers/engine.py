@@ -217,7 +217,7 @@ class Engine:
             return self._service.socket
 
     def listening(self) -> Path | None:
-        """Return where podman's service listens that was there before us; raises PodmanDown if nobody does where the site says."""
+        """Return where a podman listens that was there before us; raises PodmanDown if none does where the site says."""
         if self._settings.podman_socket is not None:
             return _told(self._settings.podman_socket, by="`podman_socket`")
         address = os.environ.get("CONTAINER_HOST")

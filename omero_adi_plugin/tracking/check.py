@@ -56,6 +56,26 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A converter that orders ask for.
+
+    container: as they write it; perhaps nonsense.
+    orders:    how many.
+    newest:    uuid of the last one.
+    """
+
+    container: str
+    orders: int
+    newest: str
+
+
+def asked_containers(database: Database, *, days: int) -> list[Asked]:
+    """Return which converters the orders of the last days ask for, those first that most do; raises DatabaseDown."""
+    rows = database.at_once(_SQL["asked_containers"], {"days": days})
+    return [Asked(container=row.container, orders=row.orders, newest=row.newest) for row in rows]
+
+
 def findings(
     database: Database, revisions: Revisions, *, pending_days: int, sweep_seconds: int, trigger_wanted: bool
 ) -> list[Finding]:

@@ -57,3 +57,10 @@ SELECT uuid, count(*) OVER () AS amount
   FROM adi_order
  WHERE unswept_since IS NOT NULL AND state IN ('completed', 'failed', 'cancelled') AND finished_at < now() - make_interval(secs => :seconds)
  ORDER BY finished_at DESC LIMIT 3
+
+-- asked_containers
+-- Which converters the orders of the last days ask for, how many orders each, and the newest of those.
+SELECT p.container, count(DISTINCT i.uuid) AS orders, (array_agg(i.uuid ORDER BY i.id DESC))[1] AS newest
+  FROM imports i JOIN imports_preprocessing p ON p.id = i.preprocessing_id
+ WHERE i.timestamp > now() - make_interval(days => :days)
+ GROUP BY p.container ORDER BY orders DESC, p.container LIMIT 100

@@ -50,8 +50,8 @@ Examples:
   omero adi check --json
 
 Looks at: the tables and the trigger in the database, orders that are pending for too long, another importer on the same
-database, rows that cannot be taken in, services, OMERO, the scripts there, files with secrets that everybody can read. Exit
-status: 0 all is well, 78 there is something to see to."""
+database, rows that cannot be taken in, services, OMERO, the scripts there, podman and what else converters need, files with
+secrets that everybody can read. Exit status: 0 all is well, 78 there is something to see to."""
 
 VERIFY = """\
 Examples:
