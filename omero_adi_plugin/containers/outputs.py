@@ -163,7 +163,7 @@ class _Mounts:
         """Return the folder of the room that a path lies in, and its name there; raises _Lie."""
         whole = posixpath.normpath(path)
         for inside, outside in self._folders:
-            if path.startswith("/") and whole.startswith(f"{inside}/"):
+            if whole.startswith(f"{inside}/"):
                 name = whole[len(inside) + 1 :]
                 if _is_ours(name):
                     raise _Lie(f"{_shown(path)} has a name that begins with `{OURS}`, which no output may have")
@@ -174,7 +174,7 @@ class _Mounts:
     def is_beside(self, path: str) -> bool:
         """Say whether a path lies in the folder of the source, but not among what is kept."""
         whole = posixpath.normpath(path)
-        return path.startswith("/") and whole.startswith(f"{self._source}/") and not whole.startswith(f"{self._folders[0][0]}/")
+        return whole.startswith(f"{self._source}/") and not whole.startswith(f"{self._folders[0][0]}/")
 
 
 def _output(item: Item, room: Room, mounts: _Mounts) -> Output:

@@ -265,6 +265,22 @@ def test_a_folder_never_comes_over_another(bench: Bench) -> None:
     assert kept(bench) == {"a.zarr/0": "their", f"a.{TAG}.zarr/0": "mine"}
 
 
+@pytest.mark.usefixtures("linking")
+@pytest.mark.parametrize("name", ["a.tif", "a.zarr/0"])
+def test_nothing_is_replaced_that_comes_between_the_look_and_the_move(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(delivery, "_is_free", lambda *_: True)
+    room = bench.room()
+    put(room.staging, name, "mine")
+    files = ask(room, name.partition("/")[0])
+    put(bench.processed, name, "their")
+    with pytest.raises(PlaceTaken):
+        deliver(room, files)
+    assert kept(bench) == {name: "their"}
+    assert staged(room) == [f"out/{name}"]
+
+
 def test_a_link_in_the_way_is_not_followed(bench: Bench) -> None:
     room = bench.room()
     put(room.staging, "deep/a.tif")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from omero_adi_plugin.containers.folders import clear, make, opened, opened_in
-from tests.fixtures.rooms import put
+from tests.fixtures.gates import open_folder
+from tests.fixtures.rooms import not_root, put
 
 
 def deep(top: Path, depth: int) -> None:
@@ -50,6 +51,18 @@ def test_a_folder_of_anything_goes_and_what_links_lead_to_stays(tmp_path: Path, 
     assert clear(top)
     assert list(tmp_path.iterdir()) == [kept.parent]
     assert kept.exists()
+
+
+def test_without_the_rights_of_root_all_that_is_ours_goes() -> None:
+    with open_folder() as parent:
+        parent.chmod(0o777)
+        with not_root():
+            for name in ("a", "a/b", "a/b/c", "a/b/c/d"):
+                put(parent / "top", f"{name}/file")
+            for name in ("a/b/c/d", "a/b/c", "a/b", "a", "."):
+                (parent / "top" / name).chmod(0)
+            assert clear(parent / "top")
+        assert list(parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["link", "file"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 
 import pytest
 
@@ -180,6 +181,15 @@ def test_of_keys_that_come_twice_in_one_object_the_last_counts_as_in_all_json() 
 
 def test_key_values_have_an_end() -> None:
     assert len(item(keyvalues={"a": list(range(MOST_PAIRS + 5))}).keyvalues) == MOST_PAIRS
+
+
+@pytest.mark.parametrize("field", ["name", "keyvalues", "alt_path"])
+def test_no_depth_crashes_it(field: str) -> None:
+    for depth in range(700, 1100):
+        nested = "[" * depth + "]" * depth
+        value = f'{{"a": {{"b": {nested}}}}}' if field == "keyvalues" else nested
+        with suppress(BadItems):
+            parse_items(f'{{"full_path": "/out/a", "{field}": {value}}}')
 
 
 def test_no_line_crashes_it() -> None:

@@ -248,6 +248,14 @@ def test_a_folder_has_its_place_as_a_whole(bench: Bench) -> None:
     assert given(bench, room, ["a.ome.zarr"]) == {"a.ome.zarr": f"a.{TAG}.ome.zarr"}
 
 
+def test_a_folder_may_come_where_an_empty_one_is(bench: Bench) -> None:
+    room = bench.room()
+    put(room.temp, "a.zarr/0", "00", mtime_ns=5)
+    (bench.processed / "a.zarr").mkdir()
+    (file,) = places(room, [["a.zarr"]], order=ORDER).values()
+    assert file == ConvertedFile(name="a.zarr", place=f"{bench.processed}/a.zarr", bytes=2, mtime_ns=5)
+
+
 def test_ten_thousand_outputs_of_one_name_get_their_places_in_time(bench: Bench) -> None:
     for number in range(200):
         room = bench.room(number)

@@ -9,7 +9,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,25 +25,12 @@ from omero_adi_plugin.errors import (
     SourceUnreadable,
 )
 from tests.fixtures.gates import open_folder
-from tests.fixtures.rooms import ORDER, Bench, put
+from tests.fixtures.rooms import ORDER, Bench, not_root, put
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Give the rights of root away for a while; without them there is nothing to give away."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
@@ -156,6 +142,7 @@ def test_what_a_dead_process_left_under_the_same_number_goes(bench: Bench) -> No
     put(old.temp, "old.tif")
     room = bench.open_room()
     assert [list(folder.iterdir()) for folder in room.folders] == [[], []]
+    assert [mode(folder.parent) for folder in room.folders] == [0o700, 0o700]
 
 
 @pytest.mark.parametrize("target", ["/etc", "nowhere", "elsewhere"])
