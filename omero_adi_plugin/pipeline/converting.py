@@ -8,6 +8,7 @@ what is there and unchanged. Containers run in threads; files are read, and brou
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -144,13 +145,14 @@ class Converting:
         Raises
         ------
         Stopped
-            Nothing more is to be begun. Unless the order was called off, what ran has come to its end, and was given, before.
+            Nothing more is to be begun. Unless the order was called off, converters that ran had `shutdown_timeout` to come to
+            their ends, and were given then.
         ConverterNotAllowed, ConverterMissing
             The image may not run, or is not there.
         NotOnThisHost
             This host runs no converters at the moment.
         """
-        waiting, stopped = deque(entries), None
+        waiting, stopped, until = deque(entries), None, 0.0
         if waiting:
             self._converters.remove_of(self._order.uuid)  # those of workers that died here: nobody waits for them any more
             self._ready()
@@ -162,15 +164,15 @@ class Converting:
                 entry = self._running.pop(future)
                 self._ended[entry.path] = future
                 yield entry
-            if stopped is not None:
-                self._check()
-                continue
+            if stopped is not None and time.monotonic() > until:
+                break
             try:
                 self._on_wait(len(self._running), len(waiting))
             except Stopped as error:
                 if isinstance(error.why, Cancelled):
                     raise
-                stopped = error
+                if stopped is None:
+                    stopped, until = error, time.monotonic() + self._settings.shutdown_timeout
         if stopped is not None:
             raise stopped
 

@@ -169,7 +169,6 @@ class Course(ABC):
             order,
             order.preprocessing,
             session=self._session,
-            gate=self._gate,
             reader=WatchedReader(reader, watch=self._watch),
             settings=self._settings,
             from_temp=self.links_are_ours,

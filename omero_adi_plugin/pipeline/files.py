@@ -167,7 +167,7 @@ class ConvertedFiles:
         """See `Files`: first those for which no converter has to run."""
         to_convert = []
         for entry in self._order.entries:
-            if self._is_open(entry) and not self._keeping.is_kept(entry):
+            if self._is_open(entry) and not self._keeping.is_kept(entry, there=self._is_there):
                 to_convert.append(entry)
             else:
                 yield entry

@@ -28,7 +28,7 @@ from omero_adi_plugin.tracking.ledger import stored_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from omero_adi_plugin.importers.plans import EntryPlan, FileReader
+    from omero_adi_plugin.importers.plans import AdmittedFile, EntryPlan, FileReader
     from omero_adi_plugin.orders import Entry, Order
     from omero_adi_plugin.pipeline.access import ServerAccount
     from omero_adi_plugin.pipeline.converting import Made
@@ -53,7 +53,7 @@ class Keeping:
     conversions : Conversions
         The record.
     gate : FileGate
-        The order's: which files may be imported.
+        Which files may be imported: the order's, but what was made does not change any more.
     account : ServerAccount or None
         Who has to be able to read what was made, see `FileGate`.
     reader : FileReader
@@ -108,8 +108,15 @@ class Keeping:
         """Return where links have to lead, by where they may still lead to."""
         return {temp: self._gate.source(place) for temp, place in made.places.items()}
 
-    def is_kept(self, entry: Entry) -> bool:
+    def is_kept(self, entry: Entry, *, there: Callable[[str], bool]) -> bool:
         """Say whether all that was made of an entry is there and unchanged, after bringing there what was on its way.
+
+        Parameters
+        ----------
+        entry : Entry
+            Of the order.
+        there : callable
+            Tells of the key of a fileset whether it is in OMERO: such a one has no need to be brought anywhere.
 
         Raises
         ------
@@ -121,7 +128,8 @@ class Keeping:
             return False
         if not known.delivered:
             try:
-                known = self._deliver(known, self._room_of(known), {}, there=frozenset())
+                done = frozenset(made.key for made in known.filesets if there(made.key))
+                known = self._deliver(known, self._room_of(known), {}, there=done)
             except (EntryFailed, ImportInterrupted, OutputLost, PlaceTaken) as lost:  # it is made anew
                 event(_log, logging.INFO, "conversion.lost", order=self._order.uuid, entry=entry.path, why=str(lost))
                 return False
@@ -181,6 +189,8 @@ class Keeping:
             done = frozenset(each.key for each in new if there(each.key))
             try:
                 return self._plan(entry, self._deliver(conversion, room, delivered, there=done), grouped.failures)
+            except OutputLost as lost:
+                raise ImportInterrupted(path=entry.path, words=f"somebody has removed what was made of it ({lost})") from lost
             except PlaceTaken as taken:  # by another order, just now
                 event(_log, logging.INFO, "place.taken", order=self._order.uuid, entry=entry.path, place=taken.place)
 
@@ -196,17 +206,17 @@ class Keeping:
             reached(Point.TEMP_REMOVED)
 
     def _plan(self, entry: Entry, conversion: Conversion, failures: Iterable[EntryFailed]) -> EntryPlan:
-        wrong = list(failures)
-        fit = []
+        wrong, fit = list(failures), []
+        kept: dict[str, AdmittedFile] = {}
         for made in conversion.filesets:
             try:
-                for file in made.files:
-                    self._gate.admit(file.place)
+                kept |= {file.place: self._gate.admit(file.place) for file in made.files}
             except EntryFailed as failure:
                 wrong.append(failure)
             else:
                 fit.append(made)
-        return plan_of(replace(conversion, filesets=tuple(fit)), entry=entry, failures=wrong, from_temp=self._from_temp)
+        fitting = replace(conversion, filesets=tuple(fit))
+        return plan_of(fitting, entry=entry, kept=kept, failures=wrong, from_temp=self._from_temp)
 
     def _deliver(
         self, conversion: Conversion, room: Room, delivered: dict[str, ConvertedFile], *, there: frozenset[str]
@@ -244,7 +254,9 @@ class Keeping:
     def _room_of(self, conversion: Conversion) -> Room:
         """Return the room that a conversion of an earlier attempt was made in, which may be there still."""
         place = Path(self._gate.locate(conversion.entry))
-        temp = next((made.temp for made in conversion.filesets if made.temp is not None), None)
+        own = Path(conversion.staging).parent.name  # of what was in OMERO already, the record has an earlier room
+        temps = [made.temp for made in conversion.filesets if made.temp is not None]
+        temp = next((each for each in temps if own.endswith(f"-{Path(each).parent.name}")), None)
         return Room(
             source=place.parent,
             basename=place.name,

@@ -44,7 +44,6 @@ class Means:
         preprocessing: Preprocessing,
         *,
         session: OmeroSession,
-        gate: FileGate,
         reader: FileReader,
         settings: Settings,
         from_temp: bool,
@@ -63,14 +62,8 @@ class Means:
         DatabaseDown
             The record cannot be read.
         """
-        sources = FileGate(
-            roots=Roots.of(settings, order.group),
-            reader_account=None,
-            settle_seconds=settings.settle_seconds,
-            group=order.group,
-            order=order.uuid,
-            user=order.user,
-        )
+        roots, account = Roots.of(settings, order.group), server_account(session, settings)
+        who = {"group": order.group, "order": order.uuid, "user": order.user}
         converting = Converting(
             order,
             preprocessing,
@@ -78,7 +71,7 @@ class Means:
             owner=self.owner,
             settings=settings,
             converters=self.converters,
-            gate=sources,
+            gate=FileGate(roots=roots, reader_account=None, settle_seconds=settings.settle_seconds, **who),
             on_wait=on_wait,
             check=check,
         )
@@ -86,8 +79,8 @@ class Means:
             order,
             container=preprocessing.container,
             conversions=self.conversions,
-            gate=gate,
-            account=server_account(session, settings),
+            gate=FileGate(roots=roots, reader_account=account, settle_seconds=0, **who),
+            account=account,
             reader=reader,
             settings=settings,
             from_temp=from_temp,

@@ -171,28 +171,36 @@ def filesets_of(
     return tuple(made)
 
 
-def plan_of(conversion: Conversion, *, entry: Entry, failures: Sequence[EntryFailed], from_temp: bool) -> EntryPlan:
+def plan_of(
+    conversion: Conversion,
+    *,
+    entry: Entry,
+    kept: Mapping[str, AdmittedFile],
+    failures: Sequence[EntryFailed],
+    from_temp: bool,
+) -> EntryPlan:
     """Return what is to be imported of a conversion whose files are where they are kept.
 
     Parameters
     ----------
+    kept : mapping of str to AdmittedFile
+        The files there, by place.
     failures : sequence of EntryFailed
         What of it cannot be.
     from_temp : bool
         Whether links may lead to the folder that the converter wrote to, where all of a fileset still lies there: they are
         renewed later.
     """
-    plans = tuple(_fileset_plan(each, entry=entry, from_temp=from_temp) for each in conversion.filesets)
+    plans = tuple(_fileset_plan(each, entry=entry, kept=kept, from_temp=from_temp) for each in conversion.filesets)
     return EntryPlan(entry=entry, filesets=plans, failures=tuple(failures))
 
 
-def _fileset_plan(made: ConvertedFileset, *, entry: Entry, from_temp: bool) -> FilesetPlan:
-    kept = [AdmittedFile(path=file.place, source=file.place, bytes=file.bytes, mtime_ns=file.mtime_ns) for file in made.files]
+def _fileset_plan(made: ConvertedFileset, *, entry: Entry, kept: Mapping[str, AdmittedFile], from_temp: bool) -> FilesetPlan:
     files = _in_temp(made) if from_temp and made.temp is not None else None
     return FilesetPlan(
         entry=entry,
         key=made.key,
-        files=tuple(files or kept),
+        files=tuple(files or (kept[file.place] for file in made.files)),
         reader=made.reader,
         format=made.format,
         images=made.images,
