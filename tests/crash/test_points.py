@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +29,15 @@ from omero_adi_plugin.orders import Target, TargetKind
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.tracking.operating import cancel, retry
 from omero_adi_plugin.tracking.submit import submit_order
-from tests.fixtures.arena import SETTINGS, Arena, Ordered
+from tests.fixtures.arena import SETTINGS, Arena, Made, Ordered
 from tests.fixtures.doomed import Doomed, Role, doomed_in
+from tests.fixtures.foundry import RANDOM, TWO, Foundry, first_pixel, wants
 from tests.fixtures.holds import Hold
 from tests.fixtures.importing import EVERYTHING, Importing, planned
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.official import StandIn
 from tests.fixtures.omero import ServerHere, running_here
+from tests.fixtures.podman import Podman
 from tests.fixtures.postgres import new_database
 from tests.fixtures.processors import Hosts
 from tests.fixtures.roles import script_role
@@ -357,6 +360,78 @@ def scripted(arena: Arena, point: Point) -> Ordered:
     return ordered
 
 
+# --- with a converter
+
+
+def converted(arena: Arena, point: Point) -> Ordered:
+    """Its converter makes two files, the same at each run; whoever has it run dies there."""
+    ordered = to_convert(arena, TWO)
+    arena.die(point)
+    again = {Point.CONTAINER_STARTED, Point.CONTAINER_ENDED, Point.CONTAINER_REMOVED}
+    return replace(ordered, made=made_of(ordered, runs=2 if point in again else 1))
+
+
+def converted_otherwise(arena: Arena, point: Point) -> Ordered:
+    """Its converter makes other pixels at each run."""
+    ordered = to_convert(arena, RANDOM)
+    arena.die(point)
+    return replace(ordered, made=made_of(ordered, runs=2 if point is Point.CONTAINER_REMOVED else 1))
+
+
+def bereft(arena: Arena, point: Point) -> Ordered:
+    """The same; what the first run had made, as far as it was not kept yet, is on a host that is gone."""
+    ordered = to_convert(arena, RANDOM)
+    arena.die(point)
+    assert arena.foundry is not None
+    shutil.rmtree(arena.foundry.temp / ordered.uuid)
+    [source] = {Path(key.rpartition("#")[0]) for key in ordered.files}
+    for room in source.parent.glob(".processed/.adi-*"):
+        shutil.rmtree(room)
+    if point is Point.OUTPUT_DELIVERED:
+        return replace(ordered, made=made_of(ordered, mark=ordered.uuid[:8], others={"one.ome.tif"}, runs=2))
+    return replace(ordered, made=made_of(ordered, runs=1))
+
+
+def made_again(arena: Arena, point: Point) -> Ordered:
+    """One of its two images is gone, with the file that it showed, and a person wants it again."""
+    ordered = to_convert(arena, RANDOM)
+    arena.die(Point.OUTCOME_WRITTEN)
+    made = made_of(ordered, runs=2)
+    _, second = made.places.values()
+    with arena.session(ordered.lab) as session:
+        [[fileset]] = session.query("select i.fileset.id from Image i where i.name = 'The second'")
+        delete_fileset(session, fileset)
+    second.unlink()
+    with arena.database() as database:
+        retry(database, ordered.uuid, who="somebody@host", again=True)
+    arena.take_in()
+    arena.die(point)
+    return replace(ordered, made=made, times=2)
+
+
+def to_convert(arena: Arena, script: str) -> Ordered:
+    """Order a file of which a converter is to make two."""
+    assert arena.foundry is not None
+    lab, folder = arena.lab(), arena.folder()
+    file = folder.image("scan.ome.tif", seed=len(arena.labs))
+    image = arena.foundry.podman.converter(script)
+    identity = wants(arena.tracking, image, saveoption=first_pixel(file))
+    files = {f"{file}#{name}.ome.tif": 1 for name in ("one", "two")}
+    uuid = arena.order(lab, file, preprocessing_id=identity)
+    return Ordered(lab=lab, uuid=uuid, files=files, names=["The first", "The second"])
+
+
+def made_of(ordered: Ordered, *, mark: str = "", others: Iterable[str] = (), runs: int = 1) -> Made:
+    """What is kept of it. mark: in the name of the first file, if another one is there already."""
+    places = {}
+    for key in ordered.files:
+        source, _, name = key.rpartition("#")
+        if mark and name.startswith("one"):
+            name = name.replace("one", f"one.{mark}")
+        places[key] = Path(source).parent / ".processed" / name
+    return Made(places=places, others=frozenset(others), runs=runs)
+
+
 # --- the cases
 
 
@@ -434,6 +509,26 @@ ARENAS = {
         Point.WITHDRAWAL_DUE,
         Point.WITHDRAWN,
     ),
+    "converted": cases(
+        converted,
+        Point.CONVERSION_DUE,
+        Point.CONTAINER_MADE,
+        Point.CONTAINER_STARTED,
+        Point.CONTAINER_ENDED,
+        Point.CONTAINER_REMOVED,
+        Point.CONVERSION_WRITTEN,
+        Point.OUTPUT_COPIED,
+        Point.OUTPUT_DELIVERED,
+        Point.DELIVERY_WRITTEN,
+        Point.VERIFY_CALLED,
+        Point.LINK_RENEWED,
+        Point.LINK_REPLACED,
+        Point.ANNOTATED_WRITTEN,
+        Point.TEMP_REMOVED,
+    )
+    + cases(converted_otherwise, Point.CONTAINER_REMOVED, Point.OUTPUT_DELIVERED, Point.LINK_REPLACED)
+    + cases(bereft, Point.OUTPUT_DELIVERED, Point.DELIVERY_WRITTEN, Point.FILESET_LINKED, Point.LINK_RENEWED)
+    + cases(made_again, Point.GONE_WRITTEN, Point.CONVERSION_WRITTEN),
     "grid": cases(launched, Point.LAUNCH_DUE, Point.LAUNCHED, Point.LET_GO_DUE, Point.LET_GO)
     + cases(scripted, Point.HANDED_OVER, Point.SCRIPT_DONE),
     "services": cases(served, Point.TABLES_READY, Point.TAKEN_IN, Point.SERVICE_SHOWN, Point.WORKER_HIRED)
@@ -498,6 +593,14 @@ def have_processor(stack: ExitStack, folder: Path, arena: Arena) -> None:
     arena.services.configure(dispatch="grid")
 
 
+def have_foundry(podman: Podman, folder: Path, arena: Arena) -> None:
+    """Have services run converters."""
+    temp = folder / "inplace"
+    temp.mkdir()
+    arena.foundry = Foundry(podman, temp)
+    arena.services.configure(**arena.foundry.settings, bioformats_jar=str(folder / "none"))
+
+
 @dataclass
 class Fates:
     """What became of the orders of an arena, by case: how they came to grief, or why not."""
@@ -517,6 +620,7 @@ def fates(
 ) -> Iterator[Fates]:
     """Let the orders of an arena come to grief whose tests are to run, and one service go on with them."""
     name = request.param
+    podman = request.getfixturevalue("podman") if name == "converted" else None  # here: it stays when the arena ends
     chosen = [
         item.callspec.params["case"]
         for item in request.session.items
@@ -554,6 +658,8 @@ def fates(
             have_stand_in(folder, arena, patch)
         if name == "grid":
             have_processor(stack, folder, arena)
+        if podman is not None:
+            have_foundry(podman, folder, arena)
         ordered: dict[str, Ordered | BaseException] = {}
         for case in chosen:
             try:
