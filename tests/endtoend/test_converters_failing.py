@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,3 +188,29 @@ def test_a_folder_that_is_ordered_does_not_bring_in_what_was_made_of_its_files(w
     whole = workshop.tracking.order(workshop.lab, str(source.parent))
     assert workshop.services.run(*ONCE).returncode == 0
     assert workshop.names(whole) == ["scan.ome.tif"]
+
+
+def test_orders_wait_for_what_a_host_lacks_and_others_go_on(workshop: Workshop, data_folder: Path) -> None:
+    image = workshop.podman.converter(COPY)
+    large = data_folder / "large.lif"
+    large.touch()
+    os.truncate(large, 2**43)  # without a block of the disk
+    here = workshop.samples.image("scan.ome.tif")
+    no_room = workshop.order(large, container=image)
+    service = workshop.services.start()
+    note = "SELECT coalesce(note, '') FROM adi_order WHERE uuid = %s AND state = 'waiting'"
+    wait_until(lambda: any("Make room" in said for (said,) in workshop.tracking.sql(note, no_room)), what="the note")
+    workshop.done(workshop.order(here, container=image))
+    workshop.services.stop(service)
+    workshop.services.configure(podman_socket=str(data_folder / "nobody"))
+    no_podman = workshop.order(here, container=image)
+    service = workshop.services.start()
+    wait_until(
+        lambda: any("Converters cannot run on" in said for (said,) in workshop.tracking.sql(note, no_podman)), what="the note"
+    )
+    workshop.done(workshop.tracking.order(workshop.lab, here))
+    assert workshop.tracking.sql("SELECT failures FROM adi_order WHERE uuid IN (%s, %s)", no_room, no_podman) == [(0,), (0,)]
+    for order in (no_room, no_podman):
+        assert workshop.services.run("orders", "cancel", order).returncode == 0
+    workshop.done(no_room, no_podman)
+    assert workshop.left(data_folder) == []
