@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ConfigurationError, NotPermitted, OrderFailed, SurroundingsDown, TryAgain
+from omero_adi_plugin.errors import ConfigurationError, NotPermitted, OrderFailed, StorageDown, SurroundingsDown, TryAgain
 from omero_adi_plugin.logs import event, order_logs
 from omero_adi_plugin.orders import SAFE_UUID
 from omero_adi_plugin.pipeline.outcome import ShuttingDown
@@ -107,11 +107,11 @@ class Sweeper:
             self._put_off(due, error, seconds=0, counts=False)
         except OrderFailed as error:  # it cannot be read any more, or its user is gone, with the group or altogether
             self._give_up(due, why=str(error))
+        except (StorageDown, ConfigurationError, NotPermitted) as error:  # orders meet the same, and the service says it then
+            self._put_off(due, error, seconds=self._pause_seconds, counts=False)
         except SurroundingsDown as error:
             self._put_off(due, error, seconds=self._pause_seconds, counts=False)
             raise
-        except (ConfigurationError, NotPermitted) as error:  # orders meet the same, and the service says it then
-            self._put_off(due, error, seconds=self._pause_seconds, counts=False)
         except TryAgain as error:
             self._put_off(due, error, seconds=self._pause_seconds * 2 ** (due.tries - 1), counts=True)
         except Exception as error:  # noqa: BLE001 (a fault of ours, or one of the server that nobody has met yet: orders go on)

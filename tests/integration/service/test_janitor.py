@@ -141,6 +141,20 @@ def test_without_omero_it_is_left_to_another_time(site: Site) -> None:
     assert site.look() == 1
 
 
+def test_where_the_files_are_away_the_sweep_waits_and_the_worker_does_not(site: Site) -> None:
+    Ledger(site.done.runs.database, site.done.claim.lease).suspect()
+    site.ends()
+    site.tracking.sql("UPDATE adi_order SET unswept_since = unswept_since - interval '1 hour'")
+    data, away = site.done.converted.root / "data", site.done.converted.root / "away"
+    data.rename(away)
+    sweeper = Sweeper(site.done.settings, **site.given)
+    assert sweeper.sweep_one()
+    assert site.tracking.sql("SELECT sweeps, unswept_since IS NULL FROM adi_order") == [(0, False)]
+    away.rename(data)
+    assert not sweeper.sweep_one()
+    assert site.is_there
+
+
 @pytest.mark.parametrize("end", ["interrupted", "in good order"])
 def test_no_container_of_the_order_is_left_when_its_folders_go(end: str, site: Site, podman: Podman) -> None:
     allowed = {"containers": {"allow": ("localhost/*",)}, "podman_socket": podman.socket}
