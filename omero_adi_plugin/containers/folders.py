@@ -117,7 +117,7 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def make_readable(folder: Path) -> None:
-    """Let everybody read what lies below a folder, and nobody but us write; what cannot be changed stays as it is.
+    """Let everybody read what lies below a folder, and nobody but us, its owners then, write; what cannot be changed stays.
 
     Only for a folder that nobody else can write to any more.
     """
@@ -223,8 +223,12 @@ def _made_readable(folder: Path) -> bool:
 
 
 def _change(path: str, mode: int) -> bool:
+    """Make something ours and give it a mode; say whether it has them."""
     try:
-        if stat.S_IMODE(os.lstat(path).st_mode) != mode:
+        status = os.lstat(path)
+        if status.st_uid != os.geteuid():  # else whoever has this user id on the host could change what is kept
+            os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
+        if stat.S_IMODE(status.st_mode) != mode:
             os.chmod(path, mode)  # noqa: PTH101 (a text, for each of 100,000 files)
     except OSError:
         return False

@@ -8,6 +8,7 @@ following a link. An output lies in the folder that is imported from (*temp*), o
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.folders import OURS, walk
-from omero_adi_plugin.errors import ConverterLied, NothingConverted, quoted
+from omero_adi_plugin.errors import ConverterLied, ImportInterrupted, NothingConverted, quoted
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ KEY_VALUES = "metadata.csv"
 
 ZARR = ".zarr"
 """What folders end with that are one image, or plate, of very many files."""
+
+DEEPEST = 100
+"""So deep may folders lie in one that is an output: each of them is kept open while those in it are copied."""
 
 LONGEST_SHOWN = 150
 """So many characters of a path a clause of a sentence has room for."""
@@ -79,11 +83,18 @@ def outputs_of(
         Something is not there, is no file or folder, leads elsewhere, or is said twice; the sentence names it.
     NothingConverted
         There is nothing.
+    ImportInterrupted
+        The folders of the room cannot be looked into at the moment, or are gone.
     """
     try:
         outputs = _found(room) if items is None else _listed(items, room, preprocessing)
     except _Lie as lie:
         raise ConverterLied(path=path, container=container, why=str(lie)) from lie
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            why = "its folders lie too deep in one another"
+            raise ConverterLied(path=path, container=container, why=why) from error
+        raise _out_of_reach(room, error) from error
     if not outputs:
         raise NothingConverted(path=path, container=container)
     return outputs
@@ -101,13 +112,21 @@ def others(room: Room, *, used: Iterable[str]) -> tuple[str, ...]:
     -------
     tuple of str
         Sorted by bytes. Links, pipes and the like are left out, and so is what has a name that is for us alone.
+
+    Raises
+    ------
+    ImportInterrupted
+        As `outputs_of`.
     """
     kept = set(used)
     names = []
-    for entry in walk(room.staging):
-        name = os.path.relpath(entry.path, room.staging)
-        if entry.is_file(follow_symlinks=False) and not _is_ours(name) and not any(each in kept for each in _prefixes(name)):
-            names.append(name)
+    try:
+        for entry in walk(room.staging):
+            name = os.path.relpath(entry.path, room.staging)
+            if entry.is_file(follow_symlinks=False) and not _is_ours(name) and kept.isdisjoint(_prefixes(name)):
+                names.append(name)
+    except OSError as error:
+        raise _out_of_reach(room, error) from error
     return tuple(sorted(names, key=os.fsencode))
 
 
@@ -207,6 +226,8 @@ def _look(top: Path, name: str) -> None:
             raise _Lie(f"{_shown(name)} is a link" if number == len(parts) else f"the folder of {_shown(name)} is a link")
     if stat.S_ISDIR(mode):
         for entry in walk(place):
+            if os.path.relpath(entry.path, place).count("/") >= DEEPEST:
+                raise _Lie(f"{_shown(name)} has more than {DEEPEST} folders in one another")
             if not entry.is_dir(follow_symlinks=False) and not entry.is_file(follow_symlinks=False):
                 what = "a link" if entry.is_symlink() else "no file"
                 raise _Lie(f"{_shown(os.path.relpath(entry.path, top))} is {what}")
@@ -247,6 +268,11 @@ def _call_alike(staging: Path, old: str, new: str) -> None:
     if old != new and not _is_there(staging, new):
         (staging / new).parent.mkdir(parents=True, exist_ok=True)
         (staging / old).rename(staging / new)
+
+
+def _out_of_reach(room: Room, error: OSError) -> ImportInterrupted:
+    words = f"the folders that it was converted to cannot be looked into ({error.strerror})"
+    return ImportInterrupted(path=os.fspath(room.source / room.basename), words=words)
 
 
 def _prefixes(name: str) -> list[str]:

@@ -132,7 +132,7 @@ class Room:
         for leaf in self.folders:
             make_readable(leaf)
         if self.temp is not None:
-            with opened(self.temp.parent) as handle:
+            with suppress(OSError), opened(self.temp.parent) as handle:  # whoever looks for outputs says what is wrong with it
                 os.fchmod(handle, READABLE)
 
     def remove(self) -> bool:

@@ -38,13 +38,14 @@ def check_space(folders: Iterable[Path], *, needed_bytes: int) -> None:
         return
     asked: set[int] = set()
     for folder in folders:
-        there = _nearest(folder)
-        device = there.stat().st_dev
-        if device in asked:
-            continue
-        asked.add(device)
-        if free_bytes(there) < needed_bytes:
-            raise no_room(folder, needed_bytes=needed_bytes)
+        with suppress(OSError):  # whoever makes something there says what is wrong
+            there = _nearest(folder)
+            device = there.stat().st_dev
+            if device in asked:
+                continue
+            asked.add(device)
+            if free_bytes(there) < needed_bytes:
+                raise no_room(folder, needed_bytes=needed_bytes)
 
 
 def needed(file: Path, *, factor: float) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
 from omero_adi_plugin.containers.outputs import Output, others
-from omero_adi_plugin.errors import ConverterLied, NothingConverted
+from omero_adi_plugin.errors import ConverterLied, ImportInterrupted, NothingConverted
 from tests.fixtures.rooms import Bench, put
 
 
@@ -194,6 +195,37 @@ def test_a_folder_with_a_link_or_pipe_in_it_is_refused(bench: Bench, what: str) 
         bench.outputs(room, said({"alt_path": "/out/plate"}))
 
 
+@pytest.mark.parametrize("line", [None, said({"alt_path": "/out/top"})])
+@pytest.mark.parametrize("depth", [150, 5000])
+def test_folders_without_end_are_refused(bench: Bench, line: str | None, depth: int) -> None:
+    room = bench.room()
+    put(room.temp, "top.zarr/x" if line is None else "top/x")
+    handle = os.open(room.folders[0] / ("top.zarr" if line is None else "top"), os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+    with pytest.raises(ConverterLied, match=r"'top(\.zarr)?' has more than 100 folders"):
+        bench.outputs(room, line)
+    assert room.remove()
+
+
+def test_folders_deeper_than_a_path_can_say_are_refused(bench: Bench) -> None:
+    room = bench.room()
+    handle = os.open(room.folders[0], os.O_RDONLY)
+    for _ in range(100):
+        os.mkdir("d" * 50, dir_fd=handle)
+        below = os.open("d" * 50, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+    room.close()
+    with pytest.raises(ConverterLied, match="too deep"):
+        bench.outputs(room, None)
+
+
 def test_two_items_for_one_file_are_refused(bench: Bench) -> None:
     room = bench.room()
     put(room.temp, "deep/a.tif")
@@ -270,6 +302,18 @@ def test_nothing_is_named(bench: Bench) -> None:
     for line in (None, "done", "[]"):
         with pytest.raises(NothingConverted, match=r"made nothing of '.*a\.lif'"):
             bench.outputs(room, line)
+
+
+def test_a_room_that_somebody_has_removed_is_named(bench: Bench) -> None:
+    room = bench.room()
+    put(room.temp, "a.tif")
+    shutil.rmtree(bench.temp)
+    room.close()
+    with pytest.raises(ImportInterrupted, match=r"a\.lif' was interrupted"):
+        bench.outputs(room, None)
+    shutil.rmtree(bench.processed)
+    with pytest.raises(ImportInterrupted, match=r"a\.lif' was interrupted"):
+        others(room, used=[])
 
 
 def test_what_else_a_converter_has_written_to_be_kept_is_known(bench: Bench) -> None:

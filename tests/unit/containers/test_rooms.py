@@ -81,10 +81,14 @@ def test_afterwards_omero_can_read_all_of_it_and_only_we_can_write(bench: Bench)
         (folder / "deep").chmod(0o1733)
         (folder / "link").symlink_to(bench.file)
         os.mkfifo(folder / "pipe", 0o600)
+        if os.geteuid() == 0:  # as another user of a container has it
+            os.chown(folder / "deep", 1000, 1000)
+            os.chown(folder / "deep/a.tif", 1000, 1000)
     before = mode(bench.file)
     room.close()
     for folder in room.folders:
         assert [mode(folder / each) for each in (".", "deep", "deep/a.tif", "deep/b.tif")] == [0o755, 0o755, 0o644, 0o644]
+        assert {(folder / each).stat().st_uid for each in ("deep", "deep/a.tif")} == {os.geteuid()}
     assert mode(room.temp.parent) == 0o755
     assert mode(bench.file) == before  # a link changes nothing elsewhere
 

@@ -10,7 +10,8 @@ import pytest
 
 from omero_adi_plugin.containers.space import check_space, is_full, needed, no_room, size_of
 from omero_adi_plugin.errors import NoRoomToConvert
-from tests.fixtures.rooms import put
+from tests.fixtures.gates import open_folder
+from tests.fixtures.rooms import not_root, put
 
 HUGE = 2**80
 
@@ -44,6 +45,17 @@ def test_file_systems_are_asked_each(tmp_path: Path) -> None:
         check_space([tmp_path, Path("/proc")], needed_bytes=1)
     assert error.value.folder == "/proc"
     assert is_full(Path("/proc"))
+
+
+def test_a_folder_that_may_not_be_looked_into_is_for_others_to_complain_of() -> None:
+    with open_folder() as parent:
+        (parent / "closed" / "deep").mkdir(parents=True)
+        (parent / "closed").chmod(0)
+        with not_root():
+            check_space([parent / "closed" / "deep" / "er"], needed_bytes=1)
+            assert size_of(parent / "closed" / "deep") == 0
+            assert not is_full(parent / "closed" / "deep" / "er")
+        (parent / "closed").chmod(0o755)
 
 
 def test_what_is_needed_is_so_many_times_the_source(tmp_path: Path) -> None:
