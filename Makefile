@@ -9,10 +9,10 @@ unexport PYTHONPATH PYTHONHOME
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop test chaos check unit tested build clean
+.PHONY: help setup demo stop test test-long chaos check unit tested build clean
 
 help: ## list these words
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 18
 
 setup: ## make .venv and what it needs (the others do this first; quick when there is nothing to do)
 	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian, Ubuntu: apt-get install python3)." >&2; exit 1; }
@@ -28,6 +28,9 @@ stop: ## end what `make demo KEEP=1` left running
 # OMERO of its own. Those of whole services come first.
 test: check ## the checks, then all tests
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
+test-long: setup ## the tests that fetch a system for a container, as root: some minutes, and a mirror of Debian
+	$(RUN) -m pytest -m long tests/long
 
 ORDERS ?= 1000
 KILLS ?= 200
