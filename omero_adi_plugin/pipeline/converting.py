@@ -7,6 +7,7 @@ what is there and unchanged. Containers run in threads; files are read, and brou
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -217,6 +218,7 @@ class Converting:
     def _admitted(self, path: str) -> tuple[Path, list[AdmittedFile]]:
         """Return where what is to be converted lies, links resolved, and what must not change any more."""
         place = Path(self._gate.locate(path))
+        self._gate.locate(os.fspath(place.parent))  # all of it is shown to the converter: of a root, that would be all around it
         if place.is_dir():
             self._gate.admit_folder(path)
             return place, []
