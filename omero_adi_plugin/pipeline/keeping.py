@@ -18,9 +18,10 @@ from omero_adi_plugin.containers.folders import OURS, clear
 from omero_adi_plugin.containers.outputs import others
 from omero_adi_plugin.containers.rooms import Room
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import EntryFailed, ImportInterrupted
+from omero_adi_plugin.errors import EntryFailed, ImportInterrupted, NameImpossible
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.pipeline.metadata import NAME as METADATA
+from omero_adi_plugin.pipeline.names import check_name
 from omero_adi_plugin.pipeline.outputs import filesets_of, group, names_of, plan_of, sets_of
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER, Conversion
 from omero_adi_plugin.tracking.ledger import stored_key
@@ -169,7 +170,7 @@ class Keeping:
             room.remove()
             raise
         sets = sets_of(names_of(plan, room=room) for plan in grouped.plans)
-        loose = others(room, used=[name for some in sets for name in some])
+        loose = self._loose(entry, room, used=[name for some in sets for name in some])
         delivered: dict[str, ConvertedFile] = {}
         while True:
             ours = {name: file.place for name, file in delivered.items()}
@@ -204,6 +205,18 @@ class Keeping:
         for temp in {made.temp for made in known.filesets if made.temp is not None} if known else ():
             clear(Path(temp).parent)
             reached(Point.TEMP_REMOVED)
+
+    def _loose(self, entry: Entry, room: Room, *, used: list[str]) -> list[str]:
+        """Return the names of what is kept without being imported, as far as anybody can hold them."""
+        names = []
+        for name in others(room, used=used):
+            try:
+                check_name(f"{room.processed}/{name}")
+            except NameImpossible as error:
+                event(_log, logging.WARNING, "output.left_out", order=self._order.uuid, entry=entry.path, why=str(error))
+            else:
+                names.append(name)
+        return names
 
     def _plan(self, entry: Entry, conversion: Conversion, failures: Iterable[EntryFailed]) -> EntryPlan:
         wrong, fit = list(failures), []
