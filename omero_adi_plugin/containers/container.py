@@ -85,7 +85,7 @@ class Container:
     def remove(self) -> bool:
         """Kill what runs in it and remove it, with what it has written; tell whether it is gone."""
         gone = {MISSING, 200, 204}
-        asked = {"force": True, "v": True, "timeout": 0}
+        asked = {"force": True, "v": True, "volumes": True, "timeout": 0}  # `v` is Docker's name; podman has both
         answer = self._engine.ask("DELETE", f"/containers/{self.name}", parameters=asked, seconds=SLOW_SECONDS)
         return answer.status in gone or self.state() is None
 

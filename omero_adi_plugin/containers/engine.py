@@ -6,7 +6,6 @@ Nothing is started before it is needed. Who asks gets an answer, with its status
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -21,9 +20,8 @@ from omero_adi_plugin.errors import PodmanDown, quoted
 from omero_adi_plugin.logs import event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from omero_adi_plugin.containers.wire import WiredResponse
     from omero_adi_plugin.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -158,29 +156,11 @@ class Engine:
         PodmanDown
             It is not there, or is silent for longer.
         """
-        with self.asked(method, path, parameters=parameters, body=body, seconds=seconds) as response:
-            return Answer(response.status, response.read())
-
-    @contextlib.contextmanager
-    def asked(
-        self,
-        method: str,
-        path: str,
-        *,
-        parameters: Mapping[str, object] | None = None,
-        body: object = None,
-        seconds: float | None = QUICK_SECONDS,
-    ) -> Iterator[WiredResponse]:
-        """Ask podman for something, as `ask` does, and give its response, of which nothing was read beyond the status.
-
-        seconds: None lets it be silent for ever.
-        """
-        from omero_adi_plugin.containers.wire import requested  # noqa: PLC0415 (0.1 s, and most processes never need it)
+        from omero_adi_plugin.containers.wire import request  # noqa: PLC0415 (0.1 s, and most processes never need it)
 
         given = {name: value for name, value in (parameters or {}).items() if value is not None}
         try:
-            with requested(self._address(), method, path, parameters=given, body=body, seconds=seconds) as response:
-                yield response
+            return request(self._address(), method, path, parameters=given, body=body, seconds=seconds)
         except Lost as error:
             raise PodmanDown(host=host(), why=f"podman does not answer ({quoted(str(error))})") from error
 

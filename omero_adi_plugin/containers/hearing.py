@@ -1,131 +1,89 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hearing: listens to a container while it runs, to stdout and stderr apart, in a thread.
+"""Hearing: what a container says, stdout and stderr apart, while it runs and to the last word.
 
-Podman keeps what a container writes in a file, and gives it from there: nothing is lost when we are slow, and after a connection
-was lost all can be had again. That file grows with what is heard; so a container that says too much is ended.
+Podman's conmon writes it to a file, and that is read here. Following it by podman's service was tried (4.3.1): who reads slower
+than a container writes loses lines, and their end. The file is ours, beside the folders that the container writes to: podman
+finds that place, whichever account it runs as, for it mounts what is there. Nothing is lost when podman's service goes away.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
+import os
 import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.streams import Stream
-from omero_adi_plugin.errors import PodmanDown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from omero_adi_plugin.containers.engine import Engine
     from omero_adi_plugin.containers.task import Task
-    from omero_adi_plugin.containers.wire import WiredResponse
 
 TOO_MUCH_BYTES = 256 * 2**20
-"""A container that has written so much is ended: it is out of its mind."""
-
-LINE_BYTES = 48
-"""What podman adds to each line of its file: time, stream, and whether it is whole."""
+"""A container that has said so much is ended: it is out of its mind. What podman adds counts too, 46 bytes a line."""
 
 TOLD_SECONDS = 1
 """How often it is told that something was heard."""
 
-_HEADER = 8
-"""Bytes before each piece: the stream's number, and the length, big-endian, in the last four (source: Podman's API, attach)."""
+_PIECE = 1 << 20
 
-_STDOUT, _STDERR = 1, 2
-
-_OK = 200
+_FIELDS = 4
+"""Of a line: time, stream, `F` if it has an end or `P` if not, and what was said (source: Kubernetes, CRI logging format)."""
 
 
 class Listener:
-    """Hears all that a container says, from its beginning, even when it has to listen again.
+    """Hears what a container says.
 
-    ended: set when there is nothing more to hear, or the connection was lost.
+    Parameters
+    ----------
+    task : Task
+        What it runs for.
+    heard : callable
+        Called now and then when there is something new.
     """
 
-    def __init__(self, engine: Engine, name: str, *, task: Task, heard: Callable[[], None]) -> None:
-        self._engine, self._name, self._heard = engine, name, heard
+    def __init__(self, task: Task, *, heard: Callable[[], None]) -> None:
+        self._heard, self._told = heard, 0.0
         self.stdout = Stream("stdout", task=task, level=logging.INFO)
         self.stderr = Stream("stderr", task=task, level=logging.WARNING)
-        self.ended = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._response: WiredResponse | None = None
-        self._skip: dict[int, int] = {}
-        self._told = 0.0
+        self._rest = b""
+        self.path = (task.room.temp or task.room.staging).parent / "log"
+        self.path.unlink(missing_ok=True)
+        self._number = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     @property
-    def says_too_much(self) -> bool:
-        """Whether the container is to be ended for that."""
-        both = (self.stdout, self.stderr)
-        return sum(each.received + each.lines * LINE_BYTES for each in both) > TOO_MUCH_BYTES
+    def too_much(self) -> bool:
+        """Whether the container is to be ended for all that it says."""
+        return os.fstat(self._number).st_size > TOO_MUCH_BYTES
 
-    def listen(self) -> None:
-        """Begin; or begin anew, and leave out what was heard already."""
-        self._stop()
-        self.ended.clear()
-        self._skip = {_STDOUT: self.stdout.received, _STDERR: self.stderr.received}
-        self._thread = threading.Thread(target=self._run, name=f"hears {self._name}", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening; the lines that were begun are at their end."""
-        self._stop()
-        self.stdout.close()
-        self.stderr.close()
-
-    def _stop(self) -> None:
-        if self._thread is None:
-            return
-        while self._thread.is_alive():
-            if (response := self._response) is not None:
-                response.hang_up()  # it waits for as long as the container is silent
-            self._thread.join(0.1)
-        self._thread = None
-
-    def _run(self) -> None:
-        asked = {"follow": True, "stdout": True, "stderr": True}
-        try:
-            with self._engine.asked("GET", f"/containers/{self._name}/logs", parameters=asked, seconds=None) as response:
-                self._response = response
-                if response.status == _OK:
-                    for number, piece in _frames(response):
-                        self._take(number, piece)
-        except PodmanDown:  # lost: who waits for the end sees whether the container has ended
-            pass
-        finally:
-            self._response = None
-            self.ended.set()
-
-    def _take(self, number: int, piece: bytes) -> None:
-        stream = {_STDOUT: self.stdout, _STDERR: self.stderr}.get(number)
-        if stream is None:
-            return
-        known = min(self._skip.get(number, 0), len(piece))
-        if known:
-            self._skip[number] -= known
-        if known < len(piece):
-            stream.feed(piece[known:])
-            self._tell()
-
-    def _tell(self) -> None:
+    def hear(self) -> bool:
+        """Take what is new, or a part of it; tell whether there was any."""
+        piece = os.read(self._number, _PIECE)
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            self._take(line)
         now = time.monotonic()
-        if now - self._told >= TOLD_SECONDS:
+        if piece and now - self._told >= TOLD_SECONDS:
             self._told = now
             self._heard()
+        return bool(piece)
 
+    def hear_all(self) -> None:
+        """Take all that it has said, if that is not too much; for one that has ended."""
+        while not self.too_much and self.hear():
+            pass
+        self.stdout.end()
+        self.stderr.end()
 
-def _frames(response: WiredResponse) -> Iterator[tuple[int, bytes]]:
-    """Give the pieces that a response consists of, each with the number of its stream."""
-    buffer = bytearray()
-    for piece in response.pieces():
-        buffer += piece
-        start = 0
-        while len(buffer) - start >= _HEADER:
-            end = start + _HEADER + int.from_bytes(buffer[start + 4 : start + _HEADER], "big")
-            if end > len(buffer):
-                break
-            yield buffer[start], bytes(buffer[start + _HEADER : end])
-            start = end
-        del buffer[:start]
+    def close(self) -> None:
+        """Remove the file."""
+        os.close(self._number)
+        self.path.unlink(missing_ok=True)
+
+    def _take(self, line: bytes) -> None:
+        fields = line.split(b" ", _FIELDS - 1)
+        if len(fields) == _FIELDS:
+            _, name, whole, text = fields
+            stream = self.stderr if name == b"stderr" else self.stdout
+            stream.feed(text + b"\n" if whole == b"F" else text)

@@ -12,9 +12,9 @@ from omero_adi_plugin.containers.container import Container
 from omero_adi_plugin.containers.hearing import TOO_MUCH_BYTES, Listener
 from omero_adi_plugin.containers.specification import specification
 from omero_adi_plugin.containers.starting import start
-from omero_adi_plugin.containers.verdict import failed, judge
+from omero_adi_plugin.containers.verdict import failed, judge, too_late
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import Halted, PodmanDown
+from omero_adi_plugin.errors import ConverterNotStarted, Halted, PodmanDown
 from omero_adi_plugin.logs import event, order_event
 
 if TYPE_CHECKING:
@@ -29,14 +29,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.2
-"""How often it is looked whether the container is still wanted."""
-
-STATE_SECONDS = 5
-"""How often podman is asked whether it has ended, though what it says has not."""
-
-SETTLE_SECONDS = 5
-"""How long podman may take to note that it has ended, when there is nothing more to hear."""
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.05, 1.0
+"""How often it is looked whether the container has ended, and is still wanted: often at first, as most take long if not short."""
 
 TERM_SECONDS = 10
 """How long it has to end by itself, when its time is over."""
@@ -72,7 +66,8 @@ class Run:
     ) -> None:
         self._engine, self._task, self._image, self._settings, self._stop = engine, task, image, settings, stop
         self._container = Container(engine, task.name)
-        self._listener = Listener(engine, task.name, task=task, heard=heard)
+        self._heard = heard
+        self._lost_since: float | None = None
 
     def run(self) -> str | None:
         """Run it; return the last line of its stdout that has anything in it. It is gone afterwards.
@@ -92,61 +87,66 @@ class Run:
         Halted
             It was not wanted any more.
         """
-        asked = specification(self._task, image=self._image, settings=self._settings, facts=self._engine.facts)
-        began = time.monotonic()
-        with self._removed_afterwards():
-            start(self._container, asked, task=self._task, settings=self._settings, stop=self._stop)
-            reached(Point.CONTAINER_STARTED)
-            with contextlib.closing(self._listener):
-                self._listener.listen()
-                state = self._until_over()
-            reached(Point.CONTAINER_ENDED)
-            line = judge(state, self._listener, task=self._task, settings=self._settings, rootless=self._engine.facts.rootless)
-        reached(Point.CONTAINER_REMOVED)
-        order_event(
-            _log, logging.INFO, "converter.done", order=self._task.order, entry=self._task.path, seconds=time.monotonic() - began
-        )
-        return line
+        facts, began = self._engine.facts, time.monotonic()
+        with contextlib.closing(self._listener()) as listener:
+            try:
+                with self._removed_afterwards():
+                    asked = specification(self._task, image=self._image, log=listener.path, settings=self._settings, facts=facts)
+                    start(self._container, asked, task=self._task, settings=self._settings, stop=self._stop)
+                    reached(Point.CONTAINER_STARTED)
+                    state = self._until_over(listener)
+                    reached(Point.CONTAINER_ENDED)
+            finally:
+                listener.hear_all()
+            reached(Point.CONTAINER_REMOVED)
+            self._say_that_it_is_over(state, seconds=time.monotonic() - began)
+            return judge(state, listener, task=self._task, settings=self._settings, rootless=facts.rootless)
+
+    def _listener(self) -> Listener:
+        try:
+            return Listener(self._task, heard=self._heard)
+        except OSError as error:
+            words = f"what it says cannot be kept beside what it makes ({error.strerror})"
+            raise ConverterNotStarted(path=self._task.path, container=self._task.preprocessing.container, words=words) from error
+
+    def _say_that_it_is_over(self, state: State, *, seconds: float) -> None:
+        facts = {"order": self._task.order, "entry": self._task.path, "status": state.status, "seconds": seconds}
+        order_event(_log, logging.INFO, "converter.ended", **facts)
 
     # --- while it runs
 
-    def _until_over(self) -> State:
+    def _until_over(self, listener: Listener) -> State:
         """Wait for its end, and bring it about when it is due."""
-        began = asked = time.monotonic()
-        lost_since: float | None = None
+        began, pause = time.monotonic(), FIRST_LOOK_SECONDS
         while True:
-            over = self._listener.ended.wait(LOOK_SECONDS)
-            now = time.monotonic()
-            self._end_if_due(now - began)
-            if not over and now - asked < STATE_SECONDS:
-                continue
-            asked = now
-            try:
-                state = self._settled() if over else self._container.state()
-            except PodmanDown:
-                lost_since = lost_since or now
-                if now - lost_since > PATIENCE_SECONDS:
-                    raise
-                self._stop.wait(LOOK_SECONDS)
-                continue
-            lost_since = None
-            if state is None:
-                raise failed(self._task, "its container was removed by somebody else")
-            if state.is_over:
-                self._hear_the_rest()
+            if self._stop.is_set():
+                raise Halted
+            if listener.too_much:
+                raise failed(self._task, f"it wrote more than {TOO_MUCH_BYTES >> 20} MB to stdout and stderr, and was ended")
+            more = listener.hear()
+            state = self._state()
+            if state is not None and state.is_over:
                 return state
-            if over:  # what is heard came to an end, and it goes on
-                self._listener.listen()
+            if time.monotonic() - began > self._settings.converter_timeout_seconds:
+                self._terminate()
+                raise too_late(self._task, self._settings)
+            if not more:
+                self._stop.wait(pause)
+                pause = min(pause * 1.2, LAST_LOOK_SECONDS)
 
-    def _end_if_due(self, seconds: float) -> None:
-        if self._stop.is_set():
-            raise Halted
-        if self._listener.says_too_much:
-            raise failed(self._task, f"it wrote more than {TOO_MUCH_BYTES >> 20} MB to stdout and stderr, and was ended")
-        limit = self._settings.converter_timeout_seconds
-        if seconds > limit:
-            self._terminate()
-            raise failed(self._task, f"it took longer than {limit} seconds (`converter_timeout_seconds`)")
+    def _state(self) -> State | None:
+        """Return how it is; None if podman does not say, just now."""
+        try:
+            state = self._container.state()
+        except PodmanDown:
+            self._lost_since = self._lost_since or time.monotonic()
+            if time.monotonic() - self._lost_since > PATIENCE_SECONDS:
+                raise
+            return None
+        self._lost_since = None
+        if state is None:
+            raise failed(self._task, "its container was removed by somebody else")
+        return state
 
     def _terminate(self) -> None:
         """Ask it to end, and wait a little for that; it is killed when it is removed."""
@@ -154,20 +154,8 @@ class Run:
         with contextlib.suppress(PodmanDown):
             self._container.signal("TERM")
             while time.monotonic() < deadline and not self._stop.is_set():
-                if self._container.wait(seconds=LOOK_SECONDS):
+                if self._container.wait(seconds=FIRST_LOOK_SECONDS):
                     return
-
-    def _settled(self) -> State | None:
-        """Return its state when there is nothing more to hear; podman notes the end a moment later."""
-        self._container.wait(seconds=SETTLE_SECONDS)
-        return self._container.state()
-
-    def _hear_the_rest(self) -> None:
-        """Hear what it has said last; podman gives that, and ends."""
-        if self._listener.ended.wait(SETTLE_SECONDS):
-            return
-        self._listener.listen()
-        self._listener.ended.wait(SETTLE_SECONDS)
 
     # --- afterwards
 
@@ -191,4 +179,4 @@ class Run:
             if time.monotonic() > deadline:
                 event(_log, logging.WARNING, "container.not_removed", container=self._task.name, order=self._task.order, why=why)
                 return
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LAST_LOOK_SECONDS)

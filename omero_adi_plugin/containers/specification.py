@@ -32,8 +32,8 @@ CPU_PERIOD_MICROSECONDS = 100_000
 KEEP_ID = "keep-id"
 
 
-def specification(task: Task, *, image: Image, settings: Settings, facts: Facts) -> dict[str, Any]:
-    """Return the body of the request that makes a container.
+def specification(task: Task, *, image: Image, log: Path, settings: Settings, facts: Facts) -> dict[str, Any]:
+    """Return the body of the request that makes a container; what it says goes to `log`.
 
     Folders go by themselves, never in one text with where they are mounted, so that their names may have any characters.
     """
@@ -43,7 +43,7 @@ def specification(task: Task, *, image: Image, settings: Settings, facts: Facts)
         "command": list(arguments(task.preprocessing, basename=task.room.basename)),
         "labels": task.labels,
         "mounts": _mounts(task, settings, facts),
-        "log_configuration": {"driver": "k8s-file", "size": LARGEST_LOG_BYTES},
+        "log_configuration": {"driver": "k8s-file", "path": str(log), "size": LARGEST_LOG_BYTES},
         "netns": {"nsmode": "none"} if settings.converter_network == "none" else {},
         "cap_drop": ["ALL"],
         "cap_add": list(settings.converter_capabilities),

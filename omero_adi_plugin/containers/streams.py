@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 LOGGED_BYTES = 10 * 2**20
 """So much of a stream goes to the order's log."""
 
+LINE_BYTES = 64
+"""What a line there is counted for besides what it says: it has its time, the order and the entry."""
+
 LONGEST_LOGGED = 4000
 """So many bytes of a line go there."""
 
@@ -34,15 +37,10 @@ LONGEST_LAST = 500
 
 
 class Stream:
-    """One of the two streams of a container.
-
-    received: how many bytes came.
-    lines:    how many lines.
-    """
+    """One of the two streams of a container."""
 
     def __init__(self, name: str, *, task: Task, level: int) -> None:
         self._name, self._task, self._level = name, task, level
-        self.received = self.lines = 0
         self._line, self._lost = bytearray(), 0
         self._logged, self._said_all = 0, True
         self._result: bytes | None = b""
@@ -68,14 +66,13 @@ class Stream:
 
     def feed(self, piece: bytes) -> None:
         """Take what came."""
-        self.received += len(piece)
         *whole, rest = piece.split(b"\n")
         for part in whole:
             self._grow(part)
             self._end_line()
         self._grow(rest)
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Take what came for all: a last line may have no end."""
         if self._line:
             self._end_line()
@@ -89,7 +86,6 @@ class Stream:
         line, lost = bytes(self._line), self._lost
         self._line.clear()
         self._lost = 0
-        self.lines += 1
         start = line[: LONGEST_LOGGED + 1].strip(b" \t\r\0")
         if not start and not line.strip(b" \t\r\0"):
             return
@@ -106,7 +102,7 @@ class Stream:
                 order_event(_log, logging.WARNING, "converter.not_logged_further", **facts, after_bytes=LOGGED_BYTES)
             return
         shown = line[:LONGEST_LOGGED]
-        self._logged += len(shown) + 1
+        self._logged += len(shown) + LINE_BYTES
         cut = len(line) + lost - len(shown)
         text = shown.decode("utf-8", "backslashreplace").rstrip("\r")
         order_event(_log, self._level, "converter.says", **facts, text=text, cut_bytes=cut or None)

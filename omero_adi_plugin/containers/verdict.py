@@ -27,9 +27,6 @@ _SIGNALLED = 128
 
 _KILLED = frozenset({_SIGNALLED + signal.SIGKILL, _SIGNALLED + signal.SIGTERM})
 
-_AT_ITS_TIME_OUT = frozenset({-1, 255})
-"""Statuses of a container that podman has ended when its time was over (tried with 4.3.1)."""
-
 
 def judge(state: State, listener: Listener, *, task: Task, settings: Settings, rootless: bool) -> str | None:
     """Return the last line of stdout of a container that has ended well.
@@ -44,6 +41,8 @@ def judge(state: State, listener: Listener, *, task: Task, settings: Settings, r
             return listener.stdout.result
         except OverflowError:
             raise failed(task, f"the last line of its stdout is longer than {LONGEST_KEPT >> 20} MB") from None
+    if state.status < 0:  # podman's own time-out was before ours
+        raise too_late(task, settings)
     said = "\n".join([*listener.stdout.last, *listener.stderr.last])
     if (full := _no_room(said, task, settings)) is not None:
         raise full
@@ -58,6 +57,11 @@ def judge(state: State, listener: Listener, *, task: Task, settings: Settings, r
 def failed(task: Task, why: str) -> ConverterFailed:
     """Return the error that says that a converter could not do it; `why` is a clause."""
     return ConverterFailed(path=task.path, container=task.preprocessing.container, why=why)
+
+
+def too_late(task: Task, settings: Settings) -> ConverterFailed:
+    """Return the error that says that a converter was not ready in time."""
+    return failed(task, f"it took longer than {settings.converter_timeout_seconds} seconds (`converter_timeout_seconds`)")
 
 
 def last_words(lines: list[str]) -> str:

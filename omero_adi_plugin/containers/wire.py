@@ -9,62 +9,35 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 from typing import TYPE_CHECKING
 
 import urllib3.exceptions
 from podman.api.client import APIClient
 from podman.errors import PodmanError
 
-from omero_adi_plugin.containers.engine import Lost
+from omero_adi_plugin.containers.engine import Answer, Lost
+from omero_adi_plugin.containers.service import listens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
-
-    from podman.api.client import APIResponse
 
 CONNECT_SECONDS = 5.0
 
 _TROUBLE = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, PodmanError, ValueError)
 """What a request may raise: the errors of requests and podman-py are OSErrors; the others come while a response is read."""
 
-_PIECE = 1 << 16
 
+def request(address: Path, method: str, path: str, *, parameters: Mapping[str, object], body: object, seconds: float) -> Answer:
+    """Make one request, on a connection of its own; see `Engine.ask`.
 
-class WiredResponse:
-    """What podman answers, while it does. status: of HTTP."""
-
-    def __init__(self, response: APIResponse) -> None:
-        self._response = response
-        self.status: int = response.status_code
-
-    def read(self) -> bytes:
-        """Return all of it; raises Lost."""
-        try:
-            return bytes(self._response.content)
-        except _TROUBLE as error:
-            raise Lost(_words(error)) from error
-
-    def pieces(self) -> Iterator[bytes]:
-        """Give what comes, when it comes; raises Lost."""
-        try:
-            while piece := self._response.raw.read1(_PIECE):
-                yield piece
-        except (AttributeError, *_TROUBLE) as error:  # the first when it was hung up
-            raise Lost(_words(error)) from error
-
-    def hang_up(self) -> None:
-        """Have another thread's reading end; for streams that have not come to their end."""
-        with contextlib.suppress(AttributeError, *_TROUBLE):
-            self._response.raw.connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-@contextlib.contextmanager
-def requested(
-    address: Path, method: str, path: str, *, parameters: Mapping[str, object], body: object, seconds: float | None
-) -> Iterator[WiredResponse]:
-    """Make one request, on a connection of its own; see `Engine.asked`."""
+    Raises
+    ------
+    Lost
+        It came to nothing.
+    """
+    if not listens(address):  # podman-py would leave its socket open
+        raise Lost("nobody listens there any more")
     with contextlib.closing(APIClient(base_url=f"unix://{address}")) as client:
         try:
             response = client._request(  # noqa: SLF001 (its get, post and delete do nothing else)
@@ -72,13 +45,11 @@ def requested(
                 path,
                 params=parameters,
                 data=None if body is None else json.dumps(body),
-                timeout=(CONNECT_SECONDS, None) if seconds is None else (CONNECT_SECONDS, seconds),
-                stream=True,
+                timeout=(CONNECT_SECONDS, seconds),
             )
+            return Answer(response.status_code, bytes(response.content))
         except _TROUBLE as error:
             raise Lost(_words(error)) from error
-        with contextlib.closing(response):
-            yield WiredResponse(response)
 
 
 def _words(error: BaseException) -> str:
