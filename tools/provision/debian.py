@@ -19,6 +19,23 @@ from provision.command import SetUpFailed, run
 
 DEBIANS_OWN_PYTHON = Path("/usr/bin")
 
+SYSTEM_FOLDERS = ("/usr/sbin", "/sbin")
+"""Where programs lie that a user's PATH does not show, and podman finds."""
+
+PODMAN = {
+    "podman": "podman",
+    "runc": "runc",
+    "crun": "crun",
+    "busybox": "busybox-static",
+    "newuidmap": "uidmap",
+    "fuse-overlayfs": "fuse-overlayfs",
+    "slirp4netns": "slirp4netns",
+}
+"""Programs, and the packages that have them. Podman only recommends most of them, and we install nothing that is recommended."""
+
+PODMANS_OWN = ("catatonit", "netavark", "aardvark-dns", "dbus-user-session")
+"""What it needs besides, and keeps where nobody else looks."""
+
 
 class SystemPackagesMissing(SetUpFailed):
     """Something that only the system's package manager can bring is missing, and we may not call it."""
@@ -71,6 +88,14 @@ def missing_for_compiling() -> list[str]:
 def missing_for_java() -> list[str]:
     """Name what is missing to run Java; only a run-time without graphics is needed."""
     return [] if os.environ.get("JAVA_HOME") or shutil.which("java") else ["default-jre-headless"]
+
+
+def missing_for_containers() -> list[str]:
+    """Name what is missing to run converters in containers, as root and as somebody else, and to make images for tests."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
+    if shutil.which("podman", path=path) is None:
+        return [*PODMAN.values(), *PODMANS_OWN]
+    return [package for program, package in PODMAN.items() if shutil.which(program, path=path) is None]
 
 
 def provide(packages: list[str], *, log: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision import bioformats, debian, ice
+from provision import bioformats, debian, ice, podman
 from provision.command import SetUpFailed, answers, run
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Environment:
         SetUpFailed
             It could not be made; the text says why and what to do.
         """
-        if self.is_ready() and bioformats.is_there(self.venv):
+        if self.is_ready() and bioformats.is_there(self.venv) and podman.is_there():
             return
         with self._alone():
             if not self.is_ready():  # else somebody else did it while we waited
@@ -115,6 +115,7 @@ class Environment:
                 print(f"Set-up done in {time.monotonic() - started:.0f} s", flush=True)
             if not bioformats.is_there(self.venv):  # asked for again each time: an index that was away may be back
                 bioformats.provide(self.venv, pip=self._pip, pip_env=pip_environment(), scratch=self.scratch)
+            podman.provide(log=self.scratch / "apt.log")
 
     @property
     def _pip(self) -> list[str]:

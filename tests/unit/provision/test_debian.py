@@ -49,6 +49,16 @@ def test_a_foreign_python_without_headers_is_not_sent_to_apt(monkeypatch: pytest
         debian.missing_for_compiling()
 
 
+def test_a_machine_without_podman_lacks_all_that_it_needs(bin_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(debian, "SYSTEM_FOLDERS", ())
+    missing = debian.missing_for_containers()
+    assert {"podman", "runc", "uidmap", "busybox-static", "netavark"} <= set(missing)
+    for program in debian.PODMAN:
+        if program != "busybox":
+            (bin_ / program).touch(mode=0o755)
+    assert debian.missing_for_containers() == ["busybox-static"]
+
+
 @pytest.mark.parametrize(
     ("user", "command"), [(1000, "sudo apt-get install -y g\\+\\+ libssl-dev"), (0, "    apt-get install -y g")]
 )

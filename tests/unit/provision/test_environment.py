@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from provision import bioformats
+from provision import bioformats, debian
 from provision.environment import Environment, Stamp, pip_environment
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def clone(tmp_path: Path) -> Path:
 @pytest.fixture
 def ready(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     monkeypatch.setenv("JAVA_HOME", "/usr/lib/jvm/some")
+    monkeypatch.setattr(debian, "missing_for_containers", list)
     environment = Environment(clone)
     (environment.venv / bioformats.PLACE).parent.mkdir(parents=True)
     (environment.venv / bioformats.PLACE).touch()
@@ -113,6 +114,16 @@ def test_a_jar_that_was_not_to_be_had_is_asked_for_again(
     ready.set_up()
     assert placed.read_bytes() == b"the jar"
     assert ready.stamp.read_bytes() == stamp
+
+
+def test_without_podman_a_set_up_goes_on_and_says_how_to_get_it(
+    ready: Environment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(debian, "missing_for_containers", lambda: ["podman", "runc"])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    ready.set_up()
+    assert ready.is_ready()
+    assert "sudo apt-get install -y podman runc\n" in capsys.readouterr().out
 
 
 def test_what_leads_an_installation_astray_is_kept_from_pip(monkeypatch: pytest.MonkeyPatch) -> None:
