@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import urllib3.exceptions
 from podman.api.client import APIClient
@@ -38,7 +39,8 @@ def request(address: Path, method: str, path: str, *, parameters: Mapping[str, o
     """
     if not listens(address):  # podman-py would leave its socket open
         raise Lost("nobody listens there any more")
-    with contextlib.closing(APIClient(base_url=f"unix://{address}")) as client:
+    # quoted here, because podman-py would make a plus of a blank, and look for that
+    with contextlib.closing(APIClient(base_url=f"unix://{quote(str(address), safe='')}")) as client:
         try:
             response = client._request(  # noqa: SLF001 (its get, post and delete do nothing else)
                 method,

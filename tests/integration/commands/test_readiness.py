@@ -61,7 +61,7 @@ def test_where_no_converter_may_run_podman_is_not_looked_for(
 
 
 def test_where_one_may_run_all_that_it_needs_is_looked_at(
-    look: Look, services: Services, tracking: Tracking, lab: Lab, podman: Podman
+    look: Look, services: Services, tracking: Tracking, lab: Lab, podman: Podman, tmp_path: Path
 ) -> None:
     image = podman.converter("exit 0")
     services.configure(containers={"allow": [image, "docker.io/lab/*"]})
@@ -74,9 +74,12 @@ def test_where_one_may_run_all_that_it_needs_is_looked_at(
         found["podman"][1]
         == f"Podman {podman('version', '--format', '{{.Version}}')} runs here as root, and listens at '{podman.socket}'."
     )
+    named = tmp_path / "a b+c%20"
+    named.symlink_to(podman.socket)
     odd = order(tracking, lab, "other/convert")
-    services.configure(containers={"allow": [image, "docker.io/lab/*", "localhost/gone:2"]})
+    services.configure(containers={"allow": [image, "docker.io/lab/*", "localhost/gone:2"]}, podman_socket=str(named))
     found = look()
+    assert found["podman"][1].endswith(f", and listens at '{named}'.")
     assert found["converters"][0] == found["converter images"][0] == "warning"
     assert f"'other/convert' (as order {odd})." in found["converters"][1]
     assert "'localhost/gone:2'" in found["converter images"][1]
