@@ -118,18 +118,16 @@ def names_of(plan: FilesetPlan, *, room: Room) -> tuple[str, ...]:
 
 
 def sets_of(names: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Join sets of files that have some in common: they have to stay together."""
-    joined: list[dict[str, None]] = []
+    """Join sets of files that have some in common: they have to stay together. There may be 100,000 of them."""
+    joined: dict[str, dict[str, None]] = {}  # by each name, the set that it is in
     for some in names:
-        new = dict.fromkeys(some)
-        apart = []
-        for old in joined:
-            if old.keys() & new.keys():
-                new = old | new
-            else:
-                apart.append(old)
-        joined = [*apart, new]
-    return [tuple(each) for each in joined]
+        met = {id(joined[name]): joined[name] for name in some if name in joined}
+        whole = max(met.values(), key=len, default={})
+        for part in (*met.values(), dict.fromkeys(some)):
+            if part is not whole:
+                whole.update(part)
+                joined.update(dict.fromkeys(part, whole))
+    return [tuple(each) for each in {id(whole): whole for whole in joined.values()}.values()]
 
 
 def filesets_of(

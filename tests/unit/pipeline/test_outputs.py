@@ -43,7 +43,13 @@ def made(room: Room, name: str, **said: str) -> Output:
 def grouped(room: Room, *outputs: Output, name: str | None = None) -> Grouped:
     entry = Entry(path=str(room.source / room.basename), name=name)
     return group(
-        outputs or None, entry=entry, room=room, container="lab/x", reader=TiffReader("for a test"), account=None, watch=lambda: None
+        outputs or None,
+        entry=entry,
+        room=room,
+        container="lab/x",
+        reader=TiffReader("for a test"),
+        account=None,
+        watch=lambda: None,
     )
 
 
@@ -112,3 +118,11 @@ def test_the_record_of_a_fileset_names_it_by_its_entry_and_its_smallest_name(roo
 )
 def test_sets_that_share_a_file_stay_together(names: list[tuple[str, ...]], joined: list[tuple[str, ...]]) -> None:
     assert [set(each) for each in sets_of(names)] == [set(each) for each in joined]
+
+
+@pytest.mark.timeout(10)
+def test_a_hundred_thousand_outputs_are_parted_at_once() -> None:
+    alone = [(f"{number}.tif",) for number in range(100_000)]
+    assert sets_of(alone) == alone
+    [whole] = sets_of(("companion.ome", *each) for each in alone)
+    assert len(whole) == len(alone) + 1
