@@ -23,7 +23,7 @@ from omero_adi_plugin.containers.rooms import Room
 from omero_adi_plugin.containers.space import check_space, needed
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConverterLied, EntryFailed, EntryNotReady, Halted, ImportInterrupted
-from omero_adi_plugin.pipeline.outcome import Cancelled, Stopped
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, ShuttingDown, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -132,6 +132,8 @@ class Converting:
         self._ended: dict[str, Future[Made]] = {}
         self._numbers = {entry.path: number for number, entry in enumerate(order.entries)}
         self._image: Image | None = None
+        self.stops = False
+        """Whether nothing more is to be begun: what is given then is only to be kept."""
 
     @property
     def image(self) -> Image:
@@ -147,7 +149,7 @@ class Converting:
         ------
         Stopped
             Nothing more is to be begun. Unless the order was called off, converters that ran had `shutdown_timeout` to come to
-            their ends, and were given then.
+            their ends, as far as the attempt had it, and were given then, see `stops`.
         ConverterNotAllowed, ConverterMissing
             The image may not run, or is not there.
         NotOnThisHost
@@ -161,24 +163,23 @@ class Converting:
             while waiting and stopped is None and len(self._running) < self._settings.max_containers:
                 self._begin(waiting.popleft())
             done, _ = wait(self._running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                entry = self._running.pop(future)
-                self._ended[entry.path] = future
-                yield entry
-            if stopped is not None and time.monotonic() > until:
-                break
+            ended = [self._running.pop(future) for future in done]
+            self._ended |= {entry.path: future for entry, future in zip(ended, done, strict=True)}
             try:
                 self._on_wait(len(self._running), len(waiting))
             except Stopped as error:
                 if isinstance(error.why, Cancelled):
                     raise
                 if stopped is None:
-                    stopped, until = error, time.monotonic() + self._settings.shutdown_timeout
+                    stopped, until, self.stops = error, time.monotonic() + self._settings.shutdown_timeout, True
+            yield from ended
+            if stopped is not None and (time.monotonic() > until or self._is_late()):
+                break
         if stopped is not None:
             raise stopped
 
-    def made(self, entry: Entry) -> Made | None:
-        """Return what was made of an entry; None if it was not converted in this attempt.
+    def made(self, entry: Entry) -> Made:
+        """Return what was made of an entry that was given.
 
         Raises
         ------
@@ -187,8 +188,7 @@ class Converting:
         NotOnThisHost
             This host runs no converters at the moment.
         """
-        future = self._ended.pop(entry.path, None)
-        return None if future is None else future.result()
+        return self._ended.pop(entry.path).result()
 
     def close(self) -> None:
         """End all converters that still run, and remove what they have made."""
@@ -199,6 +199,14 @@ class Converting:
                 future.result().room.remove()
         self._running.clear()
         self._ended.clear()
+
+    def _is_late(self) -> bool:
+        """Say whether there is no time any more for what runs."""
+        try:
+            self._check()
+        except (GaveWay, ShuttingDown):
+            return True
+        return False
 
     def _ready(self) -> None:
         """Have the image here before the first entry is looked at; it may have to be fetched."""

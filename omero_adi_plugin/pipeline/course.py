@@ -169,12 +169,12 @@ class Course(ABC):
             order,
             order.preprocessing,
             session=self._session,
-            reader=WatchedReader(reader, watch=self._watch),
+            reader=WatchedReader(reader, watch=self._watch_keeping),
             settings=self._settings,
             from_temp=self.links_are_ours,
             on_wait=self._while_converting,
             check=self._guard.check,
-            watch=self._watch,
+            watch=self._watch_keeping,
             is_open=self._is_open,
             is_there=self._is_there,
         )
@@ -220,6 +220,22 @@ class Course(ABC):
     def _watch(self) -> None:
         """Take note that reading has got on a little: nothing in OMERO depends on it, so it can be left at any time."""
         self._safe_point()
+        self._show_reading()
+
+    def _watch_keeping(self) -> None:
+        """Take note of it while what a converter has made is kept: that is done also when nothing more is to be begun."""
+        try:
+            self._safe_point()
+        except Stopped as stopped:
+            if isinstance(stopped.why, Cancelled):
+                raise
+            try:
+                self._guard.check()
+            except (GaveWay, ShuttingDown):  # there is no time any more
+                raise stopped from None
+        self._show_reading()
+
+    def _show_reading(self) -> None:
         now = time.monotonic()
         if now - self._told >= WATCH_SECONDS:
             self._told = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
@@ -158,7 +159,7 @@ class ConvertedFiles:
     ) -> None:
         self._order, self._converting, self._keeping = order, converting, keeping
         self._is_open, self._is_there = is_open, is_there
-        self._settled: set[int] = set()
+        self._plans: dict[str, EntryPlan | EntryFailed | EntryNotReady | ImportInterrupted] = {}
 
     def set_apart(self, session: OmeroSession, settled: Mapping[int, Entry]) -> None:
         """See `Files`; what was made is told by its key."""
@@ -171,14 +172,27 @@ class ConvertedFiles:
                 to_convert.append(entry)
             else:
                 yield entry
-        yield from self._converting.over(to_convert)
+        for entry in self._converting.over(to_convert):
+            self._plans[entry.path] = self._kept(entry)  # at once: the attempt may end here, and it may have taken hours
+            if not self._converting.stops:
+                yield entry
+
+    def _kept(self, entry: Entry) -> EntryPlan | EntryFailed | EntryNotReady | ImportInterrupted:
+        """Keep what was made of an entry; return what is to be imported, or why nothing is."""
+        try:
+            made = self._converting.made(entry)
+            return self._keeping.keep(entry, made, digest=self._converting.image.digest, there=self._is_there)
+        except (EntryFailed, EntryNotReady, ImportInterrupted) as error:
+            return error
 
     def plan(self, entry: Entry) -> EntryPlan:
         """See `Files`."""
-        made = self._converting.made(entry)
-        if made is None:
+        plan = self._plans.pop(entry.path, None)
+        if plan is None:
             return self._keeping.plan(entry)
-        return self._keeping.keep(entry, made, digest=self._converting.image.digest, there=self._is_there)
+        if isinstance(plan, Exception):
+            raise plan
+        return plan
 
     def made(self, key: str) -> ConvertedFileset | None:
         """See `Files`."""
