@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from omero_adi_plugin.pipeline.access import ServerAccount
     from omero_adi_plugin.pipeline.converting import Made
     from omero_adi_plugin.pipeline.gate import FileGate
+    from omero_adi_plugin.pipeline.outputs import Grouped
     from omero_adi_plugin.preprocessing import ConvertedFile, ConvertedFileset
     from omero_adi_plugin.settings import Settings
     from omero_adi_plugin.tracking.conversions import Conversions
@@ -169,31 +170,11 @@ class Keeping:
         except BaseException:
             room.remove()
             raise
-        sets = sets_of(names_of(plan, room=room) for plan in grouped.plans)
-        loose = self._loose(entry, room, used=[name for some in sets for name in some])
-        delivered: dict[str, ConvertedFile] = {}
-        while True:
-            ours = {name: file.place for name, file in delivered.items()}
-            kept_at = places(room, [*sets, *((name,) for name in loose)], order=self._order.uuid, ours=ours, check=self._watch)
-            new = filesets_of(grouped, entry=entry, room=room, places=kept_at, digest=digest)
-            conversion = Conversion(
-                entry=entry.path,
-                digest=digest,
-                filesets=tuple(self._old(each, there) for each in new),
-                loose=tuple(kept_at[name] for name in loose),
-                staging=str(room.staging),
-                delivered=False,
-                whole=not grouped.failures,
-            )
-            self._conversions.write(conversion)
-            reached(Point.CONVERSION_WRITTEN)
-            done = frozenset(each.key for each in new if there(each.key))
-            try:
-                return self._plan(entry, self._deliver(conversion, room, delivered, there=done), grouped.failures)
-            except OutputLost as lost:
-                raise ImportInterrupted(path=entry.path, words=f"somebody has removed what was made of it ({lost})") from lost
-            except PlaceTaken as taken:  # by another order, just now
-                event(_log, logging.INFO, "place.taken", order=self._order.uuid, entry=entry.path, place=taken.place)
+        try:
+            conversion = self._brought(entry, room, grouped, digest=digest, there=there)
+        except OutputLost as lost:
+            raise ImportInterrupted(path=entry.path, words=f"somebody has removed what was made of it ({lost})") from lost
+        return self._plan(entry, conversion, grouped.failures)
 
     def plan(self, entry: Entry) -> EntryPlan:
         """Say what is to be imported of an entry that is kept."""
@@ -230,6 +211,32 @@ class Keeping:
                 fit.append(made)
         fitting = replace(conversion, filesets=tuple(fit))
         return plan_of(fitting, entry=entry, kept=kept, failures=wrong, from_temp=self._from_temp)
+
+    def _brought(self, entry: Entry, room: Room, grouped: Grouped, *, digest: str, there: Callable[[str], bool]) -> Conversion:
+        """Find places for what was made, write them down, and bring it there; anew when another order takes one of them."""
+        sets = sets_of(names_of(plan, room=room) for plan in grouped.plans)
+        loose = self._loose(entry, room, used=[name for some in sets for name in some])
+        delivered: dict[str, ConvertedFile] = {}
+        while True:
+            ours = {name: file.place for name, file in delivered.items()}
+            kept_at = places(room, [*sets, *((name,) for name in loose)], order=self._order.uuid, ours=ours, check=self._watch)
+            new = filesets_of(grouped, entry=entry, room=room, places=kept_at, digest=digest)
+            conversion = Conversion(
+                entry=entry.path,
+                digest=digest,
+                filesets=tuple(self._old(each, there) for each in new),
+                loose=tuple(kept_at[name] for name in loose),
+                staging=str(room.staging),
+                delivered=False,
+                whole=not grouped.failures,
+            )
+            self._conversions.write(conversion)
+            reached(Point.CONVERSION_WRITTEN)
+            done = frozenset(each.key for each in new if there(each.key))
+            try:
+                return self._deliver(conversion, room, delivered, there=done)
+            except PlaceTaken as taken:
+                event(_log, logging.INFO, "place.taken", order=self._order.uuid, entry=entry.path, place=taken.place)
 
     def _deliver(
         self, conversion: Conversion, room: Room, delivered: dict[str, ConvertedFile], *, there: frozenset[str]

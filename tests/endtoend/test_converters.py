@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.converting import READ_ARGUMENTS, TWO, Workshop
+from tests.fixtures.official import StandIn
 from tests.fixtures.services import ONCE
 
 SAME = '[{"alt_path": "/out/a.ome.tif", "name": "same"}, {"alt_path": "/out/b.ome.tif", "name": "same"}]'
@@ -145,3 +146,34 @@ def test_a_converter_does_not_run_again_for_what_is_kept(workshop: Workshop, dat
     kept.write_bytes(kept.read_bytes() + b"changed by somebody")
     assert lost_and_ordered_again() == 2
     assert kept.read_bytes().endswith(b"changed by somebody")
+
+
+def test_omeros_own_importer_takes_what_was_made_from_where_it_is_kept(
+    workshop: Workshop, stand_in: StandIn, data_folder: Path
+) -> None:
+    workshop.services.configure(importer="omero", skip_minmax=True)
+    source = Path(workshop.samples.image("scan.ome.tif", seed=1))
+    order = workshop.order(source, container=workshop.podman.converter(TWO))
+    assert workshop.services.run(*ONCE).returncode == 0
+    assert workshop.tracking.stages(order)[-1] == "Import Completed", workshop.tracking.description(order)
+    assert workshop.names(order) == ["The first", "The second"]
+    assert workshop.readable(order) == 2
+    [call] = stand_in.calls
+    kept = source.parent / ".processed"
+    assert {str(kept / "one.ome.tif"), str(kept / "two.ome.tif")} <= set(call["words"]) | set(map(str, workshop.links().values()))
+    said = {workshop.lab.key_values(image)[0]["processing_output_scanner"] for image in workshop.lab.images_with(order)}
+    assert said == {"one", "2"}
+    assert workshop.left(data_folder) == []
+
+
+def test_a_plate_that_a_converter_makes_goes_into_a_screen(workshop: Workshop, data_folder: Path) -> None:
+    workshop.services.configure(bioformats_jar=None)
+    plate = "p&plates=1&plateRows=1&plateCols=2&fields=1.fake"
+    source = data_folder / "screen.db"
+    source.write_text("wells")
+    order = workshop.order(source, container=workshop.podman.converter(READ_ARGUMENTS + f'touch "$alt/{plate}"'), target="Screen")
+    assert workshop.services.run(*ONCE).returncode == 0
+    assert workshop.tracking.stages(order)[-1] == "Import Completed", workshop.tracking.description(order)
+    hql = "select count(p.id) from Plate p join p.annotationLinks l join l.child a join a.mapValue v where v.value = :v"
+    assert workshop.lab.session.query(hql, v=order) == [[1]]
+    assert workshop.left(data_folder) == []

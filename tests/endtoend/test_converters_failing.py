@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ WAYS = {
         "made.ome.tif",
     ),
     "writes rubbish last": Case(COPY + "seq 1 20000; head -c 3000 /dev/urandom; echo; echo '[{\"alt_path\": '", ""),
+    "leaves a name that is no text": Case(COPY + "echo hi > $out/$(printf '\\377x').txt", ""),
+    "digs too deep": Case(
+        COPY + 'cd "$alt"; n=0; while [ $n -lt 90 ]; do d=$(printf "%050d" $n); mkdir $d && cd $d; n=$((n+1)); done; touch a',
+        "deep",
+    ),
+    "has a full disk of its own": Case(READ_ARGUMENTS + "echo 'No space left on device' >&2; exit 1", "No space left on device"),
     "forks away": Case(COPY + '(sleep 1000; echo late > $alt/late.ome.tif) & echo \'[{"alt_path": "/out/made.ome.tif"}]\'', ""),
 }
 
@@ -214,3 +221,37 @@ def test_orders_wait_for_what_a_host_lacks_and_others_go_on(workshop: Workshop, 
         assert workshop.services.run("orders", "cancel", order).returncode == 0
     workshop.done(no_room, no_podman)
     assert workshop.left(data_folder) == []
+
+
+@pytest.mark.parametrize("forged", ["another file", "a temp folder"])
+def test_what_somebody_else_writes_into_the_record_brings_in_no_other_file(
+    forged: str, workshop: Workshop, data_folder: Path
+) -> None:
+    secret = data_folder / "theirs" / "secret.ome.tif"
+    secret.parent.mkdir()
+    source = Path(workshop.samples.image("scan.ome.tif", seed=1))
+    shutil.copy(workshop.samples.image("secret.ome.tif", seed=2), secret)
+    order = workshop.order(source, container=workshop.podman.converter(COPY))
+    assert workshop.services.run(*ONCE).returncode == 0
+    [[fileset]] = workshop.lab.session.query(
+        "select distinct i.fileset.id from Image i where i.id in (:ids)", ids=workshop.lab.images_with(order)
+    )
+    workshop.lab.gateway().deleteObjects("Fileset", [fileset], wait=True)
+    status = secret.stat()
+    if forged == "another file":
+        value = {"place": str(secret), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+        path = "{filesets,0,files,0}"
+    else:
+        secret.rename(secret.with_name("made.ome.tif"))
+        value, path = {"temp": str(secret.parent)}, "{filesets,0}"
+    workshop.tracking.sql(
+        "UPDATE adi_conversion SET made = jsonb_set(made, %s, made #> %s || %s::jsonb) WHERE uuid = %s",
+        path, path, json.dumps(value), order,
+    )  # fmt: skip
+    assert workshop.services.run("orders", "retry", order, "--again").returncode == 0
+    assert workshop.services.run(*ONCE).returncode == 0
+    assert workshop.tracking.stages(order)[-1] == "Import Completed"
+    kept = source.parent / ".processed" / "made.ome.tif"
+    assert {place for place in workshop.links().values() if data_folder in place.parents} == {kept}
+    assert kept.read_bytes() == source.read_bytes()
+    assert workshop.readable(order) == 1
