@@ -30,7 +30,7 @@ _NOT_THERE = (
     "name unknown",
     "not found",
     "is denied",
-    "denied:",
+    ": denied",
     "unauthorized",
     "repository name not known",
     "no image found",
