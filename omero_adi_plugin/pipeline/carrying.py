@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted, ServerTrouble
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted, NotOnThisHost, ServerTrouble
 from omero_adi_plugin.importers.markers import examine, in_work, restore_link
 from omero_adi_plugin.importers.protocol import ImportedFileset
 from omero_adi_plugin.logs import event
@@ -163,7 +163,7 @@ class Carrying(Course):
             plan = self._files.plan(entry)
         except EntryFailed as failure:
             self._fail(Piece.whole(entry), failure)
-        except EntryNotReady as error:
+        except (EntryNotReady, NotOnThisHost) as error:
             self._put_off(Piece.whole(entry), error)
         except ImportInterrupted as error:
             self._put_off(Piece.whole(entry), error)

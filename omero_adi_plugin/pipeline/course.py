@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted
+from omero_adi_plugin.errors import AdiError, EntryFailed, EntryNotReady, ImportInterrupted, NotOnThisHost
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.pipeline.files import OwnFiles
@@ -271,7 +271,7 @@ class Course(ABC):
         self._tally.fail(piece.entry, failure)
         self._end(piece)
 
-    def _put_off(self, piece: Piece, error: EntryNotReady | ImportInterrupted) -> None:
+    def _put_off(self, piece: Piece, error: EntryNotReady | ImportInterrupted | NotOnThisHost) -> None:
         """Leave something to the next attempt."""
         self._gate.check_storage(getattr(error, "path", piece.original))
         self._tell("entry.not_ready", piece.entry, why=str(error))

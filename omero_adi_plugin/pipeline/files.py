@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted
+from omero_adi_plugin.errors import EntryFailed, EntryNotReady, ImportInterrupted, NotOnThisHost
 from omero_adi_plugin.importers.contents import client_paths
 from omero_adi_plugin.importers.grouping import Grouping
 from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
@@ -13,6 +13,7 @@ from omero_adi_plugin.pipeline.reading import WatchedReader, in_opening_order
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import EntryPlan, FileReader
     from omero_adi_plugin.orders import Entry, Order
     from omero_adi_plugin.pipeline.converting import Converting
@@ -159,7 +160,7 @@ class ConvertedFiles:
     ) -> None:
         self._order, self._converting, self._keeping = order, converting, keeping
         self._is_open, self._is_there = is_open, is_there
-        self._plans: dict[str, EntryPlan | EntryFailed | EntryNotReady | ImportInterrupted] = {}
+        self._plans: dict[str, EntryPlan | AdiError] = {}
 
     def set_apart(self, session: OmeroSession, settled: Mapping[int, Entry]) -> None:
         """See `Files`; what was made is told by its key."""
@@ -177,12 +178,12 @@ class ConvertedFiles:
             if not self._converting.stops:
                 yield entry
 
-    def _kept(self, entry: Entry) -> EntryPlan | EntryFailed | EntryNotReady | ImportInterrupted:
+    def _kept(self, entry: Entry) -> EntryPlan | AdiError:
         """Keep what was made of an entry; return what is to be imported, or why nothing is."""
         try:
             made = self._converting.made(entry)
             return self._keeping.keep(entry, made, digest=self._converting.image.digest, there=self._is_there)
-        except (EntryFailed, EntryNotReady, ImportInterrupted) as error:
+        except (EntryFailed, EntryNotReady, ImportInterrupted, NotOnThisHost) as error:
             return error
 
     def plan(self, entry: Entry) -> EntryPlan:

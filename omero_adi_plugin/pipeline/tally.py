@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from omero_adi_plugin.errors import NotOnThisHost
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Tally:
         self._parts: dict[str, int] = {}  # of those that have several
         self._failures: dict[str, list[EntryFailed]] = defaultdict(list)
         self._put_off: EntryNotReady | ImportInterrupted | None = None
+        self._unfit: NotOnThisHost | None = None
         self._skipped = 0
 
     def __contains__(self, entry: str) -> bool:
@@ -86,9 +88,12 @@ class Tally:
         failure.__traceback__ = failure.__cause__ = failure.__context__ = None  # 100,000 of them would hold all their frames
         self._failures[entry].append(failure)
 
-    def put_off(self, error: EntryNotReady | ImportInterrupted) -> None:
-        """Note that something cannot be imported at the moment."""
-        self._put_off = self._put_off or error
+    def put_off(self, error: EntryNotReady | ImportInterrupted | NotOnThisHost) -> None:
+        """Note that something cannot be imported at the moment, or not on this host."""
+        if isinstance(error, NotOnThisHost):
+            self._unfit = self._unfit or error
+        else:
+            self._put_off = self._put_off or error
 
     def skip(self) -> None:
         """Note that something was in the target already."""
@@ -101,7 +106,7 @@ class Tally:
     @property
     def is_to_go_on(self) -> bool:
         """Whether something was put off, so that the order is to be tried again."""
-        return self._put_off is not None
+        return self._put_off is not None or self._unfit is not None
 
     def outcome(self) -> str | None:
         """Return what there is to say of an order that went well, if there is anything.
@@ -110,11 +115,13 @@ class Tally:
         ------
         EntryNotReady, ImportInterrupted
             The order is to be tried again.
+        NotOnThisHost
+            The same, and it is no failure of the order.
         EntriesFailed
             All that can be imported is.
         """
-        if self._put_off is not None:
-            raise self._put_off
+        if (why := self._put_off or self._unfit) is not None:  # what counts as a failure first: else it could go on for ever
+            raise why
         if self._failures:
             failures = [failure for of_entry in self._failures.values() for failure in of_entry]
             partly = sum(len(of_entry) < self._parts.get(entry, 1) for entry, of_entry in self._failures.items())

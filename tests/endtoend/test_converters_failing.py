@@ -203,10 +203,12 @@ def test_orders_wait_for_what_a_host_lacks_and_others_go_on(workshop: Workshop, 
     large.touch()
     os.truncate(large, 2**43)  # without a block of the disk
     here = workshop.samples.image("scan.ome.tif")
-    no_room = workshop.order(large, container=image)
+    beside = workshop.samples.image("beside.ome.tif", seed=3)
+    no_room = workshop.order(large, beside, container=image)
     service = workshop.services.start()
     note = "SELECT coalesce(note, '') FROM adi_order WHERE uuid = %s AND state = 'waiting'"
     wait_until(lambda: any("Make room" in said for (said,) in workshop.tracking.sql(note, no_room)), what="the note")
+    assert workshop.readable(no_room) == 1, "what there is room for goes in"
     workshop.done(workshop.order(here, container=image))
     workshop.services.stop(service)
     workshop.services.configure(podman_socket=str(data_folder / "nobody"))
