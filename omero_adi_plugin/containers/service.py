@@ -90,6 +90,7 @@ class Service:
                     stdout=log,
                     stderr=log,
                     env=_environment(),
+                    cwd=self._guarded.folder,  # conmon leaves a file `oom` where it was started when a container needed too much
                     start_new_session=True,  # a Ctrl-C is for us: what runs is brought to an end in order
                 )
         except OSError as error:

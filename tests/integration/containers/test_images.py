@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -51,7 +52,7 @@ class Registry:
     def publish(self, name: str, tag: str, script: str) -> str:
         """Offer an image, which is a shell script; return its digest."""
         place = self._folder / f"{name.replace('/', '-')}-{tag}-{len(script)}"
-        image = self._podman.converter(script, name=f"to-push-{len(self._images)}")
+        image = self._podman.converter(script, name=f"to-push-{uuid4().hex}")
         self._podman("push", image, f"dir:{place}")
         self._podman("rmi", image)  # else podman has what is to be fetched
         manifest = (place / "manifest.json").read_bytes()
