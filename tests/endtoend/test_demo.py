@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from omero_adi_plugin.commands.demo.podman import IMAGE
 from omero_adi_plugin.commands.demo.processes import clean_environment
+from omero_adi_plugin.commands.demo.story import links
 
 OMERO = "import sys; from omero.cli import argv; sys.exit(argv(['omero', *sys.argv[1:]]))"
 """`omero` itself refuses root."""
@@ -78,15 +80,32 @@ def test_a_kept_demo_can_be_worked_with_by_hand_and_leaves_nothing(tmp_path: Pat
         assert [line.split()[0] for line in (folder / ".demo" / "pids").read_text().splitlines()] == [
             "postgres",
             "omero",
+            "podman",
             "serve",
         ]
+        check_converted(demo)
         check_by_hand(demo)
     finally:
         stopped = demo.adi("demo", "--stop")
     assert stopped.returncode == os.EX_OK
     assert processes_of(folder) == []
     assert not (folder / ".demo" / "pids").exists()
+    assert not (folder / ".demo" / "podman").exists()
     assert demo.adi("demo", "--stop").returncode == os.EX_OK
+
+
+def check_converted(demo: Demo) -> None:
+    """The order with a converter: its images lead to what is kept beside the archive, and the same can be tried by hand."""
+    processed = demo.folder / ".demo" / "data" / ".processed"
+    names = ["unpacked field 1.ome.tif", "unpacked field 2.ome.tif"]
+    targets = {link.readlink() for link in links(demo.folder / ".demo" / "omero")}
+    assert {processed / name for name in names} < targets
+    assert all(target.exists() for target in targets)
+    assert list((demo.folder / ".demo" / "converter-temp").iterdir()) == []
+    tried = demo.adi("convert", f"{demo.environment['ADI_DATA']}/two-fields.tar", "--container", IMAGE, "--json")
+    assert tried.returncode == os.EX_OK, tried.stderr
+    assert [output["name"] for output in json.loads(tried.stdout)["outputs"]] == ["unpacked field 1", "unpacked field 2"]
+    assert sorted(path.name for path in processed.iterdir()) == names
 
 
 def check_by_hand(demo: Demo) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.demo.folder import Folder, owned
+from omero_adi_plugin.commands.demo.podman import remove_podman
 from omero_adi_plugin.commands.demo.processes import ENDS_A_DEMO, Processes
 from omero_adi_plugin.errors import ConfigurationError
 
@@ -44,6 +45,7 @@ def run(args: Namespace) -> None:
     with _ended_by_signals(), owned(FOLDER) as folder:
         processes = Processes(folder)
         processes.stop()
+        remove_podman(folder)
         folder.clear()
         _show(folder, processes, keep=args.keep)
 
@@ -70,6 +72,7 @@ def _curtain(folder: Folder, processes: Processes) -> None:
     for number in ENDS_A_DEMO:
         signal.signal(number, signal.SIG_IGN)
     processes.stop()
+    remove_podman(folder)
     folder.env.unlink(missing_ok=True)
 
 
@@ -79,6 +82,7 @@ def _stop() -> None:
         return
     with owned(FOLDER) as folder:
         ended = Processes(folder).stop()
+        remove_podman(folder)
         folder.env.unlink(missing_ok=True)
     printing.line(f"Ended: {', '.join(ended)}." if ended else "Nothing of the demo was running.")
 

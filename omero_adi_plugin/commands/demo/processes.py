@@ -123,6 +123,10 @@ class Processes:
                 raise DidNotStart(name=name, log=own, why=f"was not ready after {limit_seconds:g} s")
             time.sleep(LOOK_SECONDS)
 
+    def runs(self, name: str) -> bool:
+        """Return whether a process that was started is still there."""
+        return any(known == name and self.is_alive(pid) for known, pid in self._recorded())
+
     def stop(self) -> tuple[str, ...]:
         """End every process of the demo, the newest first, and forget them; return the names of those that still ran.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Producers: orders placed as other programs place them, by SQL and by a script with the published models."""
+"""Producers: orders placed as other programs place them: by SQL, by a script with the published models, by our function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from omero_adi_plugin import Preprocessing, submit_order
 from omero_adi_plugin.commands.demo.processes import clean_environment
 
 if TYPE_CHECKING:
@@ -75,6 +76,18 @@ def order_by_script(folder: Folder, postgres: Postgres, lab: Lab, path: Path) ->
         check=True,
     )
     return done.stdout.strip()
+
+
+def order_by_client(postgres: Postgres, lab: Lab, path: Path, *, container: str) -> str:
+    """Order with the function for programs in Python, and have a converter make something else of the file first."""
+    return submit_order(
+        [path],
+        user=lab.user,
+        group=lab.group,
+        target=f"Dataset:{lab.dataset}",
+        preprocessing=Preprocessing(container=container),
+        url=postgres.url,
+    )
 
 
 def _quoted(value: str) -> str:

@@ -6,6 +6,9 @@ The arrays are kept, to be compared with what OMERO gives back.
 
 from __future__ import annotations
 
+import io
+import tarfile
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,6 +65,30 @@ def write_samples(folder: Path) -> tuple[Sample, Sample, Sample]:
     whole = cells.read_bytes()
     truncated.write_bytes(whole[: int(len(whole) * KEPT_SHARE)])
     return Sample(path=cells, images=(stack,)), Sample(path=three, images=fields), Sample(path=truncated, images=None)
+
+
+def write_archive(folder: Path, cells: Sample) -> Sample:
+    """Write an archive with two fields of the cells, as a microscope may pack them: Bio-Formats cannot read it.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists already.
+    cells : Sample
+        The first of `write_samples`.
+    """
+    [stack] = cells.images or ()
+    fields = tuple(_cut(stack, row, column) for row, column in ((0, 256), (256, 0)))
+    path = folder / "two-fields.tar"
+    with tarfile.open(path, "w") as archive:
+        for number, field in enumerate(fields, 1):
+            made = io.BytesIO()
+            tifffile.imwrite(made, field, ome=True, photometric="minisblack", metadata=_metadata("ZCYX", f"field {number}"))
+            entry = tarfile.TarInfo(f"unpacked field {number}.ome.tif")
+            entry.size, entry.mtime = made.getbuffer().nbytes, time.time()
+            made.seek(0)
+            archive.addfile(entry, made)
+    return Sample(path=path, images=fields)
 
 
 def draw_cells(random: np.random.Generator) -> NDArray[np.uint16]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.commands.demo.passwords import new_password
+from omero_adi_plugin.commands.demo.podman import IMAGE
 from omero_adi_plugin.commands.demo.processes import clean_environment
 
 if TYPE_CHECKING:
     from omero_adi_plugin.commands.demo.folder import Folder
+    from omero_adi_plugin.commands.demo.podman import Podman
     from omero_adi_plugin.commands.demo.processes import Processes
 
 START_SECONDS = 60.0
@@ -53,9 +55,9 @@ def start_omero(folder: Folder, processes: Processes) -> Omero:
     return Omero(port=int(ready[1]), root_password=password, repository=Path(ready[2]))
 
 
-def write_settings(folder: Folder, *, omero: Omero, database_url: str) -> None:
+def write_settings(folder: Folder, *, omero: Omero, database_url: str, podman: Podman | None) -> None:
     """Write the settings file of the service."""
-    settings = {
+    settings: dict[str, object] = {
         "ingest_tracking_db": database_url,
         "omero_host": omero.host,
         "omero_port": omero.port,
@@ -67,6 +69,10 @@ def write_settings(folder: Folder, *, omero: Omero, database_url: str) -> None:
         "settle_seconds": 0,  # its files are written just before they are ordered, and whole
         "shutdown_timeout": 5,
     }
+    if podman is not None:
+        temp = folder.path / "converter-temp"
+        temp.mkdir()
+        settings |= {"containers": {"allow": [IMAGE]}, "converter_temp": str(temp), "podman_socket": str(podman.socket)}
     lines = (f"{name}: {json.dumps(value)}\n" for name, value in settings.items())  # a JSON value is a YAML value
     folder.write_private(folder.settings.name, "".join(lines))
 

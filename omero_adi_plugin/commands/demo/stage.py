@@ -15,9 +15,10 @@ from omero_adi_plugin.commands import printing
 from omero_adi_plugin.commands.demo import story
 from omero_adi_plugin.commands.demo.lab import Lab, connected, furnish
 from omero_adi_plugin.commands.demo.picture import write_picture
+from omero_adi_plugin.commands.demo.podman import IMAGE, CannotRun, start_podman
 from omero_adi_plugin.commands.demo.postgres import Postgres, runs_as_root, start_postgres
-from omero_adi_plugin.commands.demo.producers import order_by_script, order_by_sql
-from omero_adi_plugin.commands.demo.samples import Sample, write_samples
+from omero_adi_plugin.commands.demo.producers import order_by_client, order_by_script, order_by_sql
+from omero_adi_plugin.commands.demo.samples import Sample, write_archive, write_samples
 from omero_adi_plugin.commands.demo.servers import Omero, program, start_omero, start_service, write_settings
 from omero_adi_plugin.commands.demo.story import Placed
 from omero_adi_plugin.errors import AdiError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omero_adi_plugin.commands.demo.folder import Folder
+    from omero_adi_plugin.commands.demo.podman import Podman
     from omero_adi_plugin.commands.demo.processes import Processes
     from omero_adi_plugin.tracking.views import OrderStatus
 
@@ -44,13 +46,17 @@ class DemoDiffers(AdiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Everything that runs and lies ready before the first order is placed."""
+    """Everything that runs and lies ready before the first order is placed.
+
+    archive: what only a converter can make images of; None: none can run here.
+    """
 
     folder: Folder
     postgres: Postgres
     omero: Omero
     lab: Lab
     samples: tuple[Sample, Sample, Sample]
+    archive: Sample | None
 
 
 def set_scene(folder: Folder, processes: Processes) -> Scene:
@@ -73,14 +79,26 @@ def set_scene(folder: Folder, processes: Processes) -> Scene:
         lab = furnish(omero)
     with step("files to import"):
         samples = write_samples(folder.data)
+    podman = _podman(folder, processes)
+    archive = None if podman is None else write_archive(folder.data, samples[0])
     with step("service (omero adi serve)"):
-        write_settings(folder, omero=omero, database_url=postgres.url)
+        write_settings(folder, omero=omero, database_url=postgres.url, podman=podman)
         start_service(folder, processes)
-    return Scene(folder=folder, postgres=postgres, omero=omero, lab=lab, samples=samples)
+    return Scene(folder=folder, postgres=postgres, omero=omero, lab=lab, samples=samples, archive=archive)
+
+
+def _podman(folder: Folder, processes: Processes) -> Podman | None:
+    """Start podman, with a converter; where it cannot run, say so: all else can be shown without it."""
+    try:
+        with step("podman, and a converter"):
+            return start_podman(folder, processes)
+    except CannotRun as error:
+        printing.line(f"  No order with a converter is shown, because {error}.")
+        return None
 
 
 def play(scene: Scene) -> None:
-    """Place three orders, show what becomes of them, and look whether that is right.
+    """Place the orders, show what becomes of them, and look whether that is right.
 
     Raises
     ------
@@ -127,6 +145,10 @@ def _place_orders(scene: Scene) -> list[Placed]:
                 for sample in (three, broken)
             ),
         ]
+    if scene.archive is not None:
+        with step("an order with a converter, by submit_order"):
+            uuid = order_by_client(scene.postgres, scene.lab, scene.archive.path, container=IMAGE)
+            orders.append(Placed(uuid=uuid, how=f"to be converted by {IMAGE}", sample=scene.archive))
     printing.line("")
     for order in orders:
         printing.line(f"  {order.sample.path.name:24}  ordered {order.how}, {order.uuid}")
@@ -176,6 +198,7 @@ def say_what_next(scene: Scene) -> None:
         f'  {omero} login -s "$OMERO_HOST" -p "$OMERO_PORT" -u "$ADI_USER" -w "$ADI_PASSWORD"',
         f'  {psql} "$INGEST_TRACKING_DB_URL" -c "{newest}"',
         f'  {adi} import "$ADI_DATA/cells.ome.tif" --into "Dataset:$ADI_DATASET" --for "$ADI_USER" --wait',
+        *([f'  {adi} convert "$ADI_DATA/{scene.archive.path.name}" --container {IMAGE}'] if scene.archive else []),
         f"  {adi} orders list",
         f"  {adi} demo --stop        (or: make stop)",
     ]
