@@ -169,7 +169,7 @@ class ConvertedFiles:
         """See `Files`: first those for which no converter has to run."""
         to_convert = []
         for entry in self._order.entries:
-            if self._is_open(entry) and not self._keeping.is_kept(entry, there=self._is_there):
+            if self._is_open(entry) and not self._is_kept(entry):
                 to_convert.append(entry)
             else:
                 yield entry
@@ -177,6 +177,13 @@ class ConvertedFiles:
             self._plans[entry.path] = self._kept(entry)  # at once: the attempt may end here, and it may have taken hours
             if not self._converting.stops:
                 yield entry
+
+    def _is_kept(self, entry: Entry) -> bool:
+        try:
+            return self._keeping.is_kept(entry, there=self._is_there)
+        except NotOnThisHost as error:  # it was made, and there is no room for it where it is to be kept
+            self._plans[entry.path] = error
+            return True
 
     def _kept(self, entry: Entry) -> EntryPlan | AdiError:
         """Keep what was made of an entry; return what is to be imported, or why nothing is."""
