@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Converters under rootless podman, as an account of this machine that has ranges of other user ids.
+
+Without one, nothing is shown. A machine that has run the embedded PostgreSQL as root has such an account.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.podman import ALONE, CRAMPED, root_archive
+
+PROGRAM = """
+import json, os, subprocess, sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from omero_adi_plugin.containers.converters import Converters, Task
+from omero_adi_plugin.containers.leftovers import remove_containers
+from omero_adi_plugin.containers.rooms import Room
+from omero_adi_plugin.preprocessing import Preprocessing
+from omero_adi_plugin.settings import Settings
+folder = Path(sys.argv[1])
+found = []
+for number, (mode, change) in enumerate([(None, "ENV A=B"), ("keep-id", "ENV A=B"), (None, "USER 33")]):
+    image = f"localhost/adi-test/rootless:{number}"
+    subprocess.run(
+        ["podman", "import", "--quiet", "--change", 'ENTRYPOINT ["/converter"]', "--change", "ENV PATH=/bin", "--change", change,
+         str(folder / "root.tar"), image], check=True, stdout=subprocess.DEVNULL)
+    settings = Settings(
+        ingest_tracking_db="postgresql://u@h/d", converter_temp=folder / "temp", containers={"allow": [image]},
+        podman_userns_mode=mode,
+    )
+    wanted, file = Preprocessing(id=1, container=image), folder / "source" / "scan.lif"
+    room = Room.make(file, preprocessing=wanted, settings=settings, order="order", attempt=1, number=number)
+    task = Task(order="order", attempt=1, number=number, owner="here:1", path=str(file), room=room, preprocessing=wanted)
+    converters = Converters(settings)
+    try:
+        line = converters.run(task, image=converters.image(image), stop=threading.Event(), heard=lambda: None)
+        room.close()
+        made = room.temp / "made"
+        found.append([line, made.stat().st_uid == os.geteuid(), made.read_text(), room.remove(), remove_containers(settings)])
+    finally:
+        converters.close()
+left = [str(each) for each in (*(folder / "temp").iterdir(), *(folder / "tmp").iterdir())]
+print(json.dumps({"found": found, "account": os.geteuid(), "left": left}))
+"""
+
+CONVERTER = "#!/bin/sh\nmkdir /out/deep && echo x > /out/deep/x; cat /data/scan.lif > /out/made; echo $(id -u)\n"
+
+
+@dataclass
+class Account:
+    """Somebody else. command: that runs a program as them, with podman's settings, before the program."""
+
+    folder: Path
+    command: list[str]
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    if os.geteuid() != 0 or shutil.which("runuser") is None:
+        pytest.skip("only root can be somebody else")
+    known = {line.split(":")[0] for line in _lines("/etc/subuid")} & {line.split(":")[0] for line in _lines("/etc/subgid")}
+    entry = next((each for each in pwd.getpwall() if each.pw_name in known and each.pw_uid != 0), None)
+    if entry is None:
+        pytest.skip("no account here has ranges in /etc/subuid and /etc/subgid")
+    with tempfile.TemporaryDirectory(prefix="adi-rl-", dir="/tmp", ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        for name in ("run", "temp", "source", "home", "tmp"):
+            (folder / name).mkdir(mode=0o700)
+        (folder / "source" / "scan.lif").write_text("as it came")
+        (folder / "conf").write_text(ALONE.format(folder=folder, **CRAMPED))
+        storage = f'[storage]\ndriver = "overlay"\nrootless_storage_path = "{folder}/g"\nrunroot = "{folder}/r"\n'
+        (folder / "storage").write_text(storage)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": f"{folder}/home",
+            "TMPDIR": f"{folder}/tmp",  # noqa: S108 (in a folder of its own)
+            "XDG_RUNTIME_DIR": f"{folder}/run",
+            "CONTAINERS_CONF": f"{folder}/conf",
+            "CONTAINERS_STORAGE_CONF": f"{folder}/storage",
+            "PYTHONPATH": sysconfig.get_paths()["purelib"],
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = ["runuser", "-u", entry.pw_name, "--", "env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+        for each in (folder, *folder.rglob("*")):
+            os.chown(each, entry.pw_uid, entry.pw_gid)
+        yield Account(folder, command)
+        # its files belong to its other user ids; a process that keeps its namespaces may be left
+        subprocess.run([*command, "podman", "system", "migrate"], cwd="/", capture_output=True, check=False)
+
+
+def test_a_converter_runs_rootless_with_and_without_keep_id(account: Account) -> None:
+    _root(account.folder)
+    done = subprocess.run(
+        [*account.command, _python(account), "-c", PROGRAM, str(account.folder), str(Path(__file__).parents[3])],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    # as whom it ran, whether what it made is the account's, what it could read of a folder that is private, and what is left
+    assert told["found"] == [
+        ["0", True, "as it came", True, 0],  # root of the container is the account
+        [str(told["account"]), True, "as it came", True, 0],
+        ["33", True, "", True, 0],
+    ]
+    assert told["left"] == []
+
+
+def _python(account: Account) -> str:
+    """An interpreter that the account can run, of our version."""
+    for python in (sys.executable, "/usr/bin/python{}.{}".format(*sys.version_info)):
+        tried = subprocess.run(
+            [*account.command, python, "-c", "import pydantic_core"], cwd="/", capture_output=True, check=False
+        )
+        if tried.returncode == 0:
+            return python
+    pytest.skip("that account cannot run our Python")
+
+
+def _root(folder: Path) -> None:
+    (folder / "root.tar").write_bytes(root_archive({"converter": CONVERTER}))
+    (folder / "root.tar").chmod(0o644)
+
+
+def _lines(file: str) -> list[str]:
+    path = Path(file)
+    return path.read_text().splitlines() if path.exists() else []
