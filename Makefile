@@ -18,7 +18,7 @@ setup: ## make .venv and what it needs (the others do this first; quick when the
 	@command -v "$(PYTHON)" >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11, 3.12 or 3.13 (Debian, Ubuntu: apt-get install python3)." >&2; exit 1; }
 	@"$(PYTHON)" tools/bootstrap.py
 
-demo: setup ## PostgreSQL, a development OMERO server, the service, three orders; KEEP=1 leaves all running
+demo: setup ## PostgreSQL, a development OMERO server, the service, some orders; KEEP=1 leaves all running
 	@$(RUN) -m omero_adi_plugin demo $(if $(filter-out 0,$(KEEP)),--keep)
 
 stop: ## end what `make demo KEEP=1` left running
