@@ -57,7 +57,6 @@ ALONE = """\
 [engine]
 events_logger = "file"
 lock_type = "file"
-tmp_dir = "{folder}/run"
 {engine}
 """
 """Settings of a podman that shares nothing with the machine's own, not even its locks in memory."""
@@ -75,6 +74,8 @@ driver = "vfs"
 graphroot = "{folder}/images"
 runroot = "{short}/mounts"
 """
+
+DRIVER = "--storage-driver=vfs"
 """Copies of a few megabytes, and nothing to be unmounted at the end."""
 
 SHORT = "/tmp"  # noqa: S108 (the folder in it is made by mkdtemp)
@@ -118,8 +119,14 @@ class Podman:
         return self.path / "short"
 
     @property
+    def command(self) -> list[str]:
+        """The command line, with all folders: without root podman uses those of the account, whatever its settings say."""
+        folders = (f"--root={self.path}/images", f"--runroot={self.short.readlink()}/mounts", f"--tmpdir={self.path}/run")
+        return ["podman", *folders, DRIVER]
+
+    @property
     def environment(self) -> dict[str, str]:
-        """By what podman finds its settings and its images."""
+        """By what podman finds its settings."""
         kept = {name: value for name, value in clean_environment().items() if not name.startswith(("CONTAINER_", "CONTAINERS_"))}
         return kept | {
             "CONTAINERS_CONF": str(self.path / "containers.conf"),
@@ -130,7 +137,12 @@ class Podman:
         """Run podman's command line; raises CannotRun."""
         try:
             done = subprocess.run(
-                ["podman", *arguments], env=self.environment, input=given, capture_output=True, timeout=CALL_SECONDS, check=False
+                [*self.command, *arguments],
+                env=self.environment,
+                input=given,
+                capture_output=True,
+                timeout=CALL_SECONDS,
+                check=False,
             )
         except OSError as error:
             raise CannotRun(f"podman cannot be started ({error.strerror})") from error
@@ -156,8 +168,7 @@ def start_podman(folder: Folder, processes: Processes) -> Podman:
         raise CannotRun("there is no busybox to make a converter of (Debian, Ubuntu: apt-get install busybox-static)")
     podman.path.mkdir(mode=0o700)
     podman.short.symlink_to(tempfile.mkdtemp(prefix=SHORT_PREFIX, dir=SHORT))
-    storage = STORAGE.format(folder=podman.path, short=podman.short.readlink())
-    (podman.path / "storage.conf").write_text(storage, encoding="utf-8")
+    (podman.path / "storage.conf").write_text(STORAGE.format(folder=podman.path, short=podman.short.readlink()), encoding="utf-8")
     _make_it_run(podman, Path(busybox))
     _listen(podman, processes)
     return podman
@@ -168,15 +179,14 @@ def remove_podman(folder: Folder) -> None:
     podman = Podman(folder)
     if not podman.path.exists():
         return
-    if (podman.path / "containers.conf").exists():
-        ends = [("rm", "--all", "--force", "--time", "0"), ("rmi", "--all", "--force")]
-        if os.geteuid() != 0:
-            ends.append(("system", "migrate"))  # ends the process that holds the user namespace of one without root
-        for arguments in ends:
-            with suppress(CannotRun):
-                podman(*arguments)
-    if podman.short.is_symlink() and podman.short.readlink().name.startswith(SHORT_PREFIX):
-        clear(podman.short.readlink())
+    short = podman.short.readlink() if podman.short.is_symlink() else None
+    if short is not None and (podman.path / "containers.conf").exists():
+        with suppress(CannotRun):
+            podman("rm", "--all", "--force", "--time", "0")
+            if os.geteuid() != 0:
+                podman("system", "migrate")  # ends the process that holds the user namespace of one without root
+    if short is not None and short.name.startswith(SHORT_PREFIX):
+        clear(short)
     clear(podman.path)
 
 
@@ -184,7 +194,7 @@ def _make_it_run(podman: Podman, busybox: Path) -> None:
     """Find settings with which the converter runs here; raises CannotRun."""
     image = _image(busybox)
     for own in (PLAIN, CRAMPED):
-        settings = ALONE.format(folder=podman.path, **own)
+        settings = ALONE.format(**own)
         (podman.path / "containers.conf").write_text(settings, encoding="utf-8")
         try:
             podman(
@@ -215,8 +225,7 @@ def _image(busybox: Path) -> bytes:
 
 def _listen(podman: Podman, processes: Processes) -> None:
     """Start its service; raises CannotRun."""
-    # it is known by the path of the demo's folder in its arguments, which says what its settings say
-    command = ["podman", f"--tmpdir={podman.path}/run", "system", "service", "--time=0", f"unix://{podman.socket}"]
+    command = [*podman.command, "system", "service", "--time=0", f"unix://{podman.socket}"]
     log = processes.start("podman", command, environment=podman.environment)
     deadline = time.monotonic() + START_SECONDS
     while not listens(podman.socket):

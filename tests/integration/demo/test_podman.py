@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from omero_adi_plugin.commands.demo.folder import Folder, owned
-from omero_adi_plugin.commands.demo.podman import CannotRun, remove_podman, start_podman
+from omero_adi_plugin.commands.demo.podman import IMAGE, CannotRun, remove_podman, start_podman
 from omero_adi_plugin.commands.demo.processes import Processes
 
 
@@ -21,6 +21,7 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
         folder.logs.mkdir()
         yield folder
         Processes(folder).stop()
+        remove_podman(folder)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_what_still_runs_is_ended_and_everything_removed(folder: Folder) -> None
     assert shutil.which("podman"), "podman is not installed: apt-get install -y podman"
     processes = Processes(folder)
     podman = start_podman(folder, processes)
-    command = ["podman", "run", "--detach", "--network=none", "--entrypoint", "/bin/busybox", "localhost/omero-adi-demo/unpack:1"]
+    command = [*podman.command, "run", "--detach", "--network=none", "--entrypoint", "/bin/busybox", IMAGE]
     subprocess.run([*command, "sleep", "1000"], env=podman.environment, check=True, capture_output=True)
     [sleeps] = [process for process in Path("/proc").iterdir() if _is(process, b"sleep\0001000\0")]
     assert processes.stop() == ("podman",)
