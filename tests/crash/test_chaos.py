@@ -13,6 +13,7 @@ import pytest
 from omero_adi_plugin.sessions import Account
 from tests.crash.chaos.findings import Promise
 from tests.crash.chaos.holdings import Held, Holdings
+from tests.crash.chaos.in_folders import check_kept
 from tests.crash.chaos.in_omero import check_disk, check_omero
 from tests.crash.chaos.in_tables import check_tables
 from tests.crash.chaos.orders import Fileset, Order
@@ -23,7 +24,8 @@ from tests.crash.chaos.wire import wired
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.services import Tracking
 
-SEED = 8
+SEED = 3
+"""Of which all sorts of orders come, and a container is to be killed while many orders are left."""
 
 
 @pytest.mark.timeout(300)  # for a host that is busy with other things; it takes half a minute
@@ -31,9 +33,8 @@ def test_nothing_is_lost_doubled_or_left_while_one_fault_of_each_kind_happens() 
     plan = draw(SEED, orders=30, kills=len(Kind), dispatch=Dispatch.GRID)
     result, folder = carry_out(plan, size=Size(services=2, workers=2, launching=1, hosts=1), stuck_seconds=90)
     assert result.went_well, "\n".join([result.line(), str(folder), *map(str, result.findings)])
-    assert result.orders == len(plan.sorts)
-    missing = set(Kind) - {dealt.fault.kind for dealt in result.dealt} - {Kind.MOMENT, Kind.ANSWER}
-    assert len(missing) <= 1, result.table()  # who has an order for a moment only is not always met
+    assert result.orders >= len(plan.sorts)  # a few more, if a fault found nothing to hit
+    assert {dealt.fault.kind for dealt in result.dealt} == set(Kind), result.table()
     assert result.cut_off, "nothing was cut off: this proves nothing"
 
 
@@ -177,6 +178,20 @@ def test_what_is_wrong_on_disk_is_found(tmp_path: Path) -> None:
     (repository / "ada_1.log").touch()
     (repository / "ada_2.log").touch()
     assert [f.promise for f in check_disk(held, repository)] == [Promise.LEFTOVER] * 3
+
+
+def test_what_is_wrong_with_what_is_kept_of_converters_is_found(tmp_path: Path) -> None:
+    source, kept = tmp_path / "scan.ome.tif", tmp_path / ".processed"
+    kept.mkdir()
+    for place in (source, kept / "one.ome.tif", kept / "two.ome.tif"):
+        place.write_bytes(b"pixels")
+    filesets = [Fileset(files=frozenset([str(kept / f"{name}.ome.tif")]), images=1) for name in ("one", "two")]
+    orders = [an_order(sort=Sort.CONVERTED, entries=[str(source)], filesets=filesets)]
+    assert list(check_kept(orders)) == []
+    (kept / "one.ome.tif").write_bytes(b"others")
+    assert [finding.promise for finding in check_kept(orders)] == [Promise.LOST]
+    (kept / "one.ome.tif").rename(kept / "one.00000000.ome.tif")
+    assert [finding.promise for finding in check_kept(orders)] == [Promise.LEFTOVER, Promise.LOST]
 
 
 TRAILS = {

@@ -178,6 +178,14 @@ class Dealer:
         child.kill()
         return [victim]
 
+    def _converter(self, fault: Fault, running: list[Running]) -> list[Running]:
+        wanted = "SELECT DISTINCT uuid FROM imports WHERE preprocessing_id IS NOT NULL AND uuid = ANY(%s)"
+        asking = {uuid for (uuid,) in self.site.tracking.sql(wanted, [each.uuid for each in running])}
+        victim = _picked([each for each in running if each.uuid in asking], fault)
+        if not self.site.foundry.kill(f"adi-{victim.uuid}-{victim.attempt}-0"):
+            raise NoVictim
+        return [victim]
+
     def _frozen(self, fault: Fault, running: list[Running]) -> list[Running]:
         in_script = fault.kind is Kind.FROZEN_SCRIPT
         victim = _picked([each for each in running if each.in_script == in_script], fault)
@@ -276,6 +284,7 @@ _DEALS = {
     Kind.SERVICE: Dealer._service,
     Kind.HOST: Dealer._host,
     Kind.WORKER: Dealer._worker,
+    Kind.CONVERTER: Dealer._converter,
     Kind.READER: Dealer._reader,
     Kind.FROZEN: Dealer._frozen,
     Kind.POSTGRES: Dealer._postgres,

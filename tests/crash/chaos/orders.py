@@ -15,6 +15,7 @@ import psycopg2
 
 from tests.crash.chaos.plan import Sort
 from tests.fixtures.companions import companion_set
+from tests.fixtures.foundry import TWO
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import Tracking, insert
@@ -24,6 +25,15 @@ STAIN = "DAPI"
 
 AGAIN_SECONDS, AWAY_SECONDS = 0.3, 60
 FILES_CALLED_OFF = 5
+
+IMPOSSIBLE = "this scanner is unknown"
+"""What a converter says that can make nothing of a file."""
+
+SCRIPTS = {
+    Sort.CONVERTED: f"sleep 0.5\n{TWO}",  # long enough to be hit now and then
+    Sort.UNCONVERTED: f"echo '{IMPOSSIBLE}' >&2\nexit 3\n",
+}
+"""The converters of the orders that ask for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +84,13 @@ class Order:
 
 @dataclass
 class Desk:
-    """Where orders are placed, also while the database is away."""
+    """Where orders are placed, also while the database is away. wants: by sort of order, which preprocessing it asks for."""
 
     tracking: Tracking
     data: Path
     labs: list[Lab]
     namespace: int
+    wants: dict[Sort, int]
     orders: list[Order] = field(default_factory=list)
 
     def place(self, sort: Sort) -> Order:
@@ -101,7 +112,8 @@ class Desk:
             The database has been away for longer than any fault takes.
         """
         kind, number = order.target
-        columns: dict[str, object] = {"destination_type": kind, "destination_id": str(number)}
+        wanted = {"preprocessing_id": self.wants[order.sort]} if order.sort in self.wants else {}
+        columns: dict[str, object] = {"destination_type": kind, "destination_id": str(number), **wanted}
         while not self._inserted(order, insert(order.lab, order.uuid, order.entries, columns)):
             pass
 
@@ -182,6 +194,16 @@ def _broken(samples: Samples, uuid: str, lab: Lab) -> Order:
     return Order(uuid=uuid, sort=Sort.BROKEN, lab=lab, entries=[file, broken], filesets=filesets, reason=reason)
 
 
+def _converted(samples: Samples, uuid: str, lab: Lab) -> Order:
+    file = samples.image("scan.ome.tif", seed=UUID(uuid).int & 0xFFFFFFFF)
+    kept = [str(samples.folder / ".processed" / f"{name}.ome.tif") for name in ("one", "two")]
+    return Order(uuid=uuid, sort=Sort.CONVERTED, lab=lab, entries=[file], filesets=[_single(place) for place in kept])
+
+
+def _unconverted(samples: Samples, uuid: str, lab: Lab) -> Order:
+    return Order(uuid=uuid, sort=Sort.UNCONVERTED, lab=lab, entries=[samples.image()], filesets=[], reason=IMPOSSIBLE)
+
+
 def _retried(samples: Samples, uuid: str, lab: Lab) -> Order:
     file, late = samples.image(), str(samples.folder / "late.ome.tif")
     filesets = [_single(file), _single(late)]
@@ -203,6 +225,8 @@ _MAKERS: dict[Sort, Callable[[Samples, str, Lab], Order]] = {
     Sort.MISSING: _missing,
     Sort.BROKEN: _broken,
     Sort.TWICE: _several(Sort.TWICE, 3),
+    Sort.CONVERTED: _converted,
+    Sort.UNCONVERTED: _unconverted,
     Sort.CANCELLED: _several(Sort.CANCELLED, FILES_CALLED_OFF),
     Sort.RETRIED: _retried,
 }

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     SERVICE = "a service killed"
     HOST = "a service and its workers killed at once"
     WORKER = "a worker killed"
+    CONVERTER = "a container of a converter killed"
     READER = "a reader, or OMERO's importer, killed"
     FROZEN = "a worker frozen for longer than its lease"
     POSTGRES = "PostgreSQL stopped at once"
@@ -101,6 +102,8 @@ class Sort(StrEnum):
     MISSING = "a file, and one that is not there"
     BROKEN = "a file, and one that is damaged"
     TWICE = "three files, submitted again while they are imported"
+    CONVERTED = "a file of which a converter makes two"
+    UNCONVERTED = "a file of which a converter can make nothing"
     CANCELLED = "five files, called off meanwhile"
     RETRIED = "a file that comes late, and the order is retried"
 
@@ -116,10 +119,12 @@ COUNTS = {
     Sort.MISSING: 2,
     Sort.BROKEN: 2,
     Sort.TWICE: 2,
+    Sort.CONVERTED: 4,
+    Sort.UNCONVERTED: 1,
     Sort.CANCELLED: 1,
     Sort.RETRIED: 1,
 }
-"""How many orders of forty."""
+"""How many orders of forty-five."""
 
 LAST_FAULT = 0.87
 """The part of the orders that have ended when the last fault is due: it must find work."""

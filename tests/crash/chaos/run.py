@@ -18,15 +18,17 @@ from tests.crash.chaos.commands import People
 from tests.crash.chaos.faults import Dealer, NoVictim
 from tests.crash.chaos.findings import Finding, Promise
 from tests.crash.chaos.holdings import holdings
+from tests.crash.chaos.in_folders import check_kept, check_pixels_of
 from tests.crash.chaos.in_logs import check_logs
 from tests.crash.chaos.in_omero import check_disk, check_omero
 from tests.crash.chaos.in_tables import check_nobody_there, check_tables, has_sweeps
 from tests.crash.chaos.omero import IDLE_SECONDS, SYNC_SECONDS, Root
-from tests.crash.chaos.orders import Desk
-from tests.crash.chaos.plan import LARGEST_WAVE, OPERATIONS, Dispatch, Fault, Plan
+from tests.crash.chaos.orders import SCRIPTS, Desk
+from tests.crash.chaos.plan import LARGEST_WAVE, OPERATIONS, Dispatch, Fault, Kind, Plan, Sort
 from tests.crash.chaos.processes import Process, marked
 from tests.crash.chaos.report import Result, Teller
 from tests.crash.chaos.surroundings import Site, Size, site_of
+from tests.fixtures.foundry import wants
 from tests.fixtures.laboratory import Lab, furnished, make_group
 
 USERS, GROUPS = 6, 3
@@ -37,6 +39,9 @@ FEWEST_WAITING = 8
 
 RESERVE, FEW = 10, 3
 """Of so many orders one at least is kept back while faults are to be dealt, and placed by so many then: each finds work."""
+
+MORE = 40
+"""So many orders are placed besides the plan's at most, when these have ended and faults have found nothing to hit."""
 
 STUCK_SECONDS = 150
 """When nothing has got on for so long, it is said what is stuck, and looked no further."""
@@ -74,6 +79,7 @@ class Run:
         self._dealer = Dealer(site)
         self._sorts, self._waves, self._faults = deque(plan.sorts), deque(plan.waves), deque(plan.faults)
         self._sweeps = has_sweeps(site.tracking)
+        self._more = MORE
         self._dealt_at, self._moved_at, self._last = 0.0, time.monotonic(), Progress()
 
     @property
@@ -124,6 +130,14 @@ class Run:
     def _place(self, now: Progress) -> None:
         for _ in range(min(self._wave(now), len(self._sorts))):
             self._desk.place(self._sorts.popleft())
+        if self._wants_more and now.open < FEW:
+            self._more -= 1
+            self._desk.place(Sort.CONVERTED if self._faults and self._faults[0].kind is Kind.CONVERTER else Sort.FILES)
+
+    @property
+    def _wants_more(self) -> bool:
+        """Whether all that was planned is ordered, and faults still want something to hit."""
+        return bool(not self._sorts and self._more and (self._faults or self._dealer.waits))
 
     def _wave(self, now: Progress) -> int:
         """Say how many orders to place now; the last ones only as far as faults want something to hit."""
@@ -152,7 +166,8 @@ class Run:
         self._teller.tell(_told(fault), now=True)
 
     def _is_over(self, now: Progress) -> bool:
-        placed = not self._sorts and now.ended == len(self._plan.sorts) and not now.open and not now.unswept
+        placed = not self._sorts and now.ended == len(self._desk.orders) and not now.open and not now.unswept
+        placed = placed and not self._wants_more
         return placed and not self._site.agenda and self._site.omero.runs and self._people.are_done
 
 
@@ -168,7 +183,7 @@ def carry_out(
     with ExitStack() as stack:
         site = stack.enter_context(site_of(size or SIZES[plan.dispatch], keep=keep))
         labs = _labs(site)
-        desk = Desk(site.tracking, site.data, labs, plan.seed)
+        desk = Desk(site.tracking, site.data, labs, plan.seed, _wanted(site))
         people = People(site, desk)
         stack.callback(people.close)
         for service in site.services:
@@ -211,8 +226,11 @@ def _findings(site: Site, desk: Desk, *, quiet: bool) -> Iterator[Finding]:
     yield from _sessions(site)
     with Logins(site.omero.account) as logins:
         held = holdings(logins.service())
+        yield from check_pixels_of(desk.orders, held, logins)
     yield from check_omero(desk.orders, held)
     yield from check_disk(held, site.omero.repository)
+    yield from check_kept(desk.orders)
+    yield from (Finding(Promise.LEFTOVER, f"of a converter: {what}") for what in site.foundry.left(site.data))
     yield from _verified(site)
     yield from check_logs(site.folder)
     yield from (Finding(Promise.FAULT, trouble) for trouble in site.trouble)
@@ -243,6 +261,11 @@ def _sessions(site: Site) -> Iterator[Finding]:
         while (left := root.sessions(endless=True)) and time.monotonic() < until:
             time.sleep(0.2)
     yield from (Finding(Promise.LEFTOVER, f"session {session}") for session in left)
+
+
+def _wanted(site: Site) -> dict[Sort, int]:
+    """Have the converters that orders ask for; return the id of each one's preprocessing."""
+    return {sort: wants(site.tracking, site.foundry.podman.converter(script)) for sort, script in SCRIPTS.items()}
 
 
 def _labs(site: Site) -> list[Lab]:

@@ -23,8 +23,10 @@ from tests.crash.chaos.processes import MARK, Process, children, marked
 from tests.crash.chaos.wire import Wire, wired
 from tests.fixtures.clocks import FAST_CLOCK, fast_clock_in
 from tests.fixtures.cluster import Cluster, own_cluster
+from tests.fixtures.foundry import Foundry
 from tests.fixtures.official import StandIn
 from tests.fixtures.omero import OmeroServer
+from tests.fixtures.podman import podman_in
 from tests.fixtures.postgres import PASSWORD_ROLES, execute, new_database
 from tests.fixtures.processors import SCRIPT, Hosts
 from tests.fixtures.roles import script_role
@@ -97,6 +99,7 @@ class Site:
     services: list[Service]
     grid: Grid
     agenda: Agenda
+    foundry: Foundry
     postgres_runs: bool = True
     trouble: list[str] = field(default_factory=list)
     killed: set[int] = field(default_factory=set)
@@ -208,6 +211,7 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
     data, temporary = folder / "data", folder / "temporary"
     data.mkdir()
     temporary.mkdir()
+    foundry = _foundry(stack, folder)
     cluster = stack.enter_context(own_cluster())
     _, url = stack.enter_context(new_database(cluster.url, "template1"))
     upgrade(url)
@@ -219,7 +223,7 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
     environment = _environment(folder, temporary)
     services = [
         Service(
-            _services(folder, number, size, url=url, port=wire.port, data=data),
+            _services(folder, number, size, url=url, port=wire.port, data=data, foundry=foundry),
             environment,
             launches=number <= size.launching,
         )
@@ -227,7 +231,7 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
     ]
     services[0].environment = environment | {"PYTHONPATH": fast_clock_in(folder / "clock")}
     agenda = Agenda()
-    grid = _grid(folder, size, url=url, wire=wire, omero=omero, data=data, agenda=agenda)
+    grid = _grid(folder, size, url=url, wire=wire, omero=omero, data=data, agenda=agenda, foundry=foundry)
     stack.callback(grid.end)
     omero.wait()
     grid.start()
@@ -242,14 +246,22 @@ def _built(stack: ExitStack, size: Size, folder: Path) -> Site:
         services=services,
         grid=grid,
         agenda=agenda,
+        foundry=foundry,
     )
 
 
-def _services(folder: Path, number: int, size: Size, *, url: str, port: int, data: Path) -> Services:
+def _foundry(stack: ExitStack, folder: Path) -> Foundry:
+    place, temp = folder / "podman", folder / "inplace"
+    place.mkdir()
+    temp.mkdir()
+    return Foundry(stack.enter_context(podman_in(place)), temp)
+
+
+def _services(folder: Path, number: int, size: Size, *, url: str, port: int, data: Path, foundry: Foundry) -> Services:
     place = folder / f"service-{number}"
     place.mkdir()
     official = number == size.services
-    wanted = _settings(data) | {
+    wanted = _settings(data, foundry) | {
         "ingest_tracking_db": url,
         "omero_host": "127.0.0.1",
         "omero_port": port,
@@ -263,7 +275,7 @@ def _services(folder: Path, number: int, size: Size, *, url: str, port: int, dat
     return Services(place, {name: value for name, value in wanted.items() if name in Settings.model_fields})
 
 
-def _grid(folder: Path, size: Size, *, url: str, wire: Wire, omero: Omero, data: Path, agenda: Agenda) -> Grid:
+def _grid(folder: Path, size: Size, *, url: str, wire: Wire, omero: Omero, data: Path, agenda: Agenda, foundry: Foundry) -> Grid:
     server = OmeroServer(
         host="127.0.0.1",
         ssl_port=wire.port,
@@ -275,14 +287,14 @@ def _grid(folder: Path, size: Size, *, url: str, wire: Wire, omero: Omero, data:
     if size.hosts:
         execute(url, f"CREATE ROLE {PASSWORD_ROLES}")
         url = script_role(url)
-    hosts = Hosts(server, folder / "hosts", database_url=url, **_settings(data))
+    hosts = Hosts(server, folder / "hosts", database_url=url, **_settings(data, foundry))
     marks = {MARK: str(folder), "TMPDIR": str(folder / "temporary")}
     mark = f"import os, sys\n\nif {SCRIPT!r} in sys.orig_argv:  # it is given few variables\n    os.environ |= {marks}\n"
     names = [f"adi-{number}" for number in range(1, size.hosts + 1)]
     return Grid(hosts, customize={name: mark + FAST_CLOCK * (name == names[0]) for name in names}, agenda=agenda)
 
 
-def _settings(data: Path) -> dict[str, object]:
+def _settings(data: Path, foundry: Foundry) -> dict[str, object]:
     """What services and scripts have in common."""
     return {
         "base_dir": str(data),
@@ -298,6 +310,8 @@ def _settings(data: Path) -> dict[str, object]:
         "failures_allowed": 20,  # chaos is not the order's fault, and does not pass as soon as other trouble
         "reader_heap_mb": 128,
         "log_level": "DEBUG",
+        **foundry.settings,
+        "podman_socket": str(foundry.podman.socket),
     }
 
 
