@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import json
+from omero_adi_plugin.settings.mappings import read_mapping
 
 MUST = "must be a mapping with the one key `allow`, a list of names of images"
 
@@ -23,14 +23,10 @@ def read_containers(value: object) -> dict[str, tuple[str, ...]]:
     ValueError
         It is something else; the text says what must be.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{MUST}, here as JSON") from error
-    if not isinstance(value, dict) or set(value) - {ALLOW}:
+    found = read_mapping(value, must=MUST)
+    if set(found) - {ALLOW}:
         raise ValueError(MUST)
-    return {ALLOW: _texts(value.get(ALLOW, ()), MUST)}
+    return {ALLOW: _texts(found.get(ALLOW, ()), MUST)}
 
 
 def read_words(value: object) -> tuple[str, ...]:

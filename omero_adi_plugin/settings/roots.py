@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+
+from omero_adi_plugin.settings.mappings import read_mapping
 
 MUST = "must be a mapping of groups to lists of folders with absolute paths"
 
@@ -26,14 +27,7 @@ def read_roots(value: object) -> dict[str, tuple[Path, ...]]:
     ValueError
         It is something else; the text says what must be.
     """
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{MUST}, here as JSON") from error
-    if not isinstance(value, dict):
-        raise ValueError(MUST)  # noqa: TRY004 (pydantic makes one message of ValueError alone)
-    return {_group(group): _folders(group, folders) for group, folders in value.items()}
+    return {_group(group): _folders(group, folders) for group, folders in read_mapping(value, must=MUST).items()}
 
 
 def within(folder: Path, base: Path) -> bool:
