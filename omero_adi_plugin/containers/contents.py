@@ -64,6 +64,23 @@ def folder_of(top: int, name: str) -> Iterator[tuple[int, str]]:
         os.close(handle)
 
 
+@contextmanager
+def made_for(top: int, name: str) -> Iterator[tuple[int, str]]:
+    """Give the same as `folder_of`; folders that are not there are made."""
+    *folders, last = name.split("/")
+    handle = os.dup(top)
+    try:
+        for each in folders:
+            if make(handle, each, mode=READABLE):
+                os.fsync(handle)
+            with opened_in(handle, each) as below:
+                os.close(handle)
+                handle = os.dup(below)
+        yield handle, last
+    finally:
+        os.close(handle)
+
+
 def content(top: int, name: str) -> Content | None:
     """Return what a name below an open folder stands for; None if it is not there, or no file or folder, or behind a link."""
     try:

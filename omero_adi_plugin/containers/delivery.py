@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, same, sync
+from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, made_for, same, sync
 from omero_adi_plugin.containers.folders import READABLE, READABLE_FILE, clear, make, opened, opened_in
 from omero_adi_plugin.containers.places import OutputLost, in_room, places
 from omero_adi_plugin.containers.rooms import trouble_beside
@@ -177,7 +177,7 @@ class _Delivery:
             with folder_of(top, name) as (folder, last):
                 copy(folder, last, own, part, check=self._check, on_bytes=self._on_bytes)
             self._forget(name)  # what is there is not what is imported
-            with _made_for(self._there(self._staging), name) as (folder, last):
+            with made_for(self._there(self._staging), name) as (folder, last):
                 os.rename(part, last, src_dir_fd=own, dst_dir_fd=folder)
         except BaseException:
             clear(self._room.staging.parent / part)
@@ -234,7 +234,7 @@ class _Delivery:
             there = content(folder, last)
             if not brought.mine or there is None or there.identity != brought.found.identity:
                 return
-            with _made_for(self._there(self._staging), brought.file.name) as (staging, name):
+            with made_for(self._there(self._staging), brought.file.name) as (staging, name):
                 if content(staging, name) is None:
                     os.rename(last, name, src_dir_fd=folder, dst_dir_fd=staging)
                 else:
@@ -265,27 +265,10 @@ class _Delivery:
         if not file.place.startswith(top) or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(f"{file.place} does not lie in {top}")
         try:
-            with _made_for(self._processed, name) as found:
+            with made_for(self._processed, name) as found:
                 yield found
         except NotADirectoryError as error:
             raise PlaceTaken(place=file.place) from error
-
-
-@contextmanager
-def _made_for(top: int, name: str) -> Iterator[tuple[int, str]]:
-    """Give the folder that a name lies in, below one that is open, and its last part; folders that are not there are made."""
-    *folders, last = name.split("/")
-    handle = os.dup(top)
-    try:
-        for each in folders:
-            if make(handle, each, mode=READABLE):
-                os.fsync(handle)
-            with opened_in(handle, each) as below:
-                os.close(handle)
-                handle = os.dup(below)
-        yield handle, last
-    finally:
-        os.close(handle)
 
 
 def _is_free(folder: int, last: str, source: tuple[int, Content] | None) -> bool:

@@ -2,25 +2,30 @@
 """Outputs: what a converter has really made, whatever it says.
 
 What it says are paths in the container; they are mapped back by the folders that were mounted there, and looked at without
-following a link. An output lies in the folder that is imported from (*temp*), or if the converter wrote it only there, in the
-*staging* folder, see `rooms`. It has the same name, its path below the folder, in both of them.
+following a link, in the very folders that the container wrote to. An output lies in the folder that is imported from (*temp*),
+or if the converter wrote it only there, in the *staging* folder, see `rooms`. It has the same name, its path below the folder, in
+both of them.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import posixpath
 import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.folders import OURS, walk
+from omero_adi_plugin.containers.contents import folder_of, made_for
+from omero_adi_plugin.containers.folders import DEEPEST, OURS, is_too_deep, listed, opened_in, walk_in
 from omero_adi_plugin.errors import ConverterLied, ImportInterrupted, NothingConverted, quoted
+from omero_adi_plugin.logs import order_event
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from omero_adi_plugin.containers.items import Item
@@ -33,11 +38,15 @@ KEY_VALUES = "metadata.csv"
 ZARR = ".zarr"
 """What folders end with that are one image, or plate, of very many files."""
 
-DEEPEST = 100
-"""So deep may folders lie in one that is an output: each of them is kept open while those in it are copied."""
+LONGEST_PATH = 4095
+"""Bytes of a path that can be opened (Linux, limits.h: PATH_MAX, with a NUL at the end)."""
 
 LONGEST_SHOWN = 150
 """So many characters of a path a clause of a sentence has room for."""
+
+_TOO_DEEP = "its folders lie too deep in one another"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +96,12 @@ def outputs_of(
         The folders of the room cannot be looked into at the moment, or are gone.
     """
     try:
-        outputs = _found(room) if items is None else _listed(items, room, preprocessing)
+        with ExitStack() as stack:
+            tops = {folder: stack.enter_context(room.opened(folder)) for folder in room.folders}
+            outputs = _found(room, tops) if items is None else _listed(items, room, preprocessing, tops)
     except _Lie as lie:
         raise ConverterLied(path=path, container=container, why=str(lie)) from lie
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            why = "its folders lie too deep in one another"
-            raise ConverterLied(path=path, container=container, why=why) from error
         raise _out_of_reach(room, error) from error
     if not outputs:
         raise NothingConverted(path=path, container=container)
@@ -111,7 +119,8 @@ def others(room: Room, *, used: Iterable[str]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Sorted by bytes. Links, pipes and the like are left out, and so is what has a name that is for us alone.
+        Sorted by bytes. Links, pipes and the like are left out, and so is what has a name that is for us alone; and what lies
+        too deep to be kept, which the order's log says.
 
     Raises
     ------
@@ -121,44 +130,48 @@ def others(room: Room, *, used: Iterable[str]) -> tuple[str, ...]:
     kept = set(used)
     names = []
     try:
-        for entry in walk(room.staging):
-            name = os.path.relpath(entry.path, room.staging)
-            if entry.is_file(follow_symlinks=False) and not _is_ours(name) and kept.isdisjoint(_prefixes(name)):
-                names.append(name)
+        with room.opened(room.staging) as staging:
+            for name, entry in walk_in(staging):
+                if _is_ours(name) or not kept.isdisjoint(_prefixes(name)):
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    names.append(name)
+                elif entry.is_dir(follow_symlinks=False) and is_too_deep(name):
+                    order_event(_log, logging.WARNING, "output.left_out", folder=_shown(name), why=_TOO_DEEP)
     except OSError as error:
         raise _out_of_reach(room, error) from error
     return tuple(sorted(names, key=os.fsencode))
 
 
-def _found(room: Room) -> tuple[Output, ...]:
+def _found(room: Room, tops: Mapping[Path, int]) -> tuple[Output, ...]:
     top = room.staging if room.temp is None else room.temp
-    names = sorted(_files(top), key=os.fsencode)
+    names = sorted(_files(tops[top]), key=os.fsencode)
     for name in names:
-        _look(top, name)
-        if room.temp is not None and _is_there(room.staging, name):
-            _check_twins(top / name, room.staging / name, shown=name)
+        _look(top, tops[top], name)
+        if room.temp is not None and _status(tops[room.staging], name) is not None:
+            _check_twins((tops[top], name), (tops[room.staging], name), shown=name)
     return tuple(Output(name=name, place=top / name) for name in names)
 
 
-def _files(top: Path) -> Iterator[str]:
-    """Give the names of all files below a folder, but hidden ones; of a Zarr that of its folder."""
-    stack = [""]
-    while stack:
-        within = stack.pop()
-        with os.scandir(top / within) as found:
-            for entry in found:
-                if entry.name.startswith(".") or entry.name == KEY_VALUES:
-                    continue
-                if entry.is_dir(follow_symlinks=False) and not entry.name.lower().endswith(ZARR):
-                    stack.append(f"{within}{entry.name}/")
-                else:
-                    yield f"{within}{entry.name}"
+def _files(folder: int, within: str = "") -> Iterator[str]:
+    """Give the names of all files below an open folder, but hidden ones; of a Zarr that of its folder; raises _Lie."""
+    for entry in listed(folder):
+        name = f"{within}{entry.name}"
+        if entry.name.startswith(".") or entry.name == KEY_VALUES:
+            continue
+        if not entry.is_dir(follow_symlinks=False) or name.lower().endswith(ZARR):
+            yield name
+        elif is_too_deep(name):
+            raise _Lie(_TOO_DEEP)
+        else:
+            with opened_in(folder, entry.name) as below:
+                yield from _files(below, f"{name}/")
 
 
-def _listed(items: Sequence[Item], room: Room, preprocessing: Preprocessing) -> tuple[Output, ...]:
+def _listed(items: Sequence[Item], room: Room, preprocessing: Preprocessing, tops: Mapping[Path, int]) -> tuple[Output, ...]:
     outputs: dict[str, Output] = {}
     for item in items:
-        output = _output(item, room, _Mounts(room, preprocessing))
+        output = _output(item, room, _Mounts(room, preprocessing), tops)
         if output.name in outputs:
             raise _Lie(f"two items are for {_shown(output.name)}")
         outputs[output.name] = output
@@ -196,78 +209,103 @@ class _Mounts:
         return whole.startswith(f"{self._source}/") and not whole.startswith(f"{self._folders[0][0]}/")
 
 
-def _output(item: Item, room: Room, mounts: _Mounts) -> Output:
+def _output(item: Item, room: Room, mounts: _Mounts, tops: Mapping[Path, int]) -> Output:
     paths = [path for path in (item.alt_path, item.full_path) if path is not None]
     if len(paths) > 1 and mounts.is_beside(paths[1]):  # some converters give the path of the source there
         paths.pop()
     placed = list(dict.fromkeys(mounts.of(path) for path in paths))
-    there = [place for place in placed if _is_there(*place)]
+    there = [(top, name) for top, name in placed if _status(tops[top], name) is not None]
     if not there:
         raise _Lie(f"{_shown(paths[0])} is not there")
     for top, name in there:
-        _look(top, name)
+        _look(top, tops[top], name)
     if len({top for top, _ in there}) < len(there):
         raise _Lie(f"one item is for both {_shown(paths[0])} and {_shown(paths[1])}")
     top, name = min(there, key=lambda place: place[0] == room.staging)
     if len(there) > 1:
-        _check_twins(*(each / its_name for each, its_name in there), shown=paths[0])
-        _call_alike(room.staging, there[1][1] if there[0] == (top, name) else there[0][1], name)
+        one, other = ((tops[each], its_name) for each, its_name in there)
+        _check_twins(one, other, shown=paths[0])
+        _call_alike(tops[room.staging], there[1][1] if there[0] == (top, name) else there[0][1], name)
     return Output(name=name, place=top / name, title=item.name, keyvalues=item.keyvalues)
 
 
-def _look(top: Path, name: str) -> None:
-    """Return if an output is a file or a folder, and no link leads to it or is in it; raises _Lie."""
-    place = top
-    parts = name.split("/")
-    for number, part in enumerate(parts, start=1):
-        place /= part
-        mode = place.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            raise _Lie(f"{_shown(name)} is a link" if number == len(parts) else f"the folder of {_shown(name)} is a link")
-    if stat.S_ISDIR(mode):
-        for entry in walk(place):
-            if os.path.relpath(entry.path, place).count("/") >= DEEPEST:
-                raise _Lie(f"{_shown(name)} has more than {DEEPEST} folders in one another")
-            if not entry.is_dir(follow_symlinks=False) and not entry.is_file(follow_symlinks=False):
-                what = "a link" if entry.is_symlink() else "no file"
-                raise _Lie(f"{_shown(os.path.relpath(entry.path, top))} is {what}")
-    elif not stat.S_ISREG(mode):
+def _look(folder: Path, top: int, name: str) -> None:
+    """Return if an output is a file or a folder, and no link leads to it or is in it; raises _Lie.
+
+    Parameters
+    ----------
+    folder, top
+        What it lies in, and the same when it is open.
+    """
+    status = _status(top, name)
+    mode = 0 if status is None else status.st_mode
+    if stat.S_ISLNK(mode):
+        raise _Lie(f"{_shown(name)} is a link")
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise _Lie(f"{_shown(name)} is neither a file nor a folder")
+    around = name if stat.S_ISDIR(mode) else name.rpartition("/")[0]
+    if is_too_deep(around) or len(os.fsencode(folder / name)) > LONGEST_PATH:
+        raise _Lie(f"{_shown(name)} lies too deep")
+    if stat.S_ISDIR(mode):
+        with folder_of(top, name) as (within, last), opened_in(within, last) as handle:
+            for each, entry in walk_in(handle, f"{name}/"):
+                _look_within(name, each, entry)
+                if len(os.fsencode(folder / each)) > LONGEST_PATH:
+                    raise _Lie(f"what is in {_shown(name)} lies too deep")
 
 
-def _is_there(top: Path, name: str) -> bool:
+def _look_within(name: str, each: str, entry: os.DirEntry[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        if is_too_deep(each):
+            raise _Lie(f"{_shown(name)} has more than {DEEPEST} folders in one another")
+    elif not entry.is_file(follow_symlinks=False):
+        raise _Lie(f"{_shown(each)} is {'a link' if entry.is_symlink() else 'no file'}")
+
+
+def _status(top: int, name: str) -> os.stat_result | None:
+    """Return what is known of what has a name below an open folder, None if nothing has; raises _Lie if it is behind a link."""
     try:
-        (top / name).lstat()
-    except (OSError, ValueError):  # ValueError: a NUL, or half of a character
-        return False
-    return True
+        with folder_of(top, name) as (folder, last):
+            return os.stat(last, dir_fd=folder, follow_symlinks=False)
+    except NotADirectoryError:
+        for around in _prefixes(name)[:-1]:
+            status = _status(top, around)
+            if status is not None and stat.S_ISLNK(status.st_mode):
+                raise _Lie(f"the folder of {_shown(name)} is a link") from None
+        return None
+    except (FileNotFoundError, ValueError):  # ValueError: a NUL, or half of a character
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return None
+        raise
 
 
-def _check_twins(first: Path, second: Path, *, shown: str) -> None:
-    one, other = _sizes(first), _sizes(second)
+def _check_twins(first: tuple[int, str], second: tuple[int, str], *, shown: str) -> None:
+    one, other = _sizes(*first), _sizes(*second)
     if one != other:
         sizes = f" ({sum(one.values())} and {sum(other.values())} bytes)"
         raise _Lie(f"{_shown(shown)} and its twin in the other folder are not alike{sizes}")
 
 
-def _sizes(place: Path) -> dict[str, int]:
+def _sizes(top: int, name: str) -> dict[str, int]:
     """Return the size of a file, or of each file below a folder by name; -1 for a folder in it."""
-    status = place.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        return {"": status.st_size}
-    return {
-        os.path.relpath(entry.path, place): -1
-        if entry.is_dir(follow_symlinks=False)
-        else entry.stat(follow_symlinks=False).st_size
-        for entry in walk(place)
-    }
+    with folder_of(top, name) as (folder, last):
+        status = os.stat(last, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISDIR(status.st_mode):
+            return {"": status.st_size}
+        with opened_in(folder, last) as handle:
+            return {
+                each: -1 if entry.is_dir(follow_symlinks=False) else entry.stat(follow_symlinks=False).st_size
+                for each, entry in walk_in(handle)
+            }
 
 
-def _call_alike(staging: Path, old: str, new: str) -> None:
+def _call_alike(staging: int, old: str, new: str) -> None:
     """Give the twin in the staging folder the name that is imported, so that one name stands for both."""
-    if old != new and not _is_there(staging, new):
-        (staging / new).parent.mkdir(parents=True, exist_ok=True)
-        (staging / old).rename(staging / new)
+    if old != new and _status(staging, new) is None:
+        with folder_of(staging, old) as (folder, last), made_for(staging, new) as (new_folder, new_last):
+            os.rename(last, new_last, src_dir_fd=folder, dst_dir_fd=new_folder)
 
 
 def _out_of_reach(room: Room, error: OSError) -> ImportInterrupted:

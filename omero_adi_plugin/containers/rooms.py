@@ -15,8 +15,8 @@ import logging
 import os
 import re
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -33,7 +33,7 @@ from omero_adi_plugin.logs import event
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.preprocessing import Preprocessing
@@ -69,6 +69,7 @@ class Room:
     processed: where beside it outputs are kept, `<source>/<processed_folder>`.
     staging:   what is mounted over `<output_folder>/.processed`.
     temp:      what is mounted at the alternative output folder, links resolved; None if the order has none.
+    made:      device and inode of each of `folders`; empty for a room that was made by an earlier attempt.
     """
 
     source: Path
@@ -76,6 +77,7 @@ class Room:
     processed: Path
     staging: Path
     temp: Path | None
+    made: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
     @classmethod
     def make(cls, file: Path, *, preprocessing: Preprocessing, settings: Settings, order: str, attempt: int, number: int) -> Self:
@@ -115,25 +117,41 @@ class Room:
         )
         needed_bytes = needed(file, factor=settings.converter_space_factor)
         try:
-            room._make_staging(file, needed_bytes=needed_bytes)
-            room._make_temp(settings, needed_bytes=needed_bytes)
+            staging = room._make_staging(file, needed_bytes=needed_bytes)
+            made = (*room._make_temp(settings, needed_bytes=needed_bytes), staging)
         except BaseException:
             room.remove()
             raise
-        return room
+        return replace(room, made=made)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that a container writes to; the first is the one that is imported from."""
         return (self.staging,) if self.temp is None else (self.temp, self.staging)
 
+    @contextmanager
+    def opened(self, leaf: Path) -> Iterator[int]:
+        """Give a descriptor of one of the folders, if it still is the one that a container wrote to.
+
+        Whoever may write beside the source can put a folder of his own, or a link, in the place of ours.
+
+        Raises
+        ------
+        OSError
+            As `folders.opened`; `NotADirectoryError` also if it is another one.
+        """
+        with opened(leaf) as handle:
+            self._check(leaf, os.fstat(handle))
+            yield handle
+
     def close(self) -> None:
         """After the container: from now on only we can write here, and everybody can read what it has made."""
         for leaf in self.folders:
-            make_readable(leaf)
-        if self.temp is not None:
-            with suppress(OSError), opened(self.temp.parent) as handle:  # whoever looks for outputs says what is wrong with it
-                os.fchmod(handle, READABLE)
+            with suppress(OSError), opened(leaf.parent) as own:  # whoever looks for outputs says what is wrong with it
+                self._check(leaf, os.stat(leaf.name, dir_fd=own, follow_symlinks=False))
+                make_readable(own, leaf.name)
+                if leaf == self.temp:
+                    os.fchmod(own, READABLE)
 
     def remove(self) -> bool:
         """Remove the folders with all that is in them, and those above them that are empty then; says whether they are gone."""
@@ -143,23 +161,27 @@ class Room:
         _remove_unused(self.source, self.processed)
         return all(gone)
 
-    def _make_staging(self, file: Path, *, needed_bytes: int) -> None:
+    def _check(self, leaf: Path, status: os.stat_result) -> None:
+        if self.made and (status.st_dev, status.st_ino) != self.made[self.folders.index(leaf)]:
+            raise NotADirectoryError(errno.ENOTDIR, "somebody has put another one in its place", os.fspath(leaf))
+
+    def _make_staging(self, file: Path, *, needed_bytes: int) -> tuple[int, int]:
         try:
             with opened(self.source) as source:
                 if self.processed.name != PROCESSED_IN_CONTAINER:
                     _check_kept_apart(source, self.processed.name)
-                _make_leaf(source, PROCESSED_IN_CONTAINER, self.staging.parent.name)
+                return _make_leaf(source, PROCESSED_IN_CONTAINER, self.staging.parent.name)
         except OSError as error:
             folder = self.source if not self.source.is_dir() else self.processed
             raise trouble_beside(file, error, folder=folder, needed_bytes=needed_bytes) from error
 
-    def _make_temp(self, settings: Settings, *, needed_bytes: int) -> None:
+    def _make_temp(self, settings: Settings, *, needed_bytes: int) -> tuple[tuple[int, int], ...]:
         if self.temp is None:
-            return
+            return ()
         order = self.temp.parent.parent
         try:
             with opened(order.parent) as temp:
-                _make_leaf(temp, order.name, self.temp.parent.name)
+                return (_make_leaf(temp, order.name, self.temp.parent.name),)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise no_room(order.parent, needed_bytes=needed_bytes) from error
@@ -240,18 +262,17 @@ def _check_kept_apart(source: int, name: str) -> None:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
-def _make_leaf(top: int, shared: str, own: str) -> None:
-    """Make `<shared>/<own>/out` in a folder; only the first may be there already; raises OSError."""
+def _make_leaf(top: int, shared: str, own: str) -> tuple[int, int]:
+    """Make `<shared>/<own>/out` in a folder; only the first may be there already; return its identity; raises OSError."""
     for _ in range(TRIES):
         with suppress(FileNotFoundError):  # somebody has just removed it, as it was empty
             make(top, shared, mode=READABLE)
             with opened_in(top, shared) as folder:
-                _make_own(folder, own)
-            return
+                return _make_own(folder, own)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
-def _make_own(folder: int, own: str) -> None:
+def _make_own(folder: int, own: str) -> tuple[int, int]:
     try:
         make(folder, own, mode=PRIVATE, anew=True)
     except FileExistsError:  # attempts are never used again: left by a process that could not tell the database
@@ -260,6 +281,11 @@ def _make_own(folder: int, own: str) -> None:
         make(folder, own, mode=PRIVATE, anew=True)
     with opened_in(folder, own) as handle:
         make(handle, LEAF, mode=FOR_ANYBODY, anew=True)
+        with opened_in(handle, LEAF) as leaf:
+            made = os.fstat(leaf)
+        if os.fstat(handle).st_uid != made.st_uid:  # it would let others in
+            raise NotADirectoryError(errno.ENOTDIR, "somebody has put another one in its place", own)
+        return made.st_dev, made.st_ino
 
 
 def _rooms_in(folder: Path, order: str) -> list[str]:

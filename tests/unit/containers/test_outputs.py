@@ -77,6 +77,8 @@ def test_the_source_alone_is_no_output(bench: Bench) -> None:
         bench.outputs(bench.room(), said({"full_path": "/data/a.lif"}))
 
 
+DEEP = f"{'d' * 50}/" * 100 + "a.tif"
+
 HOSTILE = [
     "../../etc/passwd",
     "/etc/passwd",
@@ -212,18 +214,60 @@ def test_folders_without_end_are_refused(bench: Bench, line: str | None, depth: 
     assert room.remove()
 
 
-def test_folders_deeper_than_a_path_can_say_are_refused(bench: Bench) -> None:
+@pytest.mark.parametrize("line", [None, said({"alt_path": f"/out/{DEEP}"}), said({"alt_path": "/out/" + "d" * 50})])
+@pytest.mark.parametrize("depth", [100, 120])
+def test_what_lies_deeper_than_a_path_can_say_is_refused(bench: Bench, line: str | None, depth: int) -> None:
     room = bench.room()
-    handle = os.open(room.folders[0], os.O_RDONLY)
-    for _ in range(100):
+    dig(room.folders[0], depth)
+    with pytest.raises(ConverterLied, match=r"too deep|more than 100 folders|is not there"):
+        bench.outputs(room, line)
+    assert room.remove()
+
+
+def test_what_else_lies_too_deep_is_left_out_and_its_neighbours_are_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    room = bench.open_room()
+    put(room.temp, "a.tif")
+    for name in ("report.txt", f"{'x/' * 101}deep", f"{'x/' * 100}less"):
+        put(room.staging, name)
+    dig(room.staging, 120)
+    room.close()
+    caplog.set_level("WARNING")
+    assert others(room, used=["a.tif"]) == ("report.txt", f"{'x/' * 100}less")
+    left_out = [record for record in caplog.records if record.message == "output.left_out"]
+    assert len(left_out) == 2
+    assert others(room, used=["d" * 50, "x"]) == ("report.txt",)
+    assert len([record for record in caplog.records if record.message == "output.left_out"]) == 2
+
+
+def dig(top: Path, depth: int) -> None:
+    """Make folders in one another, and a file in the last one."""
+    handle = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
         os.mkdir("d" * 50, dir_fd=handle)
         below = os.open("d" * 50, os.O_RDONLY, dir_fd=handle)
         os.close(handle)
         handle = below
+    os.close(os.open("a.tif", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
     os.close(handle)
-    room.close()
-    with pytest.raises(ConverterLied, match="too deep"):
-        bench.outputs(room, None)
+
+
+def test_nothing_is_looked_at_that_somebody_has_put_in_the_place_of_what_was_made(bench: Bench) -> None:
+    for number, line in enumerate([None, said({"alt_path": "/out/a.tif", "full_path": "/data/.processed/b.tif"})]):
+        for folder in (0, 1):
+            room = bench.room(2 * number + folder)
+            for leaf in room.folders:
+                put(leaf, "a.tif")
+                put(leaf, "b.tif")
+            theirs = put(bench.folder, f"theirs-{number}-{folder}/b.tif").parent
+            put(theirs, "a.tif")
+            room.folders[folder].rename(room.folders[folder].with_name("moved"))
+            theirs.rename(room.folders[folder])
+            with pytest.raises(ImportInterrupted, match="somebody has put another one in its place"):
+                bench.outputs(room, line)
+            assert (room.folders[folder] / "b.tif").exists()
+            if folder == 1:
+                with pytest.raises(ImportInterrupted, match="somebody has put another one in its place"):
+                    others(room, used=[])
 
 
 def test_two_items_for_one_file_are_refused(bench: Bench) -> None:

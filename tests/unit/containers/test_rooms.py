@@ -9,11 +9,12 @@ import shutil
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from omero_adi_plugin.containers import rooms
+from omero_adi_plugin.containers import folders, rooms
 from omero_adi_plugin.containers.folders import clear
 from omero_adi_plugin.containers.rooms import remove_rooms, temp_of
 from omero_adi_plugin.errors import (
@@ -91,6 +92,79 @@ def test_afterwards_omero_can_read_all_of_it_and_only_we_can_write(bench: Bench)
         assert {(folder / each).stat().st_uid for each in ("deep", "deep/a.tif")} == {os.geteuid()}
     assert mode(room.temp.parent) == 0o755
     assert mode(bench.file) == before  # a link changes nothing elsewhere
+
+
+@pytest.mark.parametrize("how", ["leaf", "room", "processed", "temp", "another folder"])
+def test_nothing_changes_that_somebody_has_put_in_the_place_of_what_was_made(bench: Bench, how: str) -> None:
+    theirs = put(bench.folder, "theirs/secret").parent
+    (theirs / "secret").chmod(0o600)
+    theirs.chmod(0o700)
+    room = bench.open_room()
+    assert room.temp is not None
+    leaf = room.temp if how == "temp" else room.staging
+    if how == "another folder":
+        leaf.rename(bench.folder / "moved")
+        theirs = theirs.rename(leaf)
+    elif how in {"leaf", "temp"}:
+        leaf.rename(leaf.with_name("moved"))
+        leaf.symlink_to(theirs)
+    else:
+        replaced = leaf.parent if how == "room" else bench.processed
+        replaced.rename(bench.folder / "moved")
+        fake = bench.folder / "fake"
+        (fake / leaf.relative_to(replaced)).parent.mkdir(parents=True)
+        (fake / leaf.relative_to(replaced)).symlink_to(theirs)
+        replaced.symlink_to(fake)
+    room.close()
+    assert (mode(theirs), mode(theirs / "secret")) == (0o700, 0o600)
+
+
+def test_nothing_changes_that_somebody_puts_in_the_place_of_a_file_or_folder_meanwhile(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = put(bench.folder, "theirs/secret").parent
+    (theirs / "secret").chmod(0o600)
+    theirs.chmod(0o700)
+    real = folders.listed
+
+    def replaced(folder: int) -> list[os.DirEntry[str]]:
+        """List a folder, and have links in the place of all that is in it afterwards."""
+        found = real(folder)
+        for entry in found:
+            target = theirs if entry.is_dir(follow_symlinks=False) else theirs / "secret"
+            os.rename(entry.name, f"was-{entry.name}", src_dir_fd=folder, dst_dir_fd=folder)
+            os.symlink(target, entry.name, dir_fd=folder)
+        return found
+
+    room = bench.open_room()
+    put(room.staging, "deep/a.tif")
+    put(room.staging, "b.tif")
+    monkeypatch.setattr(folders, "listed", replaced)
+    room.close()
+    with suppress(OSError):
+        clear(room.staging.parent)
+    assert (mode(theirs), mode(theirs / "secret")) == (0o700, 0o600)
+    assert [path.name for path in theirs.iterdir()] == ["secret"]
+
+
+def test_a_room_does_not_lie_in_a_folder_that_somebody_has_put_in_its_place(
+    open_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs two accounts")
+    real = rooms.make
+
+    def swapped(parent: int, name: str, *, mode: int, anew: bool = False) -> bool:
+        made = real(parent, name, mode=mode, anew=anew)
+        if name.startswith(".adi-"):
+            os.rename(name, "moved", src_dir_fd=parent, dst_dir_fd=parent)
+            os.mkdir(name, dir_fd=parent)
+            os.chown(name, 65534, 65534, dir_fd=parent)
+        return made
+
+    monkeypatch.setattr(rooms, "make", swapped)
+    with pytest.raises(ProcessedNotWritable):
+        open_bench.open_room()
 
 
 def test_nothing_stays_of_a_room(bench: Bench) -> None:
