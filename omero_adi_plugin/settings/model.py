@@ -276,7 +276,7 @@ class Settings(BaseSettings):
         default=14400, ge=1, description="How long a converter may take over one file before it is ended."
     )
     converter_memory_mb: int = Field(default=8192, ge=16, description="How much memory a converter may have, in MB.")
-    converter_cpus: float = Field(default=2, gt=0, le=1024, description="How many processors a converter may use.")
+    converter_cpus: float = Field(default=2, ge=0.1, le=1024, description="How many processors a converter may use.")
     converter_pids: int = Field(
         default=512, ge=1, le=1_000_000, description="How many processes and threads a converter may have."
     )
