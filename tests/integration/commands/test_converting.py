@@ -84,7 +84,7 @@ def test_whoever_orders_may_have_it_converted_at_once(
         ),
     ],
 )
-@pytest.mark.parametrize("how", ["--queue", "--dry-run", "here"])
+@pytest.mark.parametrize("how", ["--queue", "here"])
 def test_what_makes_no_sense_or_may_not_run_is_not_ordered(
     command: list[str], inside: Inside, samples: Samples, tracking: Tracking, how: str, more: list[str], status: int, words: str
 ) -> None:
