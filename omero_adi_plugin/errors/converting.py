@@ -45,14 +45,18 @@ class ConverterFailed(EntryFailed):
 
 
 class ConverterLied(EntryFailed):
-    """What a converter says that it has made is not there, or not fit to be imported; `why` is a clause."""
+    """What a converter says that it has made is not there, or not fit to be imported.
 
-    def __init__(self, *, path: str, container: str, why: str) -> None:
+    why:    a clause.
+    output: the name of the one output that this is about; None: it is about all.
+    """
+
+    def __init__(self, *, path: str, container: str, why: str, output: str | None = None) -> None:
         super().__init__(
             f"What the converter {_image(container)} says it made of {quoted(path)} cannot be imported: {why}. Tell whoever "
             "wrote the converter; the order's log has all that it said."
         )
-        self.path, self.container, self.why = path, container, why
+        self.path, self.container, self.why, self.output = path, container, why, output
 
 
 class NothingConverted(EntryFailed):

@@ -137,9 +137,9 @@ class Converting:
 
     @property
     def image(self) -> Image:
-        """The image that runs; raises ConverterNotAllowed, ConverterMissing, PodmanDown."""
+        """The image that runs."""
         if self._image is None:
-            self._image = self._converters.image(self._preprocessing.container)
+            raise RuntimeError("nothing was converted")
         return self._image
 
     def over(self, entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -158,7 +158,7 @@ class Converting:
         waiting, stopped, until = deque(entries), None, 0.0
         if waiting:
             self._converters.remove_of(self._order.uuid)  # those of workers that died here: nobody waits for them any more
-            self._ready()
+            self._await_image(len(waiting))
         while (waiting and stopped is None) or self._running:
             while waiting and stopped is None and len(self._running) < self._settings.max_containers:
                 self._begin(waiting.popleft())
@@ -208,9 +208,21 @@ class Converting:
             return True
         return False
 
-    def _ready(self) -> None:
-        """Have the image here before the first entry is looked at; it may have to be fetched."""
-        self._image = self.image
+    def _await_image(self, waiting: int) -> None:
+        """Have the image here before the first entry is looked at; fetching may take an hour, in which the order may be left."""
+        fetched: Future[Image] = Future()
+
+        def fetch() -> None:
+            try:
+                fetched.set_result(self._converters.image(self._preprocessing.container))
+            except BaseException as error:  # noqa: BLE001 (raised by whoever waits)
+                fetched.set_exception(error)
+
+        # nobody waits for its end when the order is left meanwhile: what was fetched by then is there for the next attempt
+        threading.Thread(target=fetch, name="image", daemon=True).start()
+        while not wait([fetched], timeout=_LOOK_SECONDS).done:
+            self._on_wait(0, waiting)
+        self._image = fetched.result()
 
     def _begin(self, entry: Entry) -> None:
         self._check()

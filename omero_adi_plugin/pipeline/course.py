@@ -244,7 +244,8 @@ class Course(ABC):
     def _while_converting(self, running: int, waiting: int) -> None:
         """Go on with what was made, while converters are at work."""
         self._meanwhile()
-        words = f"converting {'a file' if running == 1 else f'{running} files'}{f', {waiting} wait' if waiting else ''}"
+        doing = "getting the converter ready" if not running else f"converting {running} file{'s' if running > 1 else ''}"
+        words = f"{doing}, {waiting} wait{'s' if waiting == 1 else ''}" if waiting else doing
         self._show(self._reading, FileStep.PLANNED, words)
         self._safe_point()
 

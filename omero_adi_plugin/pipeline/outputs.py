@@ -242,9 +242,10 @@ def _above(path: str) -> list[str]:
 def _blamed(failure: EntryFailed, *, entry: Entry, room: Room, container: str) -> EntryFailed:
     """Return what to say of an output that cannot be imported: nothing that the scientist could copy again."""
     path = getattr(failure, "path", None)
-    name = quoted(_name(path, room)) if isinstance(path, str) else "an output"
+    name = _name(path, room) if isinstance(path, str) else None
     why = getattr(failure, "why", None) or str(failure)
-    return ConverterLied(path=entry.path, container=container, why=f"{name}: {why}")
+    shown = "an output" if name is None else quoted(name)
+    return ConverterLied(path=entry.path, container=container, why=f"{shown}: {why}", output=name)
 
 
 def _name(path: str, room: Room) -> str:

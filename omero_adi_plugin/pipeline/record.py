@@ -80,8 +80,9 @@ class Piece:
     @classmethod
     def failed(cls, entry: str, failure: EntryFailed | FileGrowing) -> Piece:
         """Return the file of an entry that a failure names."""
-        path = getattr(failure, "path", entry)
-        return cls(entry=entry, key=path, original=path, source=path)
+        path, output = getattr(failure, "path", entry), getattr(failure, "output", None)
+        key = path if output is None else f"{entry}#{output}"
+        return cls(entry=entry, key=key, original=path, source=path, output=output)
 
 
 class Record:

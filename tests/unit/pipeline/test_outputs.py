@@ -14,6 +14,7 @@ from omero_adi_plugin.errors import NothingConverted
 from omero_adi_plugin.importers.reading.tiff import TiffReader
 from omero_adi_plugin.orders import Entry
 from omero_adi_plugin.pipeline.outputs import DIGEST, Grouped, filesets_of, group, names_of, sets_of
+from omero_adi_plugin.pipeline.record import Piece
 from omero_adi_plugin.preprocessing import ConvertedFile
 
 PLANE = [[1, 2], [3, 4]]
@@ -126,3 +127,15 @@ def test_a_hundred_thousand_outputs_are_parted_at_once() -> None:
     assert sets_of(alone) == alone
     [whole] = sets_of(("companion.ome", *each) for each in alone)
     assert len(whole) == len(alone) + 1
+
+
+def test_each_output_that_cannot_be_imported_has_a_line_of_its_own(room: Room) -> None:
+    outputs = [made(room, name) for name in ("one.tif", "two.tif")]
+    for output in outputs:
+        output.place.write_bytes(output.place.read_bytes()[:40])
+    failures = grouped(room, *outputs).failures
+    pieces = [Piece.failed("/data/scan.lif", failure) for failure in failures]
+    assert [(piece.key, piece.output) for piece in pieces] == [
+        ("/data/scan.lif#one.tif", "one.tif"),
+        ("/data/scan.lif#two.tif", "two.tif"),
+    ]
