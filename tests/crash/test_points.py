@@ -13,7 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -388,7 +388,7 @@ def bereft(arena: Arena, point: Point) -> Ordered:
     for room in source.parent.glob(".processed/.adi-*"):
         shutil.rmtree(room)
     if point is Point.OUTPUT_DELIVERED:
-        return replace(ordered, made=made_of(ordered, mark=ordered.uuid[:8], others={"one.ome.tif"}, runs=2))
+        return replace(ordered, made=made_of(ordered, mark={"one": ordered.uuid[:8]}, others={"one.ome.tif"}, runs=2))
     return replace(ordered, made=made_of(ordered, runs=1))
 
 
@@ -409,11 +409,31 @@ def made_again(arena: Arena, point: Point) -> Ordered:
     return replace(ordered, made=made, times=2)
 
 
-def to_convert(arena: Arena, script: str) -> Ordered:
+def overtaken(arena: Arena, point: Point) -> Ordered:
+    """The same; until it goes on, another order has put files of the same names where its own were to be."""
+    ordered = to_convert(arena, RANDOM)
+    arena.die(point)
+    [source] = {Path(key.rpartition("#")[0]) for key in ordered.files}
+    other = to_convert(arena, RANDOM, lab=ordered.lab, folder=Samples(source.parent), name="other.ome.tif")
+    arena.die(Point.OUTCOME_WRITTEN)
+    one_is_taken = point is Point.OUTPUT_DELIVERED
+    theirs = made_of(other, mark={"one": other.uuid[:8]} if one_is_taken else {}).places
+    own = made_of(ordered, mark=dict.fromkeys(("one", "two"), ordered.uuid[:8])).places
+    return replace(
+        ordered,
+        earlier=other.held,
+        names=sorted(2 * ordered.names) if ordered.names else None,
+        made=Made(places=own | theirs, others=frozenset({"one.ome.tif"} if one_is_taken else ()), runs=2),
+    )
+
+
+def to_convert(
+    arena: Arena, script: str, *, lab: Lab | None = None, folder: Samples | None = None, name: str = "scan.ome.tif"
+) -> Ordered:
     """Order a file of which a converter is to make two."""
     assert arena.foundry is not None
-    lab, folder = arena.lab(), arena.folder()
-    file = folder.image("scan.ome.tif", seed=len(arena.labs))
+    lab, folder = lab or arena.lab(), folder or arena.folder()
+    file = folder.image(name, seed=len(arena.labs))
     image = arena.foundry.podman.converter(script)
     identity = wants(arena.tracking, image, saveoption=first_pixel(file))
     files = {f"{file}#{name}.ome.tif": 1 for name in ("one", "two")}
@@ -421,14 +441,14 @@ def to_convert(arena: Arena, script: str) -> Ordered:
     return Ordered(lab=lab, uuid=uuid, files=files, names=["The first", "The second"])
 
 
-def made_of(ordered: Ordered, *, mark: str = "", others: Iterable[str] = (), runs: int = 1) -> Made:
-    """What is kept of it. mark: in the name of the first file, if another one is there already."""
+def made_of(ordered: Ordered, *, mark: Mapping[str, str] | None = None, others: Iterable[str] = (), runs: int = 1) -> Made:
+    """What is kept of it. mark: in names of files, by their beginnings, where others are there already."""
     places = {}
     for key in ordered.files:
         source, _, name = key.rpartition("#")
-        if mark and name.startswith("one"):
-            name = name.replace("one", f"one.{mark}")
-        places[key] = Path(source).parent / ".processed" / name
+        stem = name.partition(".")[0]
+        marked = f".{mark[stem]}" if mark and stem in mark else ""
+        places[key] = Path(source).parent / ".processed" / f"{stem}{marked}.ome.tif"
     return Made(places=places, others=frozenset(others), runs=runs)
 
 
@@ -528,6 +548,7 @@ ARENAS = {
     )
     + cases(converted_otherwise, Point.CONTAINER_REMOVED, Point.OUTPUT_DELIVERED, Point.LINK_REPLACED)
     + cases(bereft, Point.OUTPUT_DELIVERED, Point.DELIVERY_WRITTEN, Point.FILESET_LINKED, Point.LINK_RENEWED)
+    + cases(overtaken, Point.CONVERSION_WRITTEN, Point.OUTPUT_DELIVERED)
     + cases(made_again, Point.GONE_WRITTEN, Point.CONVERSION_WRITTEN),
     "grid": cases(launched, Point.LAUNCH_DUE, Point.LAUNCHED, Point.LET_GO_DUE, Point.LET_GO)
     + cases(scripted, Point.HANDED_OVER, Point.SCRIPT_DONE),
