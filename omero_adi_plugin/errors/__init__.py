@@ -21,7 +21,7 @@
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
     │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused  Halted  RoomsKept
     │   ├── NotOnThisHost       this host cannot do it at the moment: counts as no failure
-    │   │   └── PodmanDown  NoRoomToConvert
+    │   │   └── PodmanDown  NoRoomToConvert  ConverterTempDown
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
     │       └── FileGrowing  ConverterKilled  ConverterNotStarted
     ├── SurroundingsDown        trouble of the surroundings: no order is to blame
@@ -49,6 +49,7 @@ from omero_adi_plugin.errors.converting import (
     ConverterMissing,
     ConverterNotAllowed,
     ConverterNotStarted,
+    ConverterTempDown,
     NoRoomToConvert,
     NothingConverted,
     NotOnThisHost,
@@ -125,6 +126,7 @@ __all__ = [
     "ConverterMissing",
     "ConverterNotAllowed",
     "ConverterNotStarted",
+    "ConverterTempDown",
     "CutOff",
     "DatabaseDown",
     "DiskFull",

@@ -120,6 +120,18 @@ class PodmanDown(NotOnThisHost):
         self.host, self.why = host, why
 
 
+class ConverterTempDown(NotOnThisHost):
+    """The folder that converters write to is not there, or nothing can be written to it; `why` is the system's word."""
+
+    def __init__(self, *, folder: str, why: str) -> None:
+        super().__init__(
+            f"Converters cannot write to {quoted(folder)}, where the setting `converter_temp` says that they should ({why}). Mount "
+            "or make that folder, let the account that runs this service write there and the account that runs OMERO.server read "
+            "there under the same path, or correct the setting. Orders that need a converter wait."
+        )
+        self.folder, self.why = folder, why
+
+
 class NoRoomToConvert(NotOnThisHost):
     """There is less room on a disk than a conversion is likely to need."""
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.delivery import OutputLost, PlaceTaken, deliver, places
+from omero_adi_plugin.containers.delivery import OutputLost, PlaceTaken, check_room, deliver, places
 from omero_adi_plugin.containers.folders import OURS, clear
 from omero_adi_plugin.containers.outputs import others
 from omero_adi_plugin.containers.rooms import Room
@@ -256,6 +256,7 @@ class Keeping:
             [files[name] for name in some] for some in sets_of([file.name for file in made.files] for made in coming.values())
         ]
         sets += [[file] for file in conversion.loose]
+        check_room(room, [file for some in sets for file in some])
         for some in sets:
             brought = deliver(room, some, check=self._watch)
             delivered |= {file.name: file for file in brought}

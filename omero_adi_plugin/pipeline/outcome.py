@@ -140,7 +140,7 @@ def settle(
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
-        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() | NotOnThisHost() if alone:
+        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() if alone:
             first = settings.surroundings_seconds
             queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
             event(_log, logging.WARNING, "order.held_up", order=order, why=str(error))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.folders import OURS, clear
-from omero_adi_plugin.containers.rooms import temp_of
+from omero_adi_plugin.containers.rooms import remove_unused, temp_of
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ImportInterrupted, PathOutsideRoots
 from omero_adi_plugin.importers.inspection import keys_of, visible
@@ -97,8 +97,10 @@ def tidy(
         why = f"{len(hidden)} filesets of the order are out of its user's sight, and may have links there"
     if why is None:
         check()
-        shared = [source / name for source in sources for name in {PROCESSED_IN_CONTAINER, settings.processed_folder}]
-        why = _removed(rooms, [home, *shared])
+        why = _removed(rooms, home)
+        for source in sources:
+            remove_unused(source, source / settings.processed_folder)
+        reached(Point.TEMP_REMOVED)
     if why is not None:
         event(_log, logging.WARNING, "rooms.kept", order=order.uuid, folder=str(home), why=why)
     return why is None
@@ -140,14 +142,12 @@ def _renewed(session: Session, filesets: set[int], folders: list[str], links: di
     return f"{len(still)} links lead there, as '{still[0]}', and nobody knows where else to" if still else None
 
 
-def _removed(rooms: list[Path], above: list[Path]) -> str | None:
-    """Remove rooms, and the folders that they lie in as far as nothing else does; return what could not be."""
+def _removed(rooms: list[Path], home: Path) -> str | None:
+    """Remove rooms, and the folder of those in `converter_temp` if nothing else is in it; return what could not be."""
     left = [room for room in rooms if not clear(room)]
-    for folder in above:
-        with suppress(OSError):  # something is in it, or it is not there
-            if folder.lstat().st_uid == os.geteuid():
-                folder.rmdir()
-    reached(Point.TEMP_REMOVED)
+    with suppress(OSError):  # something is in it, or it is not there
+        if home.lstat().st_uid == os.geteuid():
+            home.rmdir()
     return f"'{left[0]}' could not be removed" if left else None
 
 
