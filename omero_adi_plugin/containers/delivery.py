@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, made_for, same, sync
 from omero_adi_plugin.containers.folders import READABLE, READABLE_FILE, clear, make, opened, opened_in
 from omero_adi_plugin.containers.places import OutputLost, in_room, places
-from omero_adi_plugin.containers.rooms import trouble_beside
+from omero_adi_plugin.containers.rooms import TRIES, trouble_beside
+from omero_adi_plugin.containers.space import check_free
 from omero_adi_plugin.crashpoints import Point, reached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from omero_adi_plugin.containers.rooms import Room
     from omero_adi_plugin.preprocessing import ConvertedFile
 
-__all__ = ["OutputLost", "PlaceTaken", "deliver", "places"]
+__all__ = ["OutputLost", "PlaceTaken", "check_room", "deliver", "places"]
 
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 """What is said where a file can have no second name, or may not (Linux: fs.protected_hardlinks)."""
@@ -78,16 +79,45 @@ def deliver(
     ProcessedNotWritable
         Nothing can be written there, or a link is in the way.
     NoRoomToConvert
-        The disk is full.
+        The disk is full, or would be before all of it is copied: then nothing is.
     FileMissing, ImportInterrupted
         The source's folder is gone, or its file system does not answer.
     """
     try:
-        with ExitStack() as stack:
-            return _Delivery(room, check=check, on_bytes=on_bytes, stack=stack).bring(files)
+        for _ in range(TRIES):
+            with ExitStack() as stack:
+                delivery = _Delivery(room, check=check, on_bytes=on_bytes, stack=stack)
+                try:
+                    return delivery.bring(files)
+                except FileNotFoundError:
+                    if not delivery.is_removed:
+                        raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     except OSError as error:
         needed_bytes = sum(file.bytes for file in files)
         raise trouble_beside(room.source / room.basename, error, folder=room.processed, needed_bytes=needed_bytes) from error
+
+
+def check_room(room: Room, files: Iterable[ConvertedFile]) -> None:
+    """Return if there is room for outputs where they are to be kept, as far as they have to be copied there.
+
+    Parameters
+    ----------
+    files : iterable of ConvertedFile
+        What `places` has said, of any number of sets.
+
+    Raises
+    ------
+    NoRoomToConvert
+        There is not.
+    ProcessedNotWritable, FileMissing, ImportInterrupted
+        As `deliver`.
+    """
+    try:
+        with ExitStack() as stack:
+            _Delivery(room, check=lambda: None, on_bytes=lambda _: None, stack=stack).check_room(files)
+    except OSError as error:
+        raise trouble_beside(room.source / room.basename, error, folder=room.processed, needed_bytes=0) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +141,20 @@ class _Delivery:
         self._staging = _opened_if_there(room.staging, stack)
         self._temp = None if room.temp is None else _opened_if_there(room.temp, stack)
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody has removed the folder for outputs, since nothing was in it."""
+        return os.fstat(self._processed).st_nlink == 0
+
+    def check_room(self, files: Iterable[ConvertedFile]) -> None:
+        """Return if there is room for what has to be copied; raises NoRoomToConvert."""
+        needed_bytes = sum(self._to_copy(file) for file in files)
+        if needed_bytes and self._own is not None:
+            check_free(self._own, needed_bytes=needed_bytes, shown=self._room.processed)
+
     def bring(self, files: Sequence[ConvertedFile]) -> tuple[ConvertedFile, ...]:
         """Bring the outputs of a set."""
+        self.check_room(files)
         brought: list[_Brought] = []
         try:
             for file in files:
@@ -128,6 +170,18 @@ class _Delivery:
         for each in brought:
             self._forget(each.file.name)
         return tuple(each.file for each in brought)
+
+    def _to_copy(self, file: ConvertedFile) -> int:
+        """Return how many bytes of an output have to be copied: none of what is beside the source already."""
+        source = self._in_room(file.name)
+        if source is None or source[0] == self._staging:
+            return 0
+        there = content(self._processed, self._name_of(file))
+        return (
+            0
+            if there is not None and (there.is_folder, there.bytes) == (source[1].is_folder, source[1].bytes)
+            else source[1].bytes
+        )
 
     def _bring(self, file: ConvertedFile) -> _Brought:
         source = self._in_room(file.name)
@@ -257,15 +311,19 @@ class _Delivery:
             raise OutputLost(name=self._room.basename)
         return folder
 
-    @contextmanager
-    def _place_of(self, file: ConvertedFile) -> Iterator[tuple[int, str]]:
-        """Give the folder that an output is kept in, made if it is not there, and its name in it; raises PlaceTaken."""
+    def _name_of(self, file: ConvertedFile) -> str:
+        """Return what an output is called in the folder for outputs."""
         top = f"{self._room.processed}/"
         name = file.place.removeprefix(top)
         if not file.place.startswith(top) or not {"", ".", ".."}.isdisjoint(name.split("/")):
             raise ValueError(f"{file.place} does not lie in {top}")
+        return name
+
+    @contextmanager
+    def _place_of(self, file: ConvertedFile) -> Iterator[tuple[int, str]]:
+        """Give the folder that an output is kept in, made if it is not there, and its name in it; raises PlaceTaken."""
         try:
-            with made_for(self._processed, name) as found:
+            with made_for(self._processed, self._name_of(file)) as found:
                 yield found
         except NotADirectoryError as error:
             raise PlaceTaken(place=file.place) from error

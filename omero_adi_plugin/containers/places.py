@@ -4,6 +4,9 @@
 That is `<processed>/<name>`, unless something else is there already: images that were imported earlier lead to it. Then a file
 that is read by itself gets the beginning of its order's uuid into its name. Files that are read together refer to each other by
 their names, so all of them go into a folder that is called so.
+
+A `metadata.csv` always gets such a name: what lies in `<processed>/metadata.csv` counts for each file of the source's folder, and
+a converter speaks of one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.contents import Content, content, folder_of, same
 from omero_adi_plugin.containers.folders import OURS, opened, opened_in
+from omero_adi_plugin.containers.outputs import KEY_VALUES
 from omero_adi_plugin.containers.rooms import trouble_beside
 from omero_adi_plugin.errors import ProcessedNotWritable
 from omero_adi_plugin.preprocessing import ConvertedFile
@@ -149,7 +153,8 @@ class _Allotment:
         before = {name: os.path.relpath(self._ours[name], self._room.processed) for name in names if name in self._ours}
         if len(before) == len(names) and not any(place.startswith("../") for place in before.values()):
             yield before
-        yield {name: name for name in names}
+        if KEY_VALUES not in names:
+            yield {name: name for name in names}
         alone = not any(self._is_blocked(name) for name in names) and len(names) == 1
         for tag in self._tags():
             yield {name: _tagged(name, tag) if alone else f"{tag}/{name}" for name in names}

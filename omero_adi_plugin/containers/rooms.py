@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from omero_adi_plugin.containers.folders import OURS, PRIVATE, READABLE, clear, make, make_readable, opened, opened_in
+from omero_adi_plugin.containers.folders import OURS, PRIVATE, READABLE, clear, listed, make, make_readable, opened, opened_in
 from omero_adi_plugin.containers.space import needed, no_room
 from omero_adi_plugin.errors import (
     ConfigurationError,
@@ -158,7 +158,7 @@ class Room:
         gone = [clear(leaf.parent) for leaf in self.folders]
         if self.temp is not None:
             _remove_empty(self.temp.parent.parent)
-        _remove_unused(self.source, self.processed)
+        remove_unused(self.source, self.processed)
         return all(gone)
 
     def _check(self, leaf: Path, status: os.stat_result) -> None:
@@ -219,8 +219,24 @@ def remove_rooms(order: str, *, settings: Settings, sources: Iterable[Path]) -> 
     for source in dict.fromkeys(sources):
         folder = source / PROCESSED_IN_CONTAINER
         gone += [clear(folder / name) for name in _rooms_in(folder, order)]
-        _remove_unused(source, source / settings.processed_folder)
+        remove_unused(source, source / settings.processed_folder)
     return all(gone)
+
+
+def remove_unused(source: Path, processed: Path) -> None:
+    """Remove what we have made beside a source, as far as nothing is in it, and no room lies there that something may come from.
+
+    Parameters
+    ----------
+    source : Path
+        The source's folder.
+    processed : Path
+        Where outputs are kept in it.
+    """
+    rooms = source / PROCESSED_IN_CONTAINER
+    _remove_empty(rooms)
+    if processed != rooms and not _has_rooms(rooms):
+        _remove_empty(processed)
 
 
 def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: int) -> AdiError:
@@ -236,7 +252,7 @@ def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: in
     why = error.strerror or type(error).__name__
     if error.errno in NO_ROOM:
         return no_room(folder, needed_bytes=needed_bytes)
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and _is_gone(file):
         return FileMissing(path=os.fspath(file))
     if isinstance(error, PermissionError) and not os.access(file.parent, os.R_OK | os.X_OK, effective_ids=True):
         return SourceUnreadable(path=os.fspath(file), account=f"uid {os.geteuid()}")
@@ -245,6 +261,16 @@ def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: in
     if error.errno in REFUSED:
         return ProcessedNotWritable(folder=os.fspath(folder), why=why)
     return ImportInterrupted(path=os.fspath(file), words=f"{folder} cannot be written to at the moment ({why})")
+
+
+def _is_gone(file: Path) -> bool:
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # nobody can tell
+        return False
+    return False
 
 
 def _check_kept_apart(source: int, name: str) -> None:
@@ -301,9 +327,14 @@ def _rooms_in(folder: Path, order: str) -> list[str]:
         return []
 
 
-def _remove_unused(source: Path, processed: Path) -> None:
-    for folder in {source / PROCESSED_IN_CONTAINER, processed}:
-        _remove_empty(folder)
+def _has_rooms(folder: Path) -> bool:
+    try:
+        with opened(folder) as handle:
+            return any(entry.name.startswith(OURS) for entry in listed(handle))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # nobody can tell
+        return True
 
 
 def _remove_empty(folder: Path) -> None:

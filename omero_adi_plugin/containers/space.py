@@ -48,6 +48,25 @@ def check_space(folders: Iterable[Path], *, needed_bytes: int) -> None:
                 raise no_room(folder, needed_bytes=needed_bytes)
 
 
+def check_free(folder: int, *, needed_bytes: int, shown: Path) -> None:
+    """Return if something of a known size can be written in an open folder.
+
+    Parameters
+    ----------
+    shown : Path
+        What the folder is called in the sentence.
+
+    Raises
+    ------
+    NoRoomToConvert
+        It cannot.
+    """
+    status = os.fstatvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if status.f_blocks > 0 and free < needed_bytes:  # some file systems of the network do not say how large they are
+        raise NoRoomToConvert(folder=os.fspath(shown), free_bytes=free, needed_bytes=needed_bytes)
+
+
 def needed(file: Path, *, factor: float) -> int:
     """Return how many bytes should be free for a conversion of a file or folder (`converter_space_factor`)."""
     return int(size_of(file) * factor)

@@ -80,6 +80,27 @@ def test_two_outputs_of_a_file_are_imported_each_with_its_name_and_key_values(wo
     assert "a warning" in workshop.log(order, "errs")
 
 
+def test_key_values_in_a_file_are_for_what_was_made_of_the_same_source(workshop: Workshop, data_folder: Path) -> None:
+    writes = 'b=$(basename "$in"); cp "$in" "$alt/$b"; case $b in c*) ;; *) echo "who,$b" > "$out/metadata.csv";; esac'
+    image = workshop.podman.converter(READ_ARGUMENTS + writes)
+    sources = [workshop.samples.image(f"{name}.ome.tif", seed=seed) for seed, name in enumerate("abc")]
+    order = workshop.order(*sources, container=image)
+    plain = workshop.tracking.order(workshop.lab, sources[2])
+    assert workshop.services.run(*ONCE).returncode == 0
+    found = {}
+    for number in workshop.lab.images_with(order):
+        [values] = workshop.lab.key_values(number)
+        found[Path(values["Filepath"]).name[0]] = values.get("csv_who")
+    assert found == {"a": "a.ome.tif", "b": "b.ome.tif", "c": None}
+    for number in workshop.lab.images_with(plain):
+        assert all("csv_who" not in values for values in workshop.lab.key_values(number))
+    kept = Path(sources[0]).parent / ".processed"
+    tag = order[:8]
+    names = ["a.ome.tif", "b.ome.tif", "c.ome.tif", f"metadata.{tag}-2.csv", f"metadata.{tag}.csv"]
+    assert sorted(path.name for path in kept.iterdir()) == names
+    assert workshop.left(data_folder) == []
+
+
 def test_whatever_a_converter_makes_is_imported_as_it_says(workshop: Workshop, data_folder: Path) -> None:
     workshop.services.configure(max_workers=2, max_containers=4)
     image, orders = workshop.samples.image("scan.ome.tif"), {}

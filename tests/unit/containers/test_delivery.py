@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from omero_adi_plugin.containers import delivery
-from omero_adi_plugin.containers.delivery import OutputLost, PlaceTaken, deliver, places
+from omero_adi_plugin.containers.delivery import OutputLost, PlaceTaken, check_room, deliver, places
 from omero_adi_plugin.containers.rooms import Room
 from omero_adi_plugin.crashpoints import Point
 from omero_adi_plugin.errors import FileMissing, ImportInterrupted, NoRoomToConvert, ProcessedNotWritable
@@ -366,6 +367,103 @@ def test_a_source_folder_that_has_gone_is_named(bench: Bench) -> None:
     bench.source.rename(bench.folder / "moved")
     with pytest.raises(FileMissing):
         deliver(room, files)
+
+
+@pytest.mark.parametrize("where", ["temp", "staging"])
+def test_a_room_that_goes_takes_no_folder_away_that_another_delivers_to(tmp_path: Path, where: str) -> None:
+    bench = Bench(tmp_path, processed_folder="converted")
+    room, other = bench.room(1), bench.room(2)
+    put(room.temp if where == "temp" else room.staging, "a.tif", "A")
+    (file,) = deliver(room, ask(room, "a.tif"), check=other.remove)
+    assert kept(bench) == {"a.tif": "A"}
+    room.remove()
+    assert bench.left() == ["data/converted", "data/converted/a.tif"]
+    Path(file.place).unlink()
+    room.remove()
+    assert bench.left() == []
+
+
+@pytest.mark.usefixtures("linking")
+@pytest.mark.parametrize("name", ["a.tif", "deep/a.tif", "a.zarr/0"])
+def test_a_folder_for_outputs_that_somebody_removes_meanwhile_is_made_again(tmp_path: Path, name: str) -> None:
+    bench = Bench(tmp_path, processed_folder="converted")
+    room = bench.room()
+    put(room.temp, name, "A")
+    removals = [3]
+
+    def remove() -> None:
+        if removals[0]:
+            removals[0] -= 1
+            with suppress(FileNotFoundError):
+                bench.processed.rmdir()
+
+    deliver(room, ask(room, name if name != "a.zarr/0" else "a.zarr"), check=remove)
+    assert (kept(bench), removals) == ({name: "A"}, [0])
+
+
+def test_a_folder_for_outputs_that_is_gone_again_and_again_says_nothing_against_the_source(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, processed_folder="converted")
+    room = bench.room()
+    put(room.staging, "a.tif", "A")
+    with pytest.raises(ImportInterrupted, match="cannot be written to at the moment"):
+        deliver(room, ask(room, "a.tif"), check=bench.processed.rmdir)
+    deliver(room, ask(room, "a.tif"))
+    assert kept(bench) == {"a.tif": "A"}
+
+
+# --- room on the disk
+
+
+def sparse(place: Path, *, share: float) -> int:
+    """Make a file look as large as a share of what is free, and more if that is more than 1; returns its size."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    status = os.statvfs(place.parent)
+    size = int(status.f_bavail * status.f_frsize * share)
+    place.touch()
+    os.truncate(place, size)
+    return size
+
+
+def never(_: int) -> None:
+    raise Ended  # else it would take the whole disk
+
+
+@pytest.mark.parametrize(("names", "share"), [(["a.tif"], 1.5), (["a.tif", "b.tif"], 0.75), (["a.zarr/0"], 2)])
+def test_nothing_is_copied_of_a_set_that_there_is_no_room_for(bench: Bench, names: list[str], share: float) -> None:
+    room = bench.room()
+    assert room.temp is not None
+    size = sum(sparse(room.temp / name, share=share) for name in names)
+    files = ask(room, *(name.partition("/")[0] for name in names))
+    with pytest.raises(NoRoomToConvert) as error:
+        deliver(room, files, on_bytes=never)
+    assert (error.value.folder, error.value.needed_bytes) == (str(bench.processed), size)
+    assert 0 < error.value.free_bytes < size
+    assert (kept(bench), staged(room)) == ({}, [])
+
+
+def test_all_sets_can_be_asked_for_at_once(bench: Bench) -> None:
+    room = bench.room()
+    assert room.temp is not None
+    for name in ("a.tif", "b.tif"):
+        sparse(room.temp / name, share=0.75)
+    files = [file for name in ("a.tif", "b.tif") for file in ask(room, name)]
+    check_room(room, files[:1])
+    with pytest.raises(NoRoomToConvert):
+        check_room(room, files)
+    bench.source.rename(bench.folder / "moved")
+    with pytest.raises(FileMissing):
+        check_room(room, files)
+
+
+def test_what_need_not_be_copied_needs_no_room(bench: Bench) -> None:
+    room = bench.room()
+    assert room.temp is not None
+    size = sparse(room.staging / "a.tif", share=1.5)
+    (file,) = deliver(room, ask(room, "a.tif"))
+    assert file.bytes == size
+    (room.temp / "a.tif").touch()
+    os.truncate(room.temp / "a.tif", size)
+    check_room(room, [file])  # it is there
 
 
 # --- dying on the way

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omero_adi_plugin.containers.delivery import OutputLost, places
+from omero_adi_plugin.containers.delivery import OutputLost, deliver, places
 from omero_adi_plugin.containers.rooms import Room
 from omero_adi_plugin.errors import ProcessedNotWritable
 from omero_adi_plugin.preprocessing import ConvertedFile
@@ -40,12 +40,26 @@ def test_what_is_free_keeps_its_name(bench: Bench) -> None:
     room = bench.room()
     put(room.temp, "a.tif", "AAA", mtime_ns=5)
     put(room.staging, "deep/b.tif", "BB", mtime_ns=7)
-    put(room.staging, "metadata.csv", "k,v\n", mtime_ns=9)
-    assert places(room, [["a.tif"], ["deep/b.tif"], ["metadata.csv"]], order=ORDER) == {
+    put(room.staging, "report.csv", "k,v\n", mtime_ns=9)
+    assert places(room, [["a.tif"], ["deep/b.tif"], ["report.csv"]], order=ORDER) == {
         "a.tif": ConvertedFile(name="a.tif", place=f"{bench.processed}/a.tif", bytes=3, mtime_ns=5),
         "deep/b.tif": ConvertedFile(name="deep/b.tif", place=f"{bench.processed}/deep/b.tif", bytes=2, mtime_ns=7),
-        "metadata.csv": ConvertedFile(name="metadata.csv", place=f"{bench.processed}/metadata.csv", bytes=4, mtime_ns=9),
+        "report.csv": ConvertedFile(name="report.csv", place=f"{bench.processed}/report.csv", bytes=4, mtime_ns=9),
     }
+
+
+def test_key_values_of_one_source_do_not_get_the_name_of_those_for_all(bench: Bench) -> None:
+    first, second, third = (bench.room(number) for number in (1, 2, 3))
+    for room, text in ((first, "who,first\n"), (second, "who,other\n"), (third, "who,first\n")):
+        put(room.staging, "metadata.csv", text)
+        put(room.staging, "deep/metadata.csv", text)
+    names = ["metadata.csv", f"metadata.{TAG}.csv", f"metadata.{TAG}-2.csv"]
+    for room, own in ((first, names[1]), (second, names[2]), (third, names[1])):
+        found = given(bench, room, ["metadata.csv"])
+        assert found == {"metadata.csv": own}
+        deliver(room, list(places(room, [["metadata.csv"]], order=ORDER).values()))
+    assert sorted(path.name for path in bench.processed.glob("*.csv")) == sorted(names[1:])
+    assert given(bench, first, ["deep/metadata.csv"]) == {"deep/metadata.csv": "deep/metadata.csv"}
 
 
 def test_a_folder_of_another_name_is_where_it_is_kept(tmp_path: Path) -> None:
