@@ -125,9 +125,9 @@ class ConverterTempDown(NotOnThisHost):
 
     def __init__(self, *, folder: str, why: str) -> None:
         super().__init__(
-            f"Converters cannot write to {quoted(folder)}, where the setting `converter_temp` says that they should ({why}). Mount "
-            "or make that folder, let the account that runs this service write there and the account that runs OMERO.server read "
-            "there under the same path, or correct the setting. Orders that need a converter wait."
+            f"Converters cannot write to {quoted(folder)}, where the setting `converter_temp` says that they should ({why}). "
+            "Mount or make that folder, let the account that runs this service write there and the account that runs "
+            "OMERO.server read there under the same path, or correct the setting. Orders that need a converter wait."
         )
         self.folder, self.why = folder, why
 

@@ -15,8 +15,10 @@ from omero_adi_plugin.errors import (
     DiskFull,
     FileMissing,
     LeaseLost,
+    NoRoomToConvert,
     NotPermitted,
     OmeroDown,
+    PodmanDown,
     ScriptRefused,
     SessionOver,
     StorageDown,
@@ -81,6 +83,8 @@ def test_permanent_trouble_fails_the_order_at_once_with_its_sentence(
         ConfigurationError("The password is wrong."),
         NotPermitted("The database account may not do that."),
         StorageDown(folder="/data", why="is empty"),
+        PodmanDown(host="h", why="it is not installed"),
+        NoRoomToConvert(folder="/data", free_bytes=1, needed_bytes=2),
         ShuttingDown(),
         GaveWay("gave way to orders of others after 100 filesets"),
         TimeUp(minutes=60, whole=False),
@@ -143,13 +147,22 @@ def test_what_a_person_called_off_ends_with_who_did_it_and_is_not_tried_again(
     assert queue.claim(owner="me:1") is None
 
 
-def test_storage_of_one_group_that_stays_away_is_looked_at_less_and_less_often(
-    queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+@pytest.mark.parametrize(
+    ("error", "alone"),
+    [
+        (StorageDown(folder="/data", why="is empty"), False),
+        (PodmanDown(host="h", why="it is not installed"), False),
+        (PodmanDown(host="h", why="it is not installed"), True),
+    ],
+)
+def test_what_only_some_orders_need_is_looked_for_less_and_less_often_and_holds_nobody_else_up(
+    error: AdiError, alone: bool, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
 ) -> None:
     pauses = []
     for _ in range(3):
-        settle(queue, claim, StorageDown(folder="/data", why="is empty"), settings=settings)
+        settle(queue, claim, error, settings=settings, alone=alone)
         [[seconds]] = tracking.sql("SELECT extract(epoch FROM run_after - clock_timestamp())::float FROM adi_order")
+        assert tracking.sql("SELECT held_up FROM adi_order") == [(0,)]
         pauses.append(round(seconds / settings.surroundings_seconds))
         tracking.sql("UPDATE adi_order SET run_after = now()")
         again = queue.claim(owner="me:1")
