@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import pytest
 
 from omero_adi_plugin.tracking import losses
 from omero_adi_plugin.tracking.database import Database
+from omero_adi_plugin.tracking.operating import cancel
+from omero_adi_plugin.tracking.pausing import pause, resume
 from tests.fixtures.converting import Workshop
 from tests.fixtures.foundry import RANDOM, TWO, WAIT, Foundry, check_pixels, first_pixel, let_go
-from tests.fixtures.services import clean
-from tests.fixtures.waiting import WAIT_SECONDS, wait_until
+from tests.fixtures.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("without_java")
 
@@ -33,6 +34,7 @@ class Shop:
     foundry: Foundry
     source: Path
     order: str
+    database: Database
 
     @property
     def stages(self) -> list[str]:
@@ -52,12 +54,7 @@ class Shop:
 
     def runs(self, attempt: int = 1) -> str:
         """Wait until the converter runs; return the name of its container."""
-        name = f"adi-{self.order}-{attempt}-0"
-        wait_until(lambda: name in self.foundry.running(self.order), what=f"the start of {name}")
-        return name
-
-    def gone(self, name: str) -> None:
-        wait_until(lambda: name not in self.foundry.containers(), what=f"the end of {name}")
+        return self.foundry.waits(self.order, attempt)
 
     def completes(self, *, runs: int) -> None:
         """Let the converter go, wait for the order's end, and see that each output is there once and nothing else."""
@@ -82,7 +79,8 @@ def shop(workshop: Workshop) -> Iterator[Shop]:
     workshop.services.configure(converter_timeout_seconds=600, poll_seconds=1)
     source = Path(workshop.samples.image("scan.ome.tif"))
     order = workshop.order(source, container=workshop.podman.converter(WAIT + TWO))
-    yield Shop(workshop, Foundry(workshop.podman, workshop.temp), source, order)
+    with closing(Database(workshop.tracking.url, name="test")) as database:
+        yield Shop(workshop, Foundry(workshop.podman, workshop.temp), source, order, database)
     let_go(source)  # when a test fails, nothing waits for it
 
 
@@ -90,7 +88,7 @@ def test_a_converter_of_a_service_that_is_killed_is_removed_by_the_next_which_go
     service = shop.workshop.services.start()
     first = shop.runs()
     shop.workshop.services.kill(service)
-    assert first in shop.foundry.running(shop.order)  # podman's, not a child of the service
+    assert first in shop.foundry.containers()  # podman's, not a child of the service
     shop.workshop.services.start()
     shop.runs(attempt=2)
     assert first not in shop.foundry.containers()
@@ -112,8 +110,7 @@ def test_a_service_that_is_asked_to_end_ends_its_converters_first_and_gives_thei
 def test_a_converter_of_an_order_that_is_called_off_is_removed_at_once(shop: Shop) -> None:
     shop.workshop.services.start()
     first = shop.runs()
-    done = shop.workshop.services.run("orders", "cancel", shop.order)
-    assert done.returncode == os.EX_OK, done.stderr
+    cancel(shop.database, shop.order, who="somebody@host")
     shop.workshop.tracking.wait(shop.order)  # it has not come to its end by itself: nobody has let it go
     assert shop.queue == ("cancelled", 0)
     assert first not in shop.foundry.containers()
@@ -124,11 +121,11 @@ def test_a_converter_of_an_order_that_is_called_off_is_removed_at_once(shop: Sho
 def test_a_worker_that_learns_that_its_lease_is_lost_removes_its_converter(shop: Shop) -> None:
     shop.workshop.services.start()
     first = shop.runs()
-    database = Database(shop.workshop.tracking.url, name="test")
-    losses.bury(database, owner=shop.owner, why="it was silent", counts=False)
+    losses.bury(shop.database, owner=shop.owner, why="it was silent", counts=False)
     shop.workshop.tracking.sql("UPDATE adi_order SET run_after = 'infinity'")
-    database.close()
-    shop.gone(first)
+    room = shop.foundry.temp / shop.order / "1-0"
+    wait_until(lambda: not room.exists(), what="the end of the first attempt")
+    assert first not in shop.foundry.containers()
     shop.workshop.tracking.sql("UPDATE adi_order SET run_after = now()")
     shop.runs(attempt=2)
     shop.completes(runs=2)
@@ -150,21 +147,17 @@ def test_a_converter_of_a_worker_that_was_frozen_makes_room_for_that_of_the_next
 
 
 def test_a_pause_that_drains_lets_converters_finish_whose_outputs_are_kept_for_later(shop: Shop) -> None:
-    services = shop.workshop.services
-    services.start()
-    shop.runs()
-    drain = subprocess.Popen(
-        services.command("pause", "--drain"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean()
-    )
+    shop.workshop.services.start()
+    first = shop.runs()
+    pause(shop.database, who="somebody@host", drain=True)
     tracking, beat = shop.workshop.tracking, "SELECT lease_until FROM adi_order"
-    wait_until(lambda: tracking.sql("SELECT 1 FROM adi_control WHERE draining"), what="the pause")
     before = tracking.sql(beat)
     wait_until(lambda: tracking.sql(beat) != before, what="the worker's hearing of it")
-    assert shop.foundry.running(shop.order)
+    assert shop.foundry.containers() == [first]
     let_go(shop.source)
-    assert drain.wait(WAIT_SECONDS) == os.EX_OK
+    wait_until(lambda: shop.queue == ("waiting", 0), what="the order's being given back")
     assert shop.foundry.containers() == []
-    assert services.run("resume").returncode == os.EX_OK
+    resume(shop.database, who="somebody@host")
     shop.completes(runs=1)
 
 
@@ -174,7 +167,8 @@ def test_two_services_that_convert_to_the_same_names_at_the_same_time_keep_the_p
     for _ in range(2):
         workshop.services.start()
     orders = [workshop.order(source, container=image, parameters={"saveoption": first_pixel(source)}) for _ in range(2)]
-    wait_until(lambda: all(foundry.running(order) for order in orders), what="the start of both converters")
+    for order in orders:
+        foundry.waits(order)
     let_go(source)
     workshop.tracking.wait(*orders)
     assert [workshop.tracking.stages(order)[-1] for order in orders] == ["Import Completed"] * 2
