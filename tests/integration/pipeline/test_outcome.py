@@ -156,7 +156,7 @@ def test_what_a_person_called_off_ends_with_who_did_it_and_is_not_tried_again(
     ],
 )
 def test_what_only_some_orders_need_is_looked_for_less_and_less_often_and_holds_nobody_else_up(
-    error: AdiError, alone: bool, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
+    error: AdiError, *, alone: bool, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
 ) -> None:
     pauses = []
     for _ in range(3):
