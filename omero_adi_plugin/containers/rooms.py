@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 from omero_adi_plugin.containers.folders import OURS, PRIVATE, READABLE, clear, listed, make, make_readable, opened, opened_in
 from omero_adi_plugin.containers.space import needed, no_room
 from omero_adi_plugin.errors import (
-    ConfigurationError,
+    ConverterTempDown,
     FileMissing,
     ImportInterrupted,
     ProcessedNotWritable,
@@ -98,7 +98,7 @@ class Room:
             The folder of the source.
         ProcessedNotWritable
             Nothing can be written beside the source, or a link is in the way.
-        ConfigurationError
+        ConverterTempDown
             `converter_temp` is not there, or cannot be written to.
         NoRoomToConvert
             A disk is full.
@@ -185,14 +185,8 @@ class Room:
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise no_room(order.parent, needed_bytes=needed_bytes) from error
-            if error.errno not in REFUSED | {errno.ENOENT}:
-                words = f"{order.parent} cannot be written to at the moment ({error.strerror})"
-                raise ImportInterrupted(path=os.fspath(self.source / self.basename), words=words) from error
-            raise ConfigurationError(
-                f"Converters cannot write to '{settings.converter_temp}', where the setting `converter_temp` says that they "
-                f"should ({error.strerror}). Make that folder, let the account that runs this service write there and the "
-                "account that runs OMERO.server read there under the same path, or correct the setting."
-            ) from error
+            why = error.strerror or type(error).__name__
+            raise ConverterTempDown(folder=os.fspath(settings.converter_temp), why=why) from error
 
 
 def temp_of(order: str, *, settings: Settings) -> Path:

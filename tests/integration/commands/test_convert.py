@@ -151,7 +151,7 @@ def test_settings_count_where_there_are_some(convert: Convert, podman: Podman, d
     assert "said 'made.ome.tif / scan.raw'" in convert(image, "--config", "settings.yml", *allowed).stderr
     temp.rmdir()  # nothing is in it
     done = convert(image, "--config", "settings.yml", *allowed)
-    assert done.status == os.EX_CONFIG
+    assert done.status == os.EX_TEMPFAIL  # it may be a mount that comes back
     assert "`converter_temp`" in done.stderr
 
 

@@ -18,7 +18,7 @@ from omero_adi_plugin.containers import folders, rooms
 from omero_adi_plugin.containers.folders import clear
 from omero_adi_plugin.containers.rooms import remove_rooms, temp_of
 from omero_adi_plugin.errors import (
-    ConfigurationError,
+    ConverterTempDown,
     FileMissing,
     ImportInterrupted,
     NoRoomToConvert,
@@ -262,7 +262,7 @@ def test_a_link_in_the_place_of_a_room_is_removed_and_not_followed(bench: Bench)
 
 def test_a_link_in_the_place_of_the_orders_folder_is_refused(bench: Bench) -> None:
     (bench.temp / ORDER).symlink_to("/etc")
-    with pytest.raises(ConfigurationError, match="converter_temp"):
+    with pytest.raises(ConverterTempDown, match="converter_temp"):
         bench.open_room()
     assert bench.left() == [f"inplace/{ORDER}"]
 
@@ -283,19 +283,19 @@ def test_temp_may_be_named_by_a_link(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("what", ["missing", "a file"])
-def test_a_temp_that_is_not_there_is_a_matter_of_the_settings(tmp_path: Path, what: str) -> None:
+def test_a_temp_that_is_not_there_is_trouble_of_this_host(tmp_path: Path, what: str) -> None:
     bench = Bench(tmp_path)
     bench.temp.rmdir()
     if what == "a file":
         bench.temp.write_text("x")
-    with pytest.raises(ConfigurationError, match=r"`converter_temp`.* Make that folder"):
+    with pytest.raises(ConverterTempDown, match=r"`converter_temp`.* Mount or make that folder"):
         bench.open_room()
     assert not bench.processed.exists()
 
 
-def test_a_temp_that_may_not_be_written_to_is_a_matter_of_the_settings(open_bench: Bench) -> None:
+def test_a_temp_that_may_not_be_written_to_is_trouble_of_this_host(open_bench: Bench) -> None:
     open_bench.temp.chmod(0o555)
-    with not_root(), pytest.raises(ConfigurationError, match=r"Permission denied"):
+    with not_root(), pytest.raises(ConverterTempDown, match=r"Permission denied"):
         open_bench.open_room()
     assert open_bench.left() == []
 
@@ -331,12 +331,19 @@ def test_a_source_that_has_gone_is_named(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"),
-    [(errno.ENOSPC, NoRoomToConvert), (errno.EDQUOT, NoRoomToConvert), (errno.ESTALE, ImportInterrupted)],
+    ("below", "number", "expected"),
+    [
+        ("data", errno.ENOSPC, NoRoomToConvert),
+        ("data", errno.EDQUOT, NoRoomToConvert),
+        ("data", errno.ESTALE, ImportInterrupted),
+        ("inplace", errno.ENOSPC, NoRoomToConvert),
+        ("inplace", errno.EDQUOT, NoRoomToConvert),
+        ("inplace", errno.ESTALE, ConverterTempDown),
+        ("inplace", errno.EROFS, ConverterTempDown),
+    ],
 )
-@pytest.mark.parametrize("below", ["data", "inplace"])
 def test_trouble_of_a_disk_is_told_apart(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, expected: type[Exception], below: str
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, below: str, number: int, expected: type[Exception]
 ) -> None:
     real = rooms.make
 
