@@ -118,6 +118,7 @@ class ConvertedFileset:
     temp:      the folder that the converter wrote them to, and in which OMERO's links lead to them at first; None: they are
                imported from where they are kept.
     reader, format, images, plates: as in `importers.plans.Reading`.
+    former:    the same as `temp`, of earlier runs of the converter, if it was imported from there and had to be made anew.
     """
 
     key: str
@@ -129,11 +130,17 @@ class ConvertedFileset:
     format: str
     images: int
     plates: int
+    former: tuple[str, ...] = ()
+
+    @property
+    def temps(self) -> tuple[str, ...]:
+        """All folders in which links may still lead to it."""
+        return self.former if self.temp is None else (*self.former, self.temp)
 
     @property
     def places(self) -> dict[str, str]:
-        """Where each file is kept, by the path that a link may still lead to."""
-        return {} if self.temp is None else {f"{self.temp}/{file.name}": file.place for file in self.files}
+        """Where each file is kept, by the paths that links may still lead to."""
+        return {f"{temp}/{file.name}": file.place for temp in self.temps for file in self.files}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

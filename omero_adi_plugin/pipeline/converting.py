@@ -22,7 +22,7 @@ from omero_adi_plugin.containers.outputs import outputs_of
 from omero_adi_plugin.containers.rooms import Room
 from omero_adi_plugin.containers.space import check_space, needed
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ConverterLied, EntryFailed, EntryNotReady, Halted, ImportInterrupted
+from omero_adi_plugin.errors import ConverterLied, EntryFailed, EntryNotReady, Halted, ImportInterrupted, PodmanDown
 from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, ShuttingDown, Stopped
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from omero_adi_plugin.containers.converters import Converters, Image
     from omero_adi_plugin.containers.outputs import Output
+    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.importers.plans import AdmittedFile
     from omero_adi_plugin.orders import Entry, Order
     from omero_adi_plugin.pipeline.gate import FileGate
@@ -165,6 +166,9 @@ class Converting:
             done, _ = wait(self._running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
             ended = [self._running.pop(future) for future in done]
             self._ended |= {entry.path: future for entry, future in zip(ended, done, strict=True)}
+            down = next((error for each in done if isinstance(error := each.exception(), PodmanDown)), None)
+            while down is not None and waiting:  # a podman that hangs costs a minute each time that it is asked
+                self._running[_failed(down)] = waiting.popleft()
             try:
                 self._on_wait(len(self._running), len(waiting))
             except Stopped as error:
@@ -229,9 +233,7 @@ class Converting:
         try:
             place, files = self._admitted(entry.path)
         except (EntryFailed, EntryNotReady, ImportInterrupted) as error:
-            failed: Future[Made] = Future()
-            failed.set_exception(error)
-            self._running[failed] = entry
+            self._running[_failed(error)] = entry
         else:
             self._running[self._threads.submit(self._convert, entry, place, files)] = entry
 
@@ -273,3 +275,9 @@ class Converting:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise Halted
+
+
+def _failed(error: AdiError) -> Future[Made]:
+    failed: Future[Made] = Future()
+    failed.set_exception(error)
+    return failed

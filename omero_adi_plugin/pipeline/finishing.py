@@ -135,7 +135,7 @@ class Finishing:
         places = {
             each.fileset: self._files.links(each.piece.made)
             for each in landed
-            if each.piece.made is not None and each.piece.made.temp is not None and not each.renewed
+            if each.piece.made is not None and each.piece.made.temps and not each.renewed
         }
         if places:
             renew_links(self._session, places)

@@ -130,7 +130,7 @@ class Keeping:
             return False
         if not known.delivered:
             try:
-                done = frozenset(made.key for made in known.filesets if there(made.key))
+                done = frozenset(made.key for made in known.filesets if there(made.key) and all(map(_unchanged, made.files)))
                 known = self._deliver(known, self._room_of(known), {}, there=done)
             except (EntryFailed, ImportInterrupted, OutputLost, PlaceTaken) as lost:  # it is made anew
                 event(_log, logging.INFO, "conversion.lost", order=self._order.uuid, entry=entry.path, why=str(lost))
@@ -183,7 +183,7 @@ class Keeping:
     def release(self, entry: str) -> None:
         """Remove the folder that a converter wrote to, when everything of it is in OMERO and no link leads there any more."""
         known = self._known.get(stored_key(entry))
-        for temp in {made.temp for made in known.filesets if made.temp is not None} if known else ():
+        for temp in {temp for made in known.filesets for temp in made.temps} if known else ():
             clear(Path(temp).parent)
             reached(Point.TEMP_REMOVED)
 
@@ -221,10 +221,11 @@ class Keeping:
             ours = {name: file.place for name, file in delivered.items()}
             kept_at = places(room, [*sets, *((name,) for name in loose)], order=self._order.uuid, ours=ours, check=self._watch)
             new = filesets_of(grouped, entry=entry, room=room, places=kept_at, digest=digest)
+            settled = tuple(self._settled(each, there) for each in new)
             conversion = Conversion(
                 entry=entry.path,
                 digest=digest,
-                filesets=tuple(self._old(each, there) for each in new),
+                filesets=settled,
                 loose=tuple(kept_at[name] for name in loose),
                 staging=str(room.staging),
                 delivered=False,
@@ -232,7 +233,7 @@ class Keeping:
             )
             self._conversions.write(conversion)
             reached(Point.CONVERSION_WRITTEN)
-            done = frozenset(each.key for each in new if there(each.key))
+            done = frozenset(each.key for each in settled if each is self._filesets.get(each.key))
             try:
                 return self._deliver(conversion, room, delivered, there=done)
             except PlaceTaken as taken:
@@ -286,9 +287,16 @@ class Keeping:
             temp=None if temp is None else Path(temp),
         )
 
-    def _old(self, new: ConvertedFileset, there: Callable[[str], bool]) -> ConvertedFileset:
-        """Return what is on record of a fileset that is in OMERO: its links lead to what was made then."""
-        return self._filesets.get(new.key, new) if there(new.key) else new
+    def _settled(self, new: ConvertedFileset, there: Callable[[str], bool]) -> ConvertedFileset:
+        """Return what is to be on record of a fileset that was made anew.
+
+        What is in OMERO, and kept as it was then, stays as it is: its links lead to what was made then. If that is not kept any
+        more, its links are made to lead to what was made now.
+        """
+        old = self._filesets.get(new.key)
+        if old is None or not there(new.key):
+            return new
+        return old if all(_unchanged(file) for file in old.files) else replace(new, former=old.temps)
 
     def _take_up(self, conversion: Conversion) -> None:
         self._known[stored_key(conversion.entry)] = conversion
@@ -307,7 +315,7 @@ class Keeping:
             inside = inside and self._gate.locate(conversion.staging).startswith(staging)
         except EntryFailed:
             return False
-        folders = [made.temp for made in conversion.filesets if made.temp is not None]
+        folders = [temp for made in conversion.filesets for temp in made.temps]
         names = [file.name for made in conversion.filesets for file in made.files]
         return (
             inside

@@ -92,4 +92,4 @@ def _conversion(made: dict[str, Any], *, delivered: bool) -> Conversion:
 def _fileset(made: dict[str, Any]) -> ConvertedFileset:
     files = tuple(ConvertedFile(**each) for each in made["files"])
     keyvalues = tuple((key, value) for key, value in made["keyvalues"])
-    return ConvertedFileset(**{**made, "files": files, "keyvalues": keyvalues})
+    return ConvertedFileset(**{**made, "files": files, "keyvalues": keyvalues, "former": tuple(made["former"])})

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from omero_adi_plugin.crashpoints import Point
 from tests.fixtures.converting import READ_ARGUMENTS, TWO, Workshop
 from tests.fixtures.official import StandIn
 from tests.fixtures.services import ONCE
+from tests.fixtures.waiting import wait_until
 
 SAME = '[{"alt_path": "/out/a.ome.tif", "name": "same"}, {"alt_path": "/out/b.ome.tif", "name": "same"}]'
 TYPES = (
@@ -197,4 +199,27 @@ def test_a_plate_that_a_converter_makes_goes_into_a_screen(workshop: Workshop, d
     assert workshop.tracking.stages(order)[-1] == "Import Completed", workshop.tracking.description(order)
     hql = "select count(p.id) from Plate p join p.annotationLinks l join l.child a join a.mapValue v where v.value = :v"
     assert workshop.lab.session.query(hql, v=order) == [[1]]
+    assert workshop.left(data_folder) == []
+
+
+@pytest.mark.parametrize("harm", ["removed", "changed"])
+def test_an_image_whose_kept_file_was_harmed_before_its_link_leads_there_shows_what_is_made_anew(
+    harm: str, workshop: Workshop, data_folder: Path, tmp_path: Path
+) -> None:
+    source = Path(workshop.samples.image("scan.ome.tif", seed=1))
+    order = workshop.order(source, container=workshop.podman.converter(READ_ARGUMENTS + MAKE))
+    service = workshop.services.start(crash_point=f"{Point.LINK_RENEWED}:{tmp_path / 'dead'}")
+    wait_until((tmp_path / "dead").exists, what="the worker's death")
+    workshop.services.kill(service)
+    kept = source.parent / ".processed" / "made.ome.tif"
+    if harm == "removed":
+        kept.unlink()
+    else:
+        kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    workshop.services.start()
+    workshop.done(order)
+    assert workshop.tracking.stages(order)[-1] == "Import Completed", workshop.tracking.description(order)
+    assert workshop.readable(order) == 1
+    [place] = [leads_to for leads_to in workshop.links().values() if data_folder in leads_to.parents]
+    assert place.read_bytes() == source.read_bytes()
     assert workshop.left(data_folder) == []
