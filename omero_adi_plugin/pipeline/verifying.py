@@ -113,6 +113,7 @@ class _Verification:
         self._database, self._logins, self._settings, self._done = database, logins, settings, done
         self._repository = _repository(logins.service())
         self._elsewhere: tuple[str, dict[str, int]] = "", {}
+        self._made: tuple[str, dict[str, frozenset[str]]] = "", {}
         self._changed: set[str] = set()
 
     def of_user(self, user: str, group: str, orders: list[EndedOrder]) -> Iterator[int]:
@@ -183,8 +184,10 @@ class _Verification:
         """Return where the files are kept that a converter has made of an entry; none without converter."""
         if line.output is None:
             return frozenset()
-        made = [each for conversion in conversions_of(self._database, order.uuid) for each in conversion.filesets]
-        return frozenset(file.place for each in made if stored_key(each.key) == line.key for file in each.files)
+        if self._made[0] != order.uuid:
+            made = (each for conversion in conversions_of(self._database, order.uuid) for each in conversion.filesets)
+            self._made = order.uuid, {stored_key(each.key): frozenset(file.place for file in each.files) for each in made}
+        return self._made[1].get(line.key, frozenset())
 
     def _on_disk(self, filesets: list[tuple[Line, Inspected]]) -> Iterator[tuple[Line, Finding]]:
         whose = [(line, file) for line, found in filesets for file in found.files]
