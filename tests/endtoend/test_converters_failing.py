@@ -55,7 +55,8 @@ WAYS = {
         + 'echo \'{"alt_path": "/out/made.ome.tif", "full_path": "/data/.processed/made.ome.tif"}\'',
         "made.ome.tif",
     ),
-    "writes rubbish last": Case(COPY + "seq 1 20000; head -c 3000 /dev/urandom; echo; echo '[{\"alt_path\": '", ""),
+    "writes rubbish": Case(COPY + "seq 1 20000; head -c 3000 /dev/urandom; echo; echo done", ""),
+    "breaks off its list": Case(COPY + "seq 1 20000; echo '[{\"alt_path\": '", "not valid JSON"),
     "leaves a name that is no text": Case(COPY + "echo hi > $out/$(printf '\\377x').txt", ""),
     "digs too deep": Case(
         COPY + 'cd "$alt"; n=0; while [ $n -lt 90 ]; do d=$(printf "%050d" $n); mkdir $d && cd $d; n=$((n+1)); done; touch a',
