@@ -27,11 +27,13 @@ class State:
     is_over:    nothing in it runs any more.
     status:     with which its first process has ended, 128 + the signal that has killed it; negative when podman did at its
                 own time-out.
+    process:    id of its first process on this host; 0: it has none.
     no_memory:  podman noticed that the kernel has killed something in it for want of memory; it often does not (tried).
     """
 
     is_over: bool
     status: int
+    process: int
     no_memory: bool
 
 
@@ -52,6 +54,10 @@ class Container:
             answer = self._make(specification)
         return answer
 
+    def mount(self) -> Answer:
+        """Have all mounted and its first process made, which does not run anything of the image yet."""
+        return self._post("init", seconds=SLOW_SECONDS)
+
     def start(self) -> Answer:
         """Have it run."""
         return self._post("start", seconds=SLOW_SECONDS)
@@ -70,6 +76,7 @@ class Container:
         return State(
             is_over=state.get("Status") in _OVER and not state.get("Running"),
             status=int(state.get("ExitCode", 0)),
+            process=int(state.get("Pid", 0)),
             no_memory=bool(state.get("OOMKilled")),
         )
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -12,18 +13,24 @@ import stat
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from omero_adi_plugin.errors import PodmanDown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_Result = TypeVar("_Result")
 
 SHORT = Path("/tmp")  # noqa: S108 (what is made in it is checked to be ours alone)
 """Where folders are whose paths have to be short."""
 
 LONGEST_BASE = 48
 """So many bytes the path of the folder for temporary files may have: that of a socket may have 107 (unix(7)), with all below."""
+
+
+TRIES = 1000
+"""How often a folder is made again that somebody else has just removed, because it was empty."""
 
 
 def host() -> str:
@@ -39,16 +46,30 @@ def private_folder(name: str) -> Path:
     PodmanDown
         It cannot be made, or it is somebody else's, who may have made it to look at what we put there.
     """
+    return within(name, lambda folder: folder)
+
+
+def within(name: str, do: Callable[[Path], _Result]) -> _Result:
+    """Do something in a folder of `private_folder`; again if somebody else takes it away meanwhile, as it is empty.
+
+    Raises
+    ------
+    PodmanDown
+        As `private_folder`.
+    """
     base = Path(tempfile.gettempdir())
     if len(os.fsencode(base)) > LONGEST_BASE:
         base = SHORT
     ours = base / f"omero-adi-{os.geteuid()}"
     try:
-        for folder in (ours, ours / name):
-            _make(folder)
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                for folder in (ours, ours / name):
+                    _make(folder)
+                return do(ours / name)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     except OSError as error:
         raise PodmanDown(host=host(), why=f"the folder '{ours}' cannot be used ({error.strerror or error})") from error
-    return ours / name
 
 
 def leave(folder: Path) -> None:
@@ -68,13 +89,7 @@ class Guarded:
 
     def __init__(self, parent: str) -> None:
         with self._making:
-            self._parent = private_folder(parent)
-            for dead in self._dead():
-                shutil.rmtree(dead, ignore_errors=True)
-            try:
-                self.folder = Path(tempfile.mkdtemp(prefix="", dir=self._parent))
-            except FileNotFoundError:  # somebody has just left, and turned off the light
-                self.folder = Path(tempfile.mkdtemp(prefix="", dir=private_folder(parent)))
+            self.folder = within(parent, self._made_in)
             new = self.folder / "new"
             self._lock = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -84,10 +99,17 @@ class Guarded:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
         os.close(self._lock)
-        leave(self._parent)
+        leave(self.folder.parent)
 
-    def _dead(self) -> Iterator[Path]:
-        for folder in self._parent.iterdir():
+    @classmethod
+    def _made_in(cls, parent: Path) -> Path:
+        for dead in cls._dead(parent):
+            shutil.rmtree(dead, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix="", dir=parent))
+
+    @staticmethod
+    def _dead(parent: Path) -> Iterator[Path]:
+        for folder in parent.iterdir():
             try:
                 number = os.open(folder / "lock", os.O_WRONLY | os.O_CLOEXEC)
             except OSError:  # just being made, or just gone

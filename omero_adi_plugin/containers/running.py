@@ -104,9 +104,9 @@ class Run:
 
     def _listener(self) -> Listener:
         try:
-            return Listener(self._task, heard=self._heard)
+            return Listener(self._task, settings=self._settings, heard=self._heard)
         except OSError as error:
-            words = f"what it says cannot be kept beside what it makes ({error.strerror})"
+            words = f"what it says cannot be kept in '{self._settings.converter_temp}' (`converter_temp`: {error.strerror})"
             raise ConverterNotStarted(path=self._task.path, container=self._task.preprocessing.container, words=words) from error
 
     def _say_that_it_is_over(self, state: State, *, seconds: float) -> None:

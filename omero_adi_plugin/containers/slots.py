@@ -11,8 +11,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.containers.private import host, leave, private_folder
-from omero_adi_plugin.errors import Halted, PodmanDown
+from omero_adi_plugin.containers.private import leave, within
+from omero_adi_plugin.errors import Halted
 
 if TYPE_CHECKING:
     import threading
@@ -39,8 +39,7 @@ def slot(most: int, *, stop: threading.Event) -> Iterator[None]:
     while True:
         if stop.is_set():
             raise Halted
-        folder = private_folder(_FOLDER)
-        held = next((each for number in range(most) if (each := _take(folder / str(number))) is not None), None)
+        held = within(_FOLDER, lambda folder: _free(folder, most))
         if held is not None:
             break
         stop.wait(LOOK_SECONDS)
@@ -52,12 +51,19 @@ def slot(most: int, *, stop: threading.Event) -> Iterator[None]:
 
 def tidy() -> None:
     """Remove the slots that nobody holds: those of processes that died."""
-    folder = private_folder(_FOLDER)
+    leave(within(_FOLDER, _tidied))
+
+
+def _free(folder: Path, most: int) -> _Held | None:
+    return next((held for number in range(most) if (held := _take(folder / str(number))) is not None), None)
+
+
+def _tidied(folder: Path) -> Path:
     for file in folder.iterdir():
         held = _take(file)
         if held is not None:
             held.close()
-    leave(folder)
+    return folder
 
 
 class _Held:
@@ -74,13 +80,8 @@ class _Held:
 
 
 def _take(file: Path) -> _Held | None:
-    """Lock a file; None: somebody else has it."""
-    try:
-        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileNotFoundError:  # its folder has just gone
-        return None
-    except OSError as error:
-        raise PodmanDown(host=host(), why=f"'{file}' cannot be used ({error.strerror})") from error
+    """Lock a file; None: somebody else has it; raises OSError, FileNotFoundError if its folder has just gone."""
+    number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(number), file.stat()):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from omero_adi_plugin.containers.mounts import check_mounts
 from omero_adi_plugin.containers.verdict import failed
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConverterNotStarted, Halted, quoted
@@ -51,14 +52,14 @@ def start(
     ConverterFailed
         The image cannot be run.
     ConverterNotStarted
-        Podman could not do it.
+        Podman could not do it, or has mounted something else than what was meant.
     PodmanDown
         It is not there.
     Halted
         `stop` was set meanwhile.
     """
     tries = settings.podman_bind_retry_attempts
-    while (words := _begin(container, specification)) is not None:
+    while (words := _begin(container, specification, task)) is not None:
         said, shown = words.lower(), quoted(words, length=_LONGEST_WORDS)
         if any(each in said for each in _OF_THE_IMAGE):
             raise failed(task, f"podman says {shown}")
@@ -71,10 +72,13 @@ def start(
             raise Halted
 
 
-def _begin(container: Container, specification: Mapping[str, Any]) -> str | None:
+def _begin(container: Container, specification: Mapping[str, Any], task: Task) -> str | None:
     """Make it and start it; return why that failed."""
     answer = container.make(specification)
     if not answer.refused:
         reached(Point.CONTAINER_MADE)
+        answer = container.mount()
+    if not answer.refused:
+        check_mounts(container, task=task)
         answer = container.start()
     return answer.words if answer.refused else None

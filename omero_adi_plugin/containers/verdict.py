@@ -43,14 +43,14 @@ def judge(state: State, listener: Listener, *, task: Task, settings: Settings, r
             raise failed(task, f"the last line of its stdout is longer than {LONGEST_KEPT >> 20} MB") from None
     if state.status < 0:  # podman's own time-out was before ours
         raise too_late(task, settings)
-    said = "\n".join([*listener.stdout.last, *listener.stderr.last])
-    if (full := _no_room(said, task, settings)) is not None:
+    if (full := _no_room(task, settings)) is not None:
         raise full
     if state.status in _KILLED or state.no_memory:
         raise _killed(state, task, settings)
     words = last_words(listener.stderr.last) or last_words(listener.stdout.last)
     why = f"it ended with status {state.status}"
     why += f" and said '{words}'" if words else " and said nothing"
+    said = "\n".join([*listener.stdout.last, *listener.stderr.last])
     raise failed(task, why + _advice(said, settings, rootless=rootless))
 
 
@@ -78,15 +78,13 @@ def _killed(state: State, task: Task, settings: Settings) -> AdiError:
     return ConverterKilled(path=task.path, container=task.preprocessing.container, memory=memory)
 
 
-def _no_room(said: str, task: Task, settings: Settings) -> NoRoomToConvert | None:
-    """Return the error if a disk is full: the converter's, or rather ours."""
-    room = task.room
-    folders = [room.staging] if room.temp is None else [room.temp, room.staging]
-    full = next((each for each in folders if is_full(each)), None)
-    if full is None and "no space left" not in said.lower():
+def _no_room(task: Task, settings: Settings) -> NoRoomToConvert | None:
+    """Return the error if a disk of ours is full; what the converter says of disks may be about those of its own."""
+    full = next((each for each in task.room.folders if is_full(each)), None)
+    if full is None:
         return None
-    source = room.source / room.basename
-    return no_room(full or folders[0], needed_bytes=needed(source, factor=settings.converter_space_factor))
+    source = task.room.source / task.room.basename
+    return no_room(full, needed_bytes=needed(source, factor=settings.converter_space_factor))
 
 
 def _advice(said: str, settings: Settings, *, rootless: bool) -> str:
@@ -97,6 +95,5 @@ def _advice(said: str, settings: Settings, *, rootless: bool) -> str:
     if "permission denied" in text or "operation not permitted" in text:
         if not rootless:
             return ", which a right in `converter_capabilities` (`DAC_OVERRIDE`) may let it do"
-        if not settings.podman_userns_mode:
-            return ", which `podman_userns_mode: keep-id` in the settings may let it do"
+        return ", which a user of its image (`USER`) may not do where root of the container could"
     return ""

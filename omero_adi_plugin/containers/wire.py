@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import urllib3.exceptions
 from podman.api.client import APIClient
+from podman.api.uds import UDSConnection, UDSConnectionPool, UDSSocket
 from podman.errors import PodmanError
 
 from omero_adi_plugin.containers.engine import Answer, Lost
-from omero_adi_plugin.containers.service import listens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,24 @@ _TROUBLE = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, Po
 """What a request may raise: the errors of requests and podman-py are OSErrors; the others come while a response is read."""
 
 
+class _Connection(UDSConnection):
+    """Podman-py's, which closes its socket also when nobody listens any more."""
+
+    def connect(self) -> None:
+        """Connect it."""
+        made = UDSSocket(self.uds)
+        try:
+            made.settimeout(self.timeout)
+            made.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            made.close()
+            raise
+        self.sock = made
+
+
+UDSConnectionPool.ConnectionCls = _Connection
+
+
 def request(address: Path, method: str, path: str, *, parameters: Mapping[str, object], body: object, seconds: float) -> Answer:
     """Make one request, on a connection of its own; see `Engine.ask`.
 
@@ -37,8 +55,6 @@ def request(address: Path, method: str, path: str, *, parameters: Mapping[str, o
     Lost
         It came to nothing.
     """
-    if not listens(address):  # podman-py would leave its socket open
-        raise Lost("nobody listens there any more")
     # quoted here, because podman-py would make a plus of a blank, and look for that
     with contextlib.closing(APIClient(base_url=f"unix://{quote(str(address), safe='')}")) as client:
         try:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 
 from omero_adi_plugin.containers.engine import Engine
 from omero_adi_plugin.containers.leftovers import remove_containers
-from omero_adi_plugin.containers.private import private_folder
+from omero_adi_plugin.containers.private import Guarded, private_folder
 from omero_adi_plugin.containers.slots import slot, tidy
 from omero_adi_plugin.crashpoints import VARIABLE, Point
 from omero_adi_plugin.errors import Halted, PodmanDown
@@ -171,6 +172,21 @@ def test_a_slot_is_waited_for_and_the_kernel_frees_those_of_the_dead(private: Pa
         assert got.wait(10)
         waiting.join()
     tidy()
+
+
+def test_a_place_that_others_take_away_is_made_again(private: Path) -> None:
+    def take_and_let_go() -> None:
+        stop = threading.Event()
+        for _ in range(300):
+            with slot(4, stop=stop):
+                pass
+            tidy()
+            Guarded("podman").close()
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(take_and_let_go) for _ in range(4)]:
+            done.result()
+    assert list(private.iterdir()) == []
 
 
 def test_nobody_else_gets_into_the_place_for_slots(private: Path) -> None:

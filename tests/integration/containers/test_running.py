@@ -7,14 +7,16 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from omero_adi_plugin.containers import hearing, running
+from omero_adi_plugin.containers import hearing, running, starting
 from omero_adi_plugin.containers.streams import LONGEST_KEPT
+from omero_adi_plugin.crashpoints import Point
 from omero_adi_plugin.errors import (
     ConverterFailed,
     ConverterKilled,
@@ -180,8 +182,18 @@ def test_one_that_is_not_wanted_any_more_is_gone_at_once(place: Place) -> None:
 
 
 def test_a_full_disk_is_no_fault_of_the_order(place: Place) -> None:
-    with pytest.raises(NoRoomToConvert):
-        place.run("echo 'write /out/x: No space left on device' >&2; exit 1")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place.temp)], check=True)
+    try:
+        with pytest.raises(NoRoomToConvert):
+            place.run("cat /dev/zero > /out/x")
+    finally:
+        place.rooms[-1].remove()
+        subprocess.run(["umount", str(place.temp)], check=True)
+
+
+def test_one_that_only_says_that_a_disk_is_full_has_failed(place: Place) -> None:
+    with pytest.raises(ConverterFailed, match="said 'write /tmp/x: No space left on device'"):
+        place.run("echo 'write /tmp/x: No space left on device' >&2; exit 1")
 
 
 # --- how it begins
@@ -195,14 +207,14 @@ def test_an_image_that_cannot_be_run_is_a_fault_of_the_converter(place: Place, l
 
 def test_a_mount_that_fails_is_tried_again(place: Place) -> None:
     task = place.task(place.podman.converter("echo there"))
-    task.room.staging.rmdir()
+    gone = task.room.staging.rename(task.room.staging.with_name("gone"))
     with pytest.raises(ConverterNotStarted, match="no such file or directory"):
         place.run("echo there", task=task, podman_bind_retry_attempts=1)
 
     class Mending(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.getMessage() == "container.mount_failed":
-                task.room.staging.mkdir()
+                gone.rename(task.room.staging)
 
     mending = Mending()
     logging.getLogger("omero_adi_plugin").addHandler(mending)
@@ -222,6 +234,48 @@ def test_one_of_the_same_name_that_an_attempt_has_left_makes_room(place: Place) 
 def test_volumes_of_an_image_go_with_the_container(place: Place) -> None:
     assert place.run("echo x > /kept/x; echo there", changes=("VOLUME /kept",)) == "there"
     assert place.podman("volume", "ls", "--quiet") == ""
+
+
+def test_nobody_can_have_its_words_written_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[list[str], list[str]]] = []
+
+    def look(point: Point) -> None:
+        if point is Point.CONTAINER_MADE:
+            found.append(tuple(_files(each) for each in (place.source, place.temp)))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(starting, "reached", look)
+    image = place.podman.converter("echo words")
+    task = place.task(image, alt_output_folder=None)
+    assert place.run("echo words", task=task) == "words"
+    assert found == [(["scan.lif"], ["log"])]  # and not beside the source, whose owner could put a link in the way
+    assert list(place.temp.iterdir()) == []
+    (place.temp / place.order).mkdir()
+    os.chown(place.temp / place.order, 4711, 4711)
+    with pytest.raises(ConverterNotStarted, match="what it says cannot be kept"):
+        place.run("echo words", task=task)
+
+
+@pytest.mark.parametrize("replaced", ["source", "processed"])
+def test_a_folder_that_was_replaced_meanwhile_is_shown_to_nobody(
+    place: Place, replaced: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = place.task(place.podman.converter("cp -r /data/. /out"))
+    assert task.room.temp is not None
+    folder = place.source if replaced == "source" else place.source / ".processed"
+    others = place.folder / "others"
+    (others / task.room.staging.relative_to(folder)).mkdir(parents=True)
+    (others / task.room.staging.relative_to(folder) / "secret").touch()
+
+    def replace(point: Point) -> None:
+        if point is Point.CONTAINER_MADE:
+            folder.rename(place.folder / "away")
+            folder.symlink_to(others)
+
+    monkeypatch.setattr(starting, "reached", replace)
+    with pytest.raises(ConverterNotStarted, match="was replaced by something else while it was started"):
+        place.run("cp -r /data/. /out", task=task)
+    assert list(task.room.temp.iterdir()) == []
+    assert [each.levelname for each in caplog.records if each.getMessage() == "security.folder_replaced"] == ["WARNING"]
 
 
 # --- when podman goes away
@@ -253,6 +307,10 @@ def test_a_service_that_is_killed_meanwhile_is_started_again_and_nothing_is_miss
     killer.join()
     assert place.log.count("text=one") == 1
     assert place.podman.containers() == []
+
+
+def _files(folder: Path) -> list[str]:
+    return [each.name for each in folder.rglob("*") if each.is_file()]
 
 
 def _read(file: Path) -> bytes:
