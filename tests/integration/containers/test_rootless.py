@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Converters under rootless podman, as an account of this machine that has ranges of other user ids.
-
-Without one, nothing is shown. A machine that has run the embedded PostgreSQL as root has such an account.
-"""
+"""Converters under rootless podman, as another account of this machine, which is lent a range of other user ids meanwhile."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -68,14 +67,62 @@ class Account:
     command: list[str]
 
 
+LENDABLE = ("games", "news", "backup", "nobody")
+"""Accounts of every Debian that nothing runs as."""
+
+RANGES = (Path("/etc/subuid"), Path("/etc/subgid"))
+RANGE, FIELDS = 65536, 3
+"""So many other ids podman wants for an account, and what a line there has."""
+
+
 @pytest.fixture
 def account() -> Iterator[Account]:
-    if os.geteuid() != 0 or shutil.which("runuser") is None:
+    if os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
-    known = {line.split(":")[0] for line in _lines("/etc/subuid")} & {line.split(":")[0] for line in _lines("/etc/subgid")}
-    entry = next((each for each in pwd.getpwall() if each.pw_name in known and each.pw_uid != 0), None)
-    if entry is None:
-        pytest.skip("no account here has ranges in /etc/subuid and /etc/subgid")
+    with _lent() as entry, _at_home(entry) as made:
+        yield made
+
+
+@contextmanager
+def _lent() -> Iterator[pwd.struct_passwd]:
+    """An account that has a range of other ids meanwhile."""
+    entry = next(each for each in pwd.getpwall() if each.pw_name in LENDABLE)
+    with ExitStack() as held:
+        for file in RANGES:
+            file.touch()
+            line = _added(file, entry.pw_name)
+            held.callback(_taken_out, file, line)
+        yield entry
+
+
+def _added(file: Path, name: str) -> str:
+    """Give an account a range that nobody has; return its line."""
+    with _locked(file) as opened:
+        others = [line.split(":") for line in opened.read().splitlines()]
+        line = f"{name}:{max([100_000, *(int(each[1]) + int(each[2]) for each in others if len(each) == FIELDS)])}:{RANGE}\n"
+        opened.write(line)
+    return line
+
+
+def _taken_out(file: Path, line: str) -> None:
+    with _locked(file) as opened:
+        kept = opened.read().replace(line, "", 1)
+        opened.seek(0)
+        opened.truncate()
+        opened.write(kept)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[TextIO]:
+    """The file, for nobody else of these tests."""
+    with file.open("r+") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield opened
+
+
+@contextmanager
+def _at_home(entry: pwd.struct_passwd) -> Iterator[Account]:
+    """Folders and settings of an account, which are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="adi-rl-", dir="/tmp", ignore_cleanup_errors=True) as made:
         folder = Path(made)
         for name in ("run", "temp", "source", "home", "tmp"):
@@ -125,20 +172,19 @@ def test_a_converter_runs_rootless_with_and_without_keep_id(account: Account) ->
 
 def _python(account: Account) -> str:
     """An interpreter that the account can run, of our version."""
+    said = []
     for python in (sys.executable, "/usr/bin/python{}.{}".format(*sys.version_info)):
-        tried = subprocess.run(
-            [*account.command, python, "-c", "import pydantic_core"], cwd="/", capture_output=True, check=False
-        )
+        asked = [*account.command, python, "-c", "import pydantic_core"]
+        tried = subprocess.run(asked, cwd="/", capture_output=True, text=True, check=False)
         if tried.returncode == 0:
             return python
-    pytest.skip("that account cannot run our Python")
+        said.append(f"{python} ({tried.stderr.strip().rpartition(chr(10))[2]})")
+    pytest.fail(
+        f"an account that is not root can run none of them with our packages: {'; '.join(said)}. Have the project, and a "
+        "Python of this version, where everybody may read them"
+    )
 
 
 def _root(folder: Path) -> None:
     (folder / "root.tar").write_bytes(root_archive({"converter": CONVERTER}))
     (folder / "root.tar").chmod(0o644)
-
-
-def _lines(file: str) -> list[str]:
-    path = Path(file)
-    return path.read_text().splitlines() if path.exists() else []
