@@ -33,7 +33,17 @@ from tests.fixtures.waiting import wait_until
 PENDING, STARTED, DONE, FAILED = "Import Pending", "Import Started", "Import Completed", "Import Failed"
 DETACHED = Revisions(contract=CONTRACT_HEAD, plugin=None)
 HEAD = Revisions(contract=CONTRACT_HEAD, plugin=PLUGIN_HEAD)
-OURS = ("adi_action", "adi_attempt", "adi_control", "adi_conversion", "adi_file", "adi_inbox", "adi_order", "adi_service", "adi_turn")
+OURS = (
+    "adi_action",
+    "adi_attempt",
+    "adi_control",
+    "adi_conversion",
+    "adi_file",
+    "adi_inbox",
+    "adi_order",
+    "adi_service",
+    "adi_turn",
+)
 ALL = "SELECT * FROM imports ORDER BY id"
 LAPSE = "UPDATE adi_order SET lease_until = now() - interval '1 second' WHERE state = 'running'"
 CATALOG = """
