@@ -27,13 +27,15 @@ class State:
     is_over:    nothing in it runs any more.
     status:     with which its first process has ended, 128 + the signal that has killed it; negative when podman did at its
                 own time-out.
-    process:    id of its first process on this host; 0: it has none.
+    process:    id of its first process, as podman sees it; 0: it has none.
+    parent:     the same of that one's parent, podman's conmon.
     no_memory:  podman noticed that the kernel has killed something in it for want of memory; it often does not (tried).
     """
 
     is_over: bool
     status: int
     process: int
+    parent: int
     no_memory: bool
 
 
@@ -77,6 +79,7 @@ class Container:
             is_over=state.get("Status") in _OVER and not state.get("Running"),
             status=int(state.get("ExitCode", 0)),
             process=int(state.get("Pid", 0)),
+            parent=int(state.get("ConmonPid", 0)),
             no_memory=bool(state.get("OOMKilled")),
         )
 

@@ -79,7 +79,7 @@ class Converters:
         ------
         ConverterFailed, ConverterKilled, ConverterNotStarted
             It has not done it.
-        NoRoomToConvert, PodmanDown
+        NoRoomToConvert, ConverterTempDown, PodmanDown
             This host cannot do it at the moment.
         Halted
             `stop` was set.

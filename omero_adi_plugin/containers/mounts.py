@@ -13,17 +13,19 @@ import logging
 import os
 import stat
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.folders import opened
-from omero_adi_plugin.errors import ConverterNotStarted
+from omero_adi_plugin.containers.private import host
+from omero_adi_plugin.errors import ConverterNotStarted, PodmanDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from omero_adi_plugin.containers.container import Container
+    from omero_adi_plugin.containers.container import Container, State
     from omero_adi_plugin.containers.task import Task
 
 MOST_LINKS = 40
@@ -50,12 +52,13 @@ def check_mounts(container: Container, *, task: Task) -> None:
     ConverterNotStarted
         Something else is mounted, or nobody can tell.
     PodmanDown
-        It is not there any more.
+        It is not there any more, or where its processes cannot be seen.
     """
     state = container.state()
+    if state is None or not state.process:
+        raise _not_started(task, "it was gone before it began")
     try:
-        if state is None or not state.process:
-            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        _check_is_here(state)
         root = os.open(f"/proc/{state.process}/root", _ROOT)
         try:
             wrong = next(_wrong(root, task), None)
@@ -66,6 +69,20 @@ def check_mounts(container: Container, *, task: Task) -> None:
     if wrong is not None:
         event(_log, logging.WARNING, "security.folder_replaced", order=task.order, entry=task.path, folder=wrong)
         raise _not_started(task, f"'{wrong}' was replaced by something else while it was started")
+
+
+def _check_is_here(state: State) -> None:
+    """Return if a container's process is one that we see; in another namespace its number is nobody's, or somebody else's."""
+    try:
+        status = Path(f"/proc/{state.process}/status").read_text("utf-8", "replace")
+    except OSError:
+        status = ""
+    if f"\nPPid:\t{state.parent}\n" not in status:
+        raise PodmanDown(
+            host=host(),
+            why="podman's processes cannot be seen from there, so that nobody can tell what a container was given; a service that"
+            " itself runs in one needs `--pid=host`",
+        )
 
 
 def _wrong(root: int, task: Task) -> Iterator[str]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.container import Container
 from omero_adi_plugin.containers.hearing import TOO_MUCH_BYTES, Listener
+from omero_adi_plugin.containers.rooms import NO_ROOM
+from omero_adi_plugin.containers.space import no_room
 from omero_adi_plugin.containers.specification import specification
 from omero_adi_plugin.containers.starting import start
 from omero_adi_plugin.containers.verdict import failed, judge, too_late
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import ConverterNotStarted, Halted, PodmanDown
+from omero_adi_plugin.errors import ConverterTempDown, Halted, PodmanDown
 from omero_adi_plugin.logs import event, order_event
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class Run:
             Somebody or something else has ended it.
         ConverterNotStarted
             It did not begin.
-        NoRoomToConvert
-            A disk is full.
+        NoRoomToConvert, ConverterTempDown
+            A disk is full, or not there.
         PodmanDown
             Podman went away.
         Halted
@@ -106,8 +108,10 @@ class Run:
         try:
             return Listener(self._task, settings=self._settings, heard=self._heard)
         except OSError as error:
-            words = f"what it says cannot be kept in '{self._settings.converter_temp}' (`converter_temp`: {error.strerror})"
-            raise ConverterNotStarted(path=self._task.path, container=self._task.preprocessing.container, words=words) from error
+            folder = self._settings.converter_temp
+            if error.errno in NO_ROOM:
+                raise no_room(folder, needed_bytes=0) from error
+            raise ConverterTempDown(folder=str(folder), why=error.strerror or str(error)) from error
 
     def _say_that_it_is_over(self, state: State, *, seconds: float) -> None:
         facts = {"order": self._task.order, "entry": self._task.path, "status": state.status, "seconds": seconds}
@@ -172,7 +176,8 @@ class Run:
         while True:
             why: object = None
             try:
-                if self._container.remove():
+                # asked quickly first: removing may take long, and a podman that hangs would be waited for as long
+                if self._container.state() is None or self._container.remove():
                     return
             except PodmanDown as error:
                 why = error

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from omero_adi_plugin.containers import running
 from omero_adi_plugin.containers.engine import Engine
 from omero_adi_plugin.containers.leftovers import remove_containers
 from omero_adi_plugin.containers.private import Guarded, private_folder
@@ -23,6 +24,7 @@ from omero_adi_plugin.containers.slots import slot, tidy
 from omero_adi_plugin.crashpoints import VARIABLE, Point
 from omero_adi_plugin.errors import Halted, PodmanDown
 from tests.fixtures.podman import Podman
+from tests.fixtures.waiting import wait_until
 from tests.integration.containers.conftest import Place
 
 PROGRAM = """
@@ -139,15 +141,55 @@ def test_a_podman_that_is_named_is_the_one(place: Place, where: str, monkeypatch
 
 
 def test_one_that_hangs_is_not_waited_for(podman: Podman, place: Place) -> None:
-    service = next(each for each in Path("/proc").glob("[0-9]*") if f"unix://{podman.socket}".encode() in _command(each))
+    service = _service_of(podman)
     with Engine(place.settings()) as engine:
-        os.kill(int(service.name), signal.SIGSTOP)
+        os.kill(service, signal.SIGSTOP)
         try:
             with pytest.raises(PodmanDown, match="podman does not answer"):
                 engine.ask("GET", "/info", seconds=0.2)
         finally:
-            os.kill(int(service.name), signal.SIGCONT)
+            os.kill(service, signal.SIGCONT)
         assert engine.facts.version
+
+
+def test_one_that_hangs_is_not_waited_for_to_remove_what_runs(
+    podman: Podman, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Engine.ask.__kwdefaults__, "seconds", 1)
+    monkeypatch.setattr(running, "REMOVE_SECONDS", 0)
+    converters = place.converters()
+    image = converters.image(podman.converter("echo started; sleep 1000"))
+    task = place.task(image.name)
+
+    def run() -> None:
+        with pytest.raises((Halted, PodmanDown)):
+            place.carry_out(converters, task, image)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    wait_until(lambda: place.heard)
+    service = _service_of(podman)
+    os.kill(service, signal.SIGSTOP)
+    try:
+        place.stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+    finally:
+        os.kill(service, signal.SIGCONT)
+    assert remove_containers(place.settings(), order=place.order) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be apart")
+def test_where_its_processes_cannot_be_seen_no_converter_runs(podman: Podman, place: Place) -> None:
+    image = podman.converter("echo ran > /out/ran")
+    apart = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", PROGRAM]
+    done = subprocess.run(
+        [*apart, str(place.folder), image, place.order], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "PodmanDown" in done.stderr
+    assert "`--pid=host`" in done.stderr
+    assert not list(place.temp.rglob("ran"))
+    assert podman.containers() == []
 
 
 def test_a_slot_is_waited_for_and_the_kernel_frees_those_of_the_dead(private: Path) -> None:
@@ -207,6 +249,11 @@ def _wait_a_little(stop: threading.Event) -> None:
     threading.Timer(0.3, stop.set).start()
     with slot(1, stop=stop):
         pass
+
+
+def _service_of(podman: Podman) -> int:
+    asked = f"unix://{podman.socket}".encode()
+    return next(int(each.name) for each in Path("/proc").glob("[0-9]*") if asked in _command(each))
 
 
 def _command(process: Path) -> bytes:
