@@ -35,6 +35,9 @@ _OF_THE_IMAGE = (
 """What podman says when an image has nothing that can be run. Its status is that of a fault of its own for all that goes wrong
 here, so that its words are all there is to tell one thing from another."""
 
+_WHILE_MOUNTING = ("error mounting", "mount `")
+"""How runc and crun say that a folder was not to be mounted; podman adds that a command was not found when it was the folder."""
+
 _OF_A_MOUNT = (
     *("statfs", "mount", "resource busy", "stale file handle", "transport endpoint", "input/output error", "host is down"),
     *("no such file or directory", "no such device", "connection timed out", "resource temporarily unavailable"),
@@ -61,7 +64,8 @@ def start(
     tries = settings.podman_bind_retry_attempts
     while (words := _begin(container, specification, task)) is not None:
         said, shown = words.lower(), quoted(words, length=_LONGEST_WORDS)
-        if any(each in said for each in _OF_THE_IMAGE):
+        mounting = any(each in said for each in _WHILE_MOUNTING)
+        if not mounting and any(each in said for each in _OF_THE_IMAGE):
             raise failed(task, f"podman says {shown}")
         if tries == 0 or not any(each in said for each in _OF_A_MOUNT):
             raise ConverterNotStarted(path=task.path, container=task.preprocessing.container, words=shown)

@@ -226,6 +226,20 @@ def test_a_mount_that_fails_is_tried_again(place: Place) -> None:
         logging.getLogger("omero_adi_plugin").removeHandler(mending)
 
 
+def test_a_folder_that_goes_away_before_it_is_mounted_is_no_fault_of_the_converter(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = place.task(place.podman.converter("echo there"))
+
+    def go_away(point: Point) -> None:
+        if point is Point.CONTAINER_MADE:
+            task.room.staging.rename(task.room.staging.with_name("gone"))
+
+    monkeypatch.setattr(starting, "reached", go_away)
+    with pytest.raises(ConverterNotStarted):
+        place.run("echo there", task=task, podman_bind_retry_attempts=0)
+
+
 def test_one_of_the_same_name_that_an_attempt_has_left_makes_room(place: Place) -> None:
     image = place.podman.converter("echo there")
     task = place.task(image)
