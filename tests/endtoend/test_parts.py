@@ -106,10 +106,10 @@ def test_what_has_its_key_values_does_not_need_what_they_were_read_from(
     samples.image("late/late.ome.tif", seed=1)
     read = MetadataFiles.of
 
-    def unreadable(files: MetadataFiles, path: str) -> Pairs:  # as one that root may not read either
+    def unreadable(files: MetadataFiles, path: str, *, late: str | None = None) -> Pairs:  # as one that root may not read either
         if "late" not in path:
             raise SourceUnreadable(path=f"{samples.folder}/metadata.csv", account="this test")
-        return read(files, path)
+        return read(files, path, late=late)
 
     monkeypatch.setattr(MetadataFiles, "of", unreadable)
     again(tracking, order)

@@ -53,13 +53,17 @@ def test_a_podman_that_runs_nothing_here_says_why(folder: Folder, programs: Path
     assert {path.name for path in folder.path.iterdir()} == {"logs", "made-by-omero-adi-demo"}
 
 
+SECONDS = "1000.0471"
+"""How long a container sleeps that nobody else starts: other tests have some that sleep, too."""
+
+
 def test_what_still_runs_is_ended_and_everything_removed(folder: Folder) -> None:
     assert shutil.which("podman"), "podman is not installed: apt-get install -y podman"
     processes = Processes(folder)
     podman = start_podman(folder, processes)
     command = [*podman.command, "run", "--detach", "--network=none", "--entrypoint", "/bin/busybox", IMAGE]
-    subprocess.run([*command, "sleep", "1000"], env=podman.environment, check=True, capture_output=True)
-    [sleeps] = [process for process in Path("/proc").iterdir() if _is(process, b"sleep\0001000\0")]
+    subprocess.run([*command, "sleep", SECONDS], env=podman.environment, check=True, capture_output=True)
+    [sleeps] = [process for process in Path("/proc").iterdir() if _is(process, b"sleep\000" + SECONDS.encode() + b"\0")]
     assert processes.stop() == ("podman",)
     assert sleeps.exists()  # a container outlives the service
     short = podman.socket.parent
