@@ -51,6 +51,8 @@ KINDS = {
     "key-values": Kind(MAKE + 'printf "stain,GFP\\nlens,10x\\n" > "$out/metadata.csv"'),
 }
 
+WRITES_KEY_VALUES = 'b=$(basename "$in"); cp "$in" "$alt/$b"; case $b in c*) ;; *) echo "who,$b" > "$out/metadata.csv";; esac'
+
 pytestmark = pytest.mark.usefixtures("without_java")
 
 
@@ -82,27 +84,6 @@ def test_two_outputs_of_a_file_are_imported_each_with_its_name_and_key_values(wo
     assert "a warning" in workshop.log(order, "errs")
 
 
-def test_key_values_in_a_file_are_for_what_was_made_of_the_same_source(workshop: Workshop, data_folder: Path) -> None:
-    writes = 'b=$(basename "$in"); cp "$in" "$alt/$b"; case $b in c*) ;; *) echo "who,$b" > "$out/metadata.csv";; esac'
-    image = workshop.podman.converter(READ_ARGUMENTS + writes)
-    sources = [workshop.samples.image(f"{name}.ome.tif", seed=seed) for seed, name in enumerate("abc")]
-    order = workshop.order(*sources, container=image)
-    plain = workshop.tracking.order(workshop.lab, sources[2])
-    assert workshop.services.run(*ONCE).returncode == 0
-    found = {}
-    for number in workshop.lab.images_with(order):
-        [values] = workshop.lab.key_values(number)
-        found[Path(values["Filepath"]).name[0]] = values.get("csv_who")
-    assert found == {"a": "a.ome.tif", "b": "b.ome.tif", "c": None}
-    for number in workshop.lab.images_with(plain):
-        assert all("csv_who" not in values for values in workshop.lab.key_values(number))
-    kept = Path(sources[0]).parent / ".processed"
-    tag = order[:8]
-    names = ["a.ome.tif", "b.ome.tif", "c.ome.tif", f"metadata.{tag}-2.csv", f"metadata.{tag}.csv"]
-    assert sorted(path.name for path in kept.iterdir()) == names
-    assert workshop.left(data_folder) == []
-
-
 def test_whatever_a_converter_makes_is_imported_as_it_says(workshop: Workshop, data_folder: Path) -> None:
     workshop.services.configure(max_workers=2, max_containers=4)
     image, orders = workshop.samples.image("scan.ome.tif"), {}
@@ -113,6 +94,9 @@ def test_whatever_a_converter_makes_is_imported_as_it_says(workshop: Workshop, d
         source = shutil.copy(image, folder / "scan.ome.tif")
         converter = workshop.podman.converter(READ_ARGUMENTS + kind.script)
         orders[name] = workshop.order(source, container=converter, alt=kind.alt)
+    (data_folder / "apart").mkdir()
+    apart = [shutil.copy(image, data_folder / "apart" / f"{name}.ome.tif") for name in "abc"]
+    converted = workshop.order(*apart, container=workshop.podman.converter(READ_ARGUMENTS + WRITES_KEY_VALUES))
     assert workshop.services.run("serve", "--once", seconds=120).returncode == 0
     told = {kind: workshop.tracking.description(order) for kind, order in orders.items()}
     assert {name: tuple(workshop.names(order)) for name, order in orders.items()} == {n: k.names for n, k in KINDS.items()}, told
@@ -127,6 +111,14 @@ def test_whatever_a_converter_makes_is_imported_as_it_says(workshop: Workshop, d
     assert {key: said[key] for key in "abcd"} == {"a": "null", "b": "true", "c": "1.5", "d": '{"e": [1]}'}
     assert (values("nested")["csv_stain"], values("key-values")["csv_stain"]) == ("DAPI", "GFP")
     assert values("key-values")["csv_lens"] == "10x"
+    of_each = {
+        values["Filepath"][-9]: values.get("csv_who")
+        for (values,) in map(workshop.lab.key_values, workshop.lab.images_with(converted))
+    }
+    assert of_each == {"a": "a.ome.tif", "b": "b.ome.tif", "c": None}, "key-values that a converter writes are for one source"
+    tag = converted[:8]
+    kept = ["a.ome.tif", "b.ome.tif", "c.ome.tif", f"metadata.{tag}-2.csv", f"metadata.{tag}.csv"]
+    assert sorted(path.name for path in (data_folder / "apart" / ".processed").iterdir()) == kept
     log = workshop.log(orders["many lines"])
     assert [f'="{line}"' in log or f"={line} " in log or f"={line}\n" in log for line in (1, 50000, 100000)] == [True] * 3
 
@@ -202,24 +194,22 @@ def test_a_plate_that_a_converter_makes_goes_into_a_screen(workshop: Workshop, d
     assert workshop.left(data_folder) == []
 
 
-@pytest.mark.parametrize("harm", ["removed", "changed"])
-def test_an_image_whose_kept_file_was_harmed_before_its_link_leads_there_shows_what_is_made_anew(
-    harm: str, workshop: Workshop, data_folder: Path, tmp_path: Path
+def test_images_whose_kept_files_were_harmed_before_their_links_lead_there_show_what_is_made_anew(
+    workshop: Workshop, data_folder: Path, tmp_path: Path
 ) -> None:
-    source = Path(workshop.samples.image("scan.ome.tif", seed=1))
-    order = workshop.order(source, container=workshop.podman.converter(READ_ARGUMENTS + MAKE))
+    sources = [Path(workshop.samples.image(f"{harm}.ome.tif", seed=seed)) for seed, harm in enumerate(("removed", "changed"))]
+    script = READ_ARGUMENTS + 'cp "$in" "$alt/made-$(basename $in)"'
+    order = workshop.order(*sources, container=workshop.podman.converter(script))
     service = workshop.services.start(crash_point=f"{Point.LINK_RENEWED}:{tmp_path / 'dead'}")
     wait_until((tmp_path / "dead").exists, what="the worker's death")
     workshop.services.kill(service)
-    kept = source.parent / ".processed" / "made.ome.tif"
-    if harm == "removed":
-        kept.unlink()
-    else:
-        kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    removed, changed = (source.parent / ".processed" / f"made-{source.name}" for source in sources)
+    removed.unlink()
+    changed.write_bytes(changed.read_bytes()[:-1] + b"x")
     workshop.services.start()
     workshop.done(order)
     assert workshop.tracking.stages(order)[-1] == "Import Completed", workshop.tracking.description(order)
-    assert workshop.readable(order) == 1
-    [place] = [leads_to for leads_to in workshop.links().values() if data_folder in leads_to.parents]
-    assert place.read_bytes() == source.read_bytes()
+    assert workshop.readable(order) == 2
+    shown = {leads_to.read_bytes() for leads_to in workshop.links().values() if data_folder in leads_to.parents}
+    assert shown == {source.read_bytes() for source in sources}
     assert workshop.left(data_folder) == []

@@ -226,35 +226,30 @@ def test_orders_wait_for_what_a_host_lacks_and_others_go_on(workshop: Workshop, 
     assert workshop.left(data_folder) == []
 
 
-@pytest.mark.parametrize("forged", ["another file", "a temp folder"])
-def test_what_somebody_else_writes_into_the_record_brings_in_no_other_file(
-    forged: str, workshop: Workshop, data_folder: Path
-) -> None:
-    secret = data_folder / "theirs" / "secret.ome.tif"
-    secret.parent.mkdir()
-    source = Path(workshop.samples.image("scan.ome.tif", seed=1))
-    shutil.copy(workshop.samples.image("secret.ome.tif", seed=2), secret)
-    order = workshop.order(source, container=workshop.podman.converter(COPY))
+def test_what_somebody_else_writes_into_the_record_brings_in_no_other_file(workshop: Workshop, data_folder: Path) -> None:
+    (theirs := data_folder / "theirs").mkdir()
+    sources = [Path(workshop.samples.image(f"{name}.ome.tif", seed=seed)) for seed, name in enumerate(("one", "two"))]
+    script = READ_ARGUMENTS + 'cp "$in" "$alt/made-$(basename $in)"'
+    order = workshop.order(*sources, container=workshop.podman.converter(script))
     assert workshop.services.run(*ONCE).returncode == 0
-    [[fileset]] = workshop.lab.session.query(
-        "select distinct i.fileset.id from Image i where i.id in (:ids)", ids=workshop.lab.images_with(order)
-    )
-    workshop.lab.gateway().deleteObjects("Fileset", [fileset], wait=True)
-    status = secret.stat()
-    if forged == "another file":
-        value = {"place": str(secret), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-        path = "{filesets,0,files,0}"
-    else:
-        secret.rename(secret.with_name("made.ome.tif"))
-        value, path = {"temp": str(secret.parent)}, "{filesets,0}"
-    workshop.tracking.sql(
-        "UPDATE adi_conversion SET made = jsonb_set(made, %s, made #> %s || %s::jsonb) WHERE uuid = %s",
-        path, path, json.dumps(value), order,
-    )  # fmt: skip
+    hql = "select distinct i.fileset.id from Image i where i.id in (:ids)"
+    filesets = [fileset for (fileset,) in workshop.lab.session.query(hql, ids=workshop.lab.images_with(order))]
+    workshop.lab.gateway().deleteObjects("Fileset", filesets, wait=True)
+    secrets = [theirs / f"made-{source.name}" for source in sources]
+    for seed, secret in enumerate(secrets):
+        shutil.copy(workshop.samples.image("secret.ome.tif", seed=7 + seed), secret)
+    status = secrets[0].stat()
+    another = {"place": str(secrets[0]), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    for source, path, value in (
+        (sources[0], "{filesets,0,files,0}", another),
+        (sources[1], "{filesets,0}", {"temp": str(theirs)}),
+    ):
+        forge = "UPDATE adi_conversion SET made = jsonb_set(made, %s, made #> %s || %s::jsonb) WHERE entry = %s"
+        workshop.tracking.sql(forge, path, path, json.dumps(value), str(source))
     assert workshop.services.run("orders", "retry", order, "--again").returncode == 0
     assert workshop.services.run(*ONCE).returncode == 0
     assert workshop.tracking.stages(order)[-1] == "Import Completed"
-    kept = source.parent / ".processed" / "made.ome.tif"
-    assert {place for place in workshop.links().values() if data_folder in place.parents} == {kept}
-    assert kept.read_bytes() == source.read_bytes()
-    assert workshop.readable(order) == 1
+    kept = {source.parent / ".processed" / f"made-{source.name}" for source in sources}
+    assert {place for place in workshop.links().values() if data_folder in place.parents} == kept
+    assert {place.read_bytes() for place in kept} == {source.read_bytes() for source in sources}
+    assert workshop.readable(order) == 2
