@@ -14,7 +14,7 @@ from omero_adi_plugin.containers.rooms import NO_ROOM
 from omero_adi_plugin.containers.space import no_room
 from omero_adi_plugin.containers.specification import specification
 from omero_adi_plugin.containers.starting import start
-from omero_adi_plugin.containers.verdict import failed, judge, too_late
+from omero_adi_plugin.containers.verdict import failed, judge, killed, too_late
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConverterTempDown, Halted, PodmanDown
 from omero_adi_plugin.logs import event, order_event
@@ -79,7 +79,7 @@ class Run:
         ConverterFailed
             It could not do it, took too long, or said too much.
         ConverterKilled
-            Somebody or something else has ended it.
+            Somebody or something else has ended it, or has removed its container.
         ConverterNotStarted
             It did not begin.
         NoRoomToConvert, ConverterTempDown
@@ -149,7 +149,7 @@ class Run:
             return None
         self._lost_since = None
         if state is None:
-            raise failed(self._task, "its container was removed by somebody else")
+            raise killed(self._task, self._settings)
         return state
 
     def _terminate(self) -> None:

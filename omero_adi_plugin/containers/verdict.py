@@ -71,11 +71,19 @@ def last_words(lines: list[str]) -> str:
     return shown if len(shown) <= LONGEST_WORDS else f"…{shown[1 - LONGEST_WORDS :]}"
 
 
+def killed(task: Task, settings: Settings) -> ConverterKilled:
+    """Return the error that says that somebody or something else has ended a converter."""
+    return ConverterKilled(path=task.path, container=task.preprocessing.container, memory=_memory(settings))
+
+
 def _killed(state: State, task: Task, settings: Settings) -> AdiError:
-    memory = f"{settings.converter_memory_mb} MB"
     if state.no_memory:
-        return failed(task, f"it needed more than the {memory} of memory that it may have (`converter_memory_mb`)")
-    return ConverterKilled(path=task.path, container=task.preprocessing.container, memory=memory)
+        return failed(task, f"it needed more than the {_memory(settings)} of memory that it may have (`converter_memory_mb`)")
+    return killed(task, settings)
+
+
+def _memory(settings: Settings) -> str:
+    return f"{settings.converter_memory_mb} MB"
 
 
 def _no_room(task: Task, settings: Settings) -> NoRoomToConvert | None:

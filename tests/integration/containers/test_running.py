@@ -156,10 +156,11 @@ def test_podman_ends_it_when_nobody_else_does(place: Place, monkeypatch: pytest.
         place.run("sleep 1000", converter_timeout_seconds=10)
 
 
-def test_one_that_is_killed_by_somebody_else_may_work_another_time(place: Place) -> None:
+@pytest.mark.parametrize("how", [("kill",), ("rm", "--force", "--time", "0")])
+def test_one_that_is_ended_by_somebody_else_may_work_another_time(how: tuple[str, ...], place: Place) -> None:
     image = place.podman.converter("echo started; sleep 1000")
     task = place.task(image)
-    killer = threading.Thread(target=lambda: (wait_until(lambda: place.heard), place.podman("kill", task.name)))
+    killer = threading.Thread(target=lambda: (wait_until(lambda: place.heard), place.podman(*how, task.name)))
     killer.start()
     with pytest.raises(ConverterKilled, match="or somebody has ended it"):
         place.run("echo started; sleep 1000", task=task)
