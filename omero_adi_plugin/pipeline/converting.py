@@ -105,8 +105,8 @@ class Converting:
     gate : FileGate
         Which files may be converted: the order's, but OMERO.server need not be able to read them.
     on_wait : callable
-        Called about twice a second with how many converters run, and how many entries wait for one; may raise `Stopped`, or what
-        ends the attempt at once.
+        Called about twice a second with how many converters run, how many entries wait for one, and for how long none of those
+        that run has said anything, in s; may raise `Stopped`, or what ends the attempt at once.
     check : callable
         The same when nothing more is to be begun: raises what ends the attempt at once.
     """
@@ -121,13 +121,13 @@ class Converting:
         settings: Settings,
         converters: Converters,
         gate: FileGate,
-        on_wait: Callable[[int, int], None],
+        on_wait: Callable[[int, int, float], None],
         check: Callable[[], None],
     ) -> None:
         self._order, self._preprocessing, self._attempt, self._owner = order, preprocessing, attempt, owner
         self._settings, self._converters, self._gate = settings, converters, gate
         self._on_wait, self._check = on_wait, check
-        self._stop, self._heard = threading.Event(), threading.Event()
+        self._stop, self._heard_at = threading.Event(), time.monotonic()
         self._threads = ThreadPoolExecutor(settings.max_containers, thread_name_prefix="converter")
         self._running: dict[Future[Made], Entry] = {}
         self._ended: dict[str, Future[Made]] = {}
@@ -170,7 +170,7 @@ class Converting:
             while down is not None and waiting:  # a podman that hangs costs a minute each time that it is asked
                 self._running[_failed(down)] = waiting.popleft()
             try:
-                self._on_wait(len(self._running), len(waiting))
+                self._on_wait(len(self._running), len(waiting), time.monotonic() - self._heard_at)
             except Stopped as error:
                 if isinstance(error.why, Cancelled):
                     raise
@@ -225,7 +225,7 @@ class Converting:
         # nobody waits for its end when the order is left meanwhile: what was fetched by then is there for the next attempt
         threading.Thread(target=fetch, name="image", daemon=True).start()
         while not wait([fetched], timeout=_LOOK_SECONDS).done:
-            self._on_wait(0, waiting)
+            self._on_wait(0, waiting, 0)
         self._image = fetched.result()
 
     def _begin(self, entry: Entry) -> None:
@@ -261,6 +261,7 @@ class Converting:
             attempt=self._attempt,
             number=number,
         )
+        self._hear()
         task = Task(
             order=self._order.uuid,
             attempt=self._attempt,
@@ -270,7 +271,10 @@ class Converting:
             room=room,
             preprocessing=self._preprocessing,
         )
-        return convert(entry, task, image=self.image, converters=self._converters, stop=self._stop, heard=self._heard.set)
+        return convert(entry, task, image=self.image, converters=self._converters, stop=self._stop, heard=self._hear)
+
+    def _hear(self) -> None:
+        self._heard_at = time.monotonic()
 
     def _check_stop(self) -> None:
         if self._stop.is_set():

@@ -43,6 +43,10 @@ WATCH_SECONDS = 1.0
 """How often it is told that reading goes on: a folder may hold a million files."""
 
 
+SILENT_SECONDS = 120
+"""When nothing was heard of converters for so long, whoever looks at the order is told: it may hang."""
+
+
 class Course(ABC):
     """One attempt at one order; subclasses say what is done, and in which order.
 
@@ -241,11 +245,13 @@ class Course(ABC):
             self._told = now
             self._show(self._reading, FileStep.PLANNED)
 
-    def _while_converting(self, running: int, waiting: int) -> None:
+    def _while_converting(self, running: int, waiting: int, silent_seconds: float) -> None:
         """Go on with what was made, while converters are at work."""
         self._meanwhile()
         doing = "getting the converter ready" if not running else f"converting {running} file{'s' if running > 1 else ''}"
         words = f"{doing}, {waiting} wait{'s' if waiting == 1 else ''}" if waiting else doing
+        if silent_seconds >= SILENT_SECONDS:
+            words += f", nothing heard for {silent_seconds / 60:.0f} min"
         self._show(self._reading, FileStep.PLANNED, words)
         self._safe_point()
 

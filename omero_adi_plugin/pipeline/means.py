@@ -47,7 +47,7 @@ class Means:
         reader: FileReader,
         settings: Settings,
         from_temp: bool,
-        on_wait: Callable[[int, int], None],
+        on_wait: Callable[[int, int, float], None],
         check: Callable[[], None],
         watch: Callable[[], None],
         is_open: Callable[[Entry], bool],

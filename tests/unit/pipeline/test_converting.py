@@ -32,6 +32,7 @@ class PlayedPodman:
         self.asked: list[str] = []
         self.may_fetch = threading.Event()
         self.may_fetch.set()
+        self.heard: Callable[[], None] = lambda: None
         self._run = run
 
     def image(self, container: str) -> Image:
@@ -39,7 +40,8 @@ class PlayedPodman:
         return Image(name=container, id="1", digest="sha256:1")
 
     def run(self, task: Task, *, image: Image, stop: threading.Event, heard: Callable[[], None]) -> str | None:
-        del image, heard
+        del image
+        self.heard = heard
         self.asked.append(Path(task.path).name)
         return self._run(task, stop)
 
@@ -49,7 +51,7 @@ class PlayedPodman:
 
 
 @contextmanager
-def converting(tmp_path: Path, podman: PlayedPodman, *, on_wait: Callable[[int, int], None]) -> Iterator[Converting]:
+def converting(tmp_path: Path, podman: PlayedPodman, *, on_wait: Callable[[int, int, float], None]) -> Iterator[Converting]:
     data, temp = tmp_path / "data", tmp_path / "temp"
     for folder in (data, temp):
         folder.mkdir()
@@ -85,8 +87,8 @@ def entries(tmp_path: Path) -> list[Entry]:
     return [Entry(path=str(tmp_path / "data" / name)) for name in "abc"]
 
 
-def nothing(running: int, waiting: int) -> None:
-    del running, waiting
+def nothing(running: int, waiting: int, silent_seconds: float) -> None:
+    del running, waiting, silent_seconds
 
 
 def test_a_podman_that_is_away_is_asked_once(tmp_path: Path) -> None:
@@ -125,8 +127,8 @@ def test_what_runs_is_ended_when_the_order_is_left(why: Cancelled | GaveWay, tmp
         assert stop.wait(10)
         raise Halted
 
-    def leave(running: int, waiting: int) -> None:
-        del waiting
+    def leave(running: int, waiting: int, silent_seconds: float) -> None:
+        del waiting, silent_seconds
         if running and begun.is_set():
             raise Stopped(why)
 
@@ -141,7 +143,8 @@ def test_an_order_can_be_left_while_its_image_is_fetched(tmp_path: Path) -> None
     podman.may_fetch.clear()
     waits: list[tuple[int, int]] = []
 
-    def leave(running: int, waiting: int) -> None:
+    def leave(running: int, waiting: int, silent_seconds: float) -> None:
+        del silent_seconds
         waits.append((running, waiting))
         raise Stopped(Cancelled(by="ada"))
 
@@ -150,3 +153,31 @@ def test_an_order_can_be_left_while_its_image_is_fetched(tmp_path: Path) -> None
     podman.may_fetch.set()
     assert waits == [(0, 3)]
     assert podman.asked == []
+
+
+def test_it_is_told_for_how_long_nothing_was_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("omero_adi_plugin.pipeline.converting.time.monotonic", lambda: now[0])
+    begun, silent = threading.Event(), list[float]()
+
+    def runs(task: Task, stop: threading.Event) -> str | None:
+        del task
+        begun.set()
+        assert stop.wait(10)
+        raise Halted
+
+    def look(running: int, waiting: int, silent_seconds: float) -> None:
+        del waiting
+        if not (running and begun.is_set()):
+            return
+        silent.append(silent_seconds)
+        now[0] += 90
+        if len(silent) == 2:
+            podman.heard()
+        if len(silent) == 4:
+            raise Stopped(Cancelled(by="ada"))
+
+    podman = PlayedPodman(runs)
+    with converting(tmp_path, podman, on_wait=look) as made, pytest.raises(Stopped):
+        list(made.over(entries(tmp_path)))
+    assert silent == [0, 90, 0, 90]
