@@ -11,25 +11,14 @@ import pytest
 
 from omero_adi_plugin.containers.folders import clear, make, opened, opened_in
 from tests.fixtures.gates import open_folder
-from tests.fixtures.rooms import not_root, put
-
-
-def deep(top: Path, depth: int) -> None:
-    """Make a folder in a folder in a folder, deeper than any path can say."""
-    handle = os.open(top, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d" * 50, dir_fd=handle)
-        below = os.open("d" * 50, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
-    os.close(handle)
+from tests.fixtures.rights import not_root
+from tests.fixtures.rooms import dig, put
 
 
 def test_a_folder_goes_however_deep_it_is(tmp_path: Path) -> None:
     top = tmp_path / "top"
     top.mkdir()
-    deep(top, 3000)
+    dig(top, 3000, "file")
     assert clear(top)
     assert list(tmp_path.iterdir()) == []
 

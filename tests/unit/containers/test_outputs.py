@@ -13,7 +13,7 @@ import pytest
 
 from omero_adi_plugin.containers.outputs import Output, others
 from omero_adi_plugin.errors import ConverterLied, ImportInterrupted, NothingConverted
-from tests.fixtures.rooms import Bench, put
+from tests.fixtures.rooms import Bench, dig, put
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_folders_without_end_are_refused(bench: Bench, line: str | None, depth: 
 @pytest.mark.parametrize("depth", [100, 120])
 def test_what_lies_deeper_than_a_path_can_say_is_refused(bench: Bench, line: str | None, depth: int) -> None:
     room = bench.room()
-    dig(room.folders[0], depth)
+    dig(room.folders[0], depth, "a.tif")
     with pytest.raises(ConverterLied, match=r"too deep|more than 100 folders|is not there"):
         bench.outputs(room, line)
     assert room.remove()
@@ -229,7 +229,7 @@ def test_what_else_lies_too_deep_is_left_out_and_its_neighbours_are_kept(bench: 
     put(room.temp, "a.tif")
     for name in ("report.txt", f"{'x/' * 101}deep", f"{'x/' * 100}less"):
         put(room.staging, name)
-    dig(room.staging, 120)
+    dig(room.staging, 120, "a.tif")
     room.close()
     caplog.set_level("WARNING")
     assert others(room, used=["a.tif"]) == ("report.txt", f"{'x/' * 100}less")
@@ -237,18 +237,6 @@ def test_what_else_lies_too_deep_is_left_out_and_its_neighbours_are_kept(bench: 
     assert len(left_out) == 2
     assert others(room, used=["d" * 50, "x"]) == ("report.txt",)
     assert len([record for record in caplog.records if record.message == "output.left_out"]) == 2
-
-
-def dig(top: Path, depth: int) -> None:
-    """Make folders in one another, and a file in the last one."""
-    handle = os.open(top, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d" * 50, dir_fd=handle)
-        below = os.open("d" * 50, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = below
-    os.close(os.open("a.tif", os.O_WRONLY | os.O_CREAT, dir_fd=handle))
-    os.close(handle)
 
 
 def test_nothing_is_looked_at_that_somebody_has_put_in_the_place_of_what_was_made(bench: Bench) -> None:

@@ -26,7 +26,8 @@ from omero_adi_plugin.errors import (
     SourceUnreadable,
 )
 from tests.fixtures.gates import open_folder
-from tests.fixtures.rooms import ORDER, Bench, not_root, put
+from tests.fixtures.rights import not_root
+from tests.fixtures.rooms import ORDER, Bench, put
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 from omero_adi_plugin.containers.space import check_space, is_full, needed, no_room, size_of
 from omero_adi_plugin.errors import NoRoomToConvert
 from tests.fixtures.gates import open_folder
-from tests.fixtures.rooms import not_root, put
+from tests.fixtures.rights import not_root
+from tests.fixtures.rooms import put
 
 HUGE = 2**80
 

@@ -7,7 +7,6 @@ import resource
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from omero_adi_plugin.errors import (
 )
 from omero_adi_plugin.pipeline.access import READ, ServerAccount
 from tests.fixtures.gates import gate_of, open_folder
+from tests.fixtures.rights import not_root
 
 SERVER = ServerAccount(name="omero-server", uid=12345, gids=frozenset({12345, 23456}))
 
@@ -88,19 +88,6 @@ def test_a_tiff_without_its_end_is_broken_under_any_name(base: Path) -> None:
 # --- who may read it
 
 
-@contextmanager
-def as_somebody_else() -> Iterator[None]:
-    """Give the rights of root away for a while; without them there is nothing to give away."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def test_what_we_may_not_read_is_named_with_our_account(base: Path) -> None:
     (base / "closed").mkdir()
     for path in (base / "secret.dat", base / "closed" / "good.dat"):
@@ -108,7 +95,7 @@ def test_what_we_may_not_read_is_named_with_our_account(base: Path) -> None:
     (base / "secret.dat").chmod(0)
     (base / "closed").chmod(0)
     try:
-        with as_somebody_else():
+        with not_root():
             gate = gate_of(base)
             for path in (base / "secret.dat", base / "closed" / "good.dat"):
                 with pytest.raises(SourceUnreadable, match="Give that account read access"):
@@ -123,7 +110,7 @@ def test_a_folder_that_may_be_listed_but_not_entered_is_unreadable(base: Path) -
     (base / "listed").mkdir()
     (base / "listed").chmod(0o444)
     try:
-        with as_somebody_else(), pytest.raises(SourceUnreadable):
+        with not_root(), pytest.raises(SourceUnreadable):
             gate_of(base).admit_folder(str(base / "listed"))
     finally:
         (base / "listed").chmod(0o755)

@@ -9,7 +9,6 @@ import random
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from omero_adi_plugin.errors import FileBroken, ImportInterrupted, PathOutsideRoots, SourceUnreadable
 from omero_adi_plugin.pipeline import metadata
 from omero_adi_plugin.pipeline.metadata import LARGEST_BYTES, MOST_PAIRS, MOST_REPORTED, MetadataFiles, parse
+from tests.fixtures.rights import not_root
 
 
 class Place:
@@ -271,19 +271,6 @@ def test_a_link_within_the_roots_is_followed(place: Place) -> None:
     place.write("a,1\n", "shared.csv")
     (place.folder / "metadata.csv").symlink_to("shared.csv")
     assert place.pairs() == [("a", "1")]
-
-
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Give the rights of root away for a while; without them there is nothing to give away."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture
