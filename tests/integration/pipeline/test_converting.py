@@ -40,8 +40,8 @@ def test_a_converter_is_ended_when_its_worker_has_no_time_any_more(podman: Podma
     )
     asked = []
 
-    def stopped(running: int, waiting: int) -> None:
-        asked.append((running, waiting))
+    def stopped(running: int, waiting: int, silent: float) -> None:
+        asked.append((running, waiting, silent))
         raise Stopped(ShuttingDown())
 
     def over() -> None:
@@ -62,6 +62,6 @@ def test_a_converter_is_ended_when_its_worker_has_no_time_any_more(podman: Podma
     with pytest.raises(Stopped):
         list(converting.over(order.entries))
     converting.close()
-    assert asked[0] == (1, 0)
+    assert asked[0][:2] == (1, 0)
     assert foundry.containers(order.uuid) == []
     assert foundry.left(source.parent) == []
