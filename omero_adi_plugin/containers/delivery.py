@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, made_for, same, sync
 from omero_adi_plugin.containers.folders import READABLE, READABLE_FILE, clear, make, opened, opened_in
 from omero_adi_plugin.containers.places import OutputLost, in_room, places
-from omero_adi_plugin.containers.rooms import TRIES, trouble_beside
+from omero_adi_plugin.containers.rooms import TRIES
 from omero_adi_plugin.containers.space import check_free
+from omero_adi_plugin.containers.trouble import trouble_beside
 from omero_adi_plugin.crashpoints import Point, reached
 
 if TYPE_CHECKING:

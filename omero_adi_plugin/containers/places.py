@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from omero_adi_plugin.containers.contents import Content, content, folder_of, same
 from omero_adi_plugin.containers.folders import OURS, opened, opened_in
 from omero_adi_plugin.containers.outputs import KEY_VALUES
-from omero_adi_plugin.containers.rooms import trouble_beside
+from omero_adi_plugin.containers.trouble import trouble_beside
 from omero_adi_plugin.errors import ProcessedNotWritable
 from omero_adi_plugin.preprocessing import ConvertedFile
 

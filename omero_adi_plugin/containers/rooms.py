@@ -22,20 +22,14 @@ from typing import TYPE_CHECKING, Self
 
 from omero_adi_plugin.containers.folders import OURS, PRIVATE, READABLE, clear, listed, make, make_readable, opened, opened_in
 from omero_adi_plugin.containers.space import needed, no_room
-from omero_adi_plugin.errors import (
-    ConverterTempDown,
-    FileMissing,
-    ImportInterrupted,
-    ProcessedNotWritable,
-    SourceUnreadable,
-)
+from omero_adi_plugin.containers.trouble import NO_ROOM, trouble_beside
+from omero_adi_plugin.errors import ConverterTempDown
 from omero_adi_plugin.logs import event
 from omero_adi_plugin.preprocessing import PROCESSED_IN_CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from omero_adi_plugin.errors import AdiError
     from omero_adi_plugin.preprocessing import Preprocessing
     from omero_adi_plugin.settings import Settings
 
@@ -47,12 +41,6 @@ FOR_ANYBODY = 0o777
 
 TRIES = 100
 """How often a folder is made again that somebody else has just removed, because it was empty."""
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What is said of a disk that is full, or has no more room for this account."""
-
-REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENAMETOOLONG})
-"""What is said of a folder in which nothing can be written until somebody sees to it."""
 
 _ORDER = re.compile(r"[0-9A-Za-z_-]{1,36}")
 """Orders whose name may be part of a path (contract, part 1)."""
@@ -231,40 +219,6 @@ def remove_unused(source: Path, processed: Path) -> None:
     _remove_empty(rooms)
     if processed != rooms and not _has_rooms(rooms):
         _remove_empty(processed)
-
-
-def trouble_beside(file: Path, error: OSError, *, folder: Path, needed_bytes: int) -> AdiError:
-    """Return what is to be raised when something beside a source cannot be written.
-
-    Parameters
-    ----------
-    folder : Path
-        What could not be written to.
-    needed_bytes : int
-        How much was to be written there.
-    """
-    why = error.strerror or type(error).__name__
-    if error.errno in NO_ROOM:
-        return no_room(folder, needed_bytes=needed_bytes)
-    if isinstance(error, FileNotFoundError) and _is_gone(file):
-        return FileMissing(path=os.fspath(file))
-    if isinstance(error, PermissionError) and not os.access(file.parent, os.R_OK | os.X_OK, effective_ids=True):
-        return SourceUnreadable(path=os.fspath(file), account=f"uid {os.geteuid()}")
-    if isinstance(error, NotADirectoryError):
-        why = "it, or something on the way to it, is a link or no folder"
-    if error.errno in REFUSED:
-        return ProcessedNotWritable(folder=os.fspath(folder), why=why)
-    return ImportInterrupted(path=os.fspath(file), words=f"{folder} cannot be written to at the moment ({why})")
-
-
-def _is_gone(file: Path) -> bool:
-    try:
-        file.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:  # nobody can tell
-        return False
-    return False
 
 
 def _check_kept_apart(source: int, name: str) -> None:

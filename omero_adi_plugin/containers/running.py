@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.container import Container
 from omero_adi_plugin.containers.hearing import TOO_MUCH_BYTES, Listener
-from omero_adi_plugin.containers.rooms import NO_ROOM
 from omero_adi_plugin.containers.space import no_room
 from omero_adi_plugin.containers.specification import specification
 from omero_adi_plugin.containers.starting import start
+from omero_adi_plugin.containers.trouble import NO_ROOM
 from omero_adi_plugin.containers.verdict import failed, judge, killed, too_late
 from omero_adi_plugin.crashpoints import Point, reached
 from omero_adi_plugin.errors import ConverterTempDown, Halted, PodmanDown

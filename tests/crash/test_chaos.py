@@ -28,10 +28,10 @@ SEED = 3
 """Of which all sorts of orders come, and a container is to be killed while many orders are left."""
 
 
-@pytest.mark.timeout(300)  # for a host that is busy with other things: a minute alone, and two and a half beside other tests
+@pytest.mark.timeout(900)  # for a host that is busy with other things: a minute alone, and two and a half beside other tests
 def test_nothing_is_lost_doubled_or_left_while_one_fault_of_each_kind_happens() -> None:
     plan = draw(SEED, orders=30, kills=len(Kind), dispatch=Dispatch.GRID)
-    result, folder = carry_out(plan, size=Size(services=2, workers=2, launching=1, hosts=1), stuck_seconds=90)
+    result, folder = carry_out(plan, size=Size(services=2, workers=2, launching=1, hosts=1))
     assert result.went_well, "\n".join([result.line(), str(folder), *map(str, result.findings)])
     assert result.orders >= len(plan.sorts)  # a few more, if a fault found nothing to hit
     assert {dealt.fault.kind for dealt in result.dealt} == set(Kind), result.table()

@@ -692,7 +692,7 @@ def fates(
         yield Fates(arena, ordered)
 
 
-@pytest.mark.timeout(240)  # the first of each arena has all of its cases die: a minute and a half beside other tests
+@pytest.mark.timeout(600)  # the first of each arena has all of its cases die: a minute and a half beside other tests
 @pytest.mark.parametrize(
     ("fates", "case"),
     [pytest.param(name, case, id=str(case)) for name, some in ARENAS.items() for case in some],

@@ -67,7 +67,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")  # pgserver, about its runtime folder
 def test_a_kept_demo_can_be_worked_with_by_hand_and_leaves_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "a folder"

@@ -73,9 +73,8 @@ class Progress:
 class Run:
     """One run of a plan on a site."""
 
-    def __init__(self, site: Site, plan: Plan, desk: Desk, people: People, teller: Teller, *, stuck_seconds: float) -> None:
+    def __init__(self, site: Site, plan: Plan, desk: Desk, people: People, teller: Teller) -> None:
         self._site, self._plan, self._desk, self._people, self._teller = site, plan, desk, people, teller
-        self._stuck_seconds = stuck_seconds
         self._dealer = Dealer(site)
         self._sorts, self._waves, self._faults = deque(plan.sorts), deque(plan.waves), deque(plan.faults)
         self._sweeps = has_sweeps(site.tracking)
@@ -95,7 +94,7 @@ class Run:
                 self._faults.append(replace(missed, moment=OPERATIONS[0]))
             now = self._turn()
             over = now is not None and self._is_over(now)
-            if over or time.monotonic() - self._moved_at > self._stuck_seconds:
+            if over or time.monotonic() - self._moved_at > STUCK_SECONDS:
                 self._dealer.end()
                 return over
             time.sleep(TICK_SECONDS)
@@ -175,9 +174,7 @@ def _told(fault: Fault) -> str:
     return f"{fault.kind.value}{f' ({fault.moment})' if fault.moment else ''}"
 
 
-def carry_out(
-    plan: Plan, *, size: Size | None = None, stuck_seconds: float = STUCK_SECONDS, keep: bool = False
-) -> tuple[Result, Path]:
+def carry_out(plan: Plan, *, size: Size | None = None, keep: bool = False) -> tuple[Result, Path]:
     """Have a site, do all of the plan to it, and say what came of it; also where its logs are, if they were kept."""
     teller = Teller()
     with ExitStack() as stack:
@@ -189,7 +186,7 @@ def carry_out(
         for service in site.services:
             service.start()
         teller.tell("the site is there", now=True)
-        run = Run(site, plan, desk, people, teller, stuck_seconds=stuck_seconds)
+        run = Run(site, plan, desk, people, teller)
         quiet = run.go()
         findings = list(_findings(site, desk, quiet=quiet))
         ends = "SELECT uuid, attempt FROM adi_attempt WHERE outcome IN ('completed', 'failed', 'cancelled')"

@@ -20,7 +20,7 @@ from tests.fixtures.foundry import TWO, WAIT, Foundry
 from tests.fixtures.podman import Podman
 
 
-@pytest.mark.timeout(30)  # a converter that is waited for has 600 s
+@pytest.mark.timeout(120)  # a converter that is waited for has 600 s
 def test_a_converter_is_ended_when_its_worker_has_no_time_any_more(podman: Podman, tmp_path: Path) -> None:
     source, temp = tmp_path / "data" / "scan.ome.tif", tmp_path / "inplace"
     source.parent.mkdir()
