@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +124,7 @@ def second(held: Holdings) -> None:
     held.values |= {("Image", 13): [21], ("Image", 14): [21]}
 
 
-SPOILT = {
+SPOILT: dict[str, tuple[Callable[[Holdings], object], set[Promise]]] = {
     "it is not there": (lambda held: held.filesets.clear(), {Promise.LOST}),
     "it is there twice": (second, {Promise.DOUBLED}),
     "it is of nobody": (lambda held: held.filesets[0].marked.clear(), {Promise.LEFTOVER, Promise.LOST}),
@@ -194,7 +196,7 @@ def test_what_is_wrong_with_what_is_kept_of_converters_is_found(tmp_path: Path) 
     assert [finding.promise for finding in check_kept(orders)] == [Promise.LEFTOVER, Promise.LOST]
 
 
-TRAILS = {
+TRAILS: dict[str, tuple[str, str, dict[str, Any], bool]] = {
     "done": ("PSC", "completed", {}, False),
     "done at the second attempt": ("PSSC", "completed", {}, False),
     "submitted again while it ran": ("PSPC", "completed", {"submitted": 2}, False),

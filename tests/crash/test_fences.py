@@ -43,10 +43,10 @@ class Takeover:
         self._others.run(claim)
         self._others.queue.complete(claim.lease)
 
-    def before_its_fileset_is_made(self) -> dict[str, Callable[..., Any]]:
+    def before_its_fileset_is_made(self) -> dict[str, Any]:
         return {"on_import": lambda *_: self()}
 
-    def before_it_is_linked(self) -> dict[str, Callable[..., Any]]:
+    def before_it_is_linked(self) -> dict[str, Any]:
         def on_progress(progress: Progress) -> None:
             if progress.step is FileStep.CREATED:
                 self()
@@ -56,7 +56,7 @@ class Takeover:
 
 @pytest.mark.parametrize("moment", [Takeover.before_its_fileset_is_made, Takeover.before_it_is_linked])
 def test_a_worker_that_does_not_know_of_the_takeover_brings_nothing_in(
-    runs: Runs, others: Runs, moment: Callable[[Takeover], dict[str, Callable[..., Any]]]
+    runs: Runs, others: Runs, moment: Callable[[Takeover], dict[str, Any]]
 ) -> None:
     file = runs.samples.three_images()
     late, takeover = runs.order(file), Takeover(others)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -642,9 +643,10 @@ def fates(
     """Let the orders of an arena come to grief whose tests are to run, and one service go on with them."""
     name = request.param
     podman = request.getfixturevalue("podman") if name == "converted" else None  # here: it stays when the arena ends
-    chosen = [
+    every: list[Any] = request.session.items  # `callspec` is not among what pytest says of them
+    chosen: list[Case] = [
         item.callspec.params["case"]
-        for item in request.session.items
+        for item in every
         if getattr(item, "callspec", None) and item.callspec.params.get("fates") == name and item.path == request.path
     ]
     folder = tmp_path_factory.mktemp("arena")

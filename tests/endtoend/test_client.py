@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,7 +26,7 @@ def test_whether_the_commit_was_lost_or_only_its_answer_each_file_is_imported_on
 
     def order(file: str, at: Break) -> OrderStatus:
         uuid = str(uuid4())
-        asked = {"user": lab.user, "group": lab.group, "target": f"Dataset:{lab.dataset}", "uuid": uuid}
+        asked: dict[str, Any] = {"user": lab.user, "group": lab.group, "target": f"Dataset:{lab.dataset}", "uuid": uuid}
         with relayed(tracking.url, at=at) as relay:
             with pytest.raises(DatabaseDown):
                 submit_order([file], **asked, url=relay.url)

@@ -58,7 +58,7 @@ def crowd(omero_account: Account) -> Iterator[Crowd]:
 
 
 def in_the_middle(tracking: Tracking) -> bool:
-    states = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))
+    states: dict[str, int] = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))
     return states.get("completed", 0) >= ORDERS // 6 and states.get("running", 0) > 0
 
 

@@ -139,7 +139,7 @@ def test_import_takes_a_priority_for_what_a_service_does(adi: Adi, database: Dat
     assert (done.returncode, done.stderr) == (0, "")
     with database.begin() as connection:
         rows = connection.exec_driver_sql("SELECT uuid, priority FROM adi_order").all()
-    assert rows == [(done.stdout.strip(), 7)]
+    assert [tuple(row) for row in rows] == [(done.stdout.strip(), 7)]
     alone = adi("import", "a.tif", *place, "--priority", "7")
     assert alone.returncode == os.EX_USAGE
     assert "--queue or --wait" in alone.stderr

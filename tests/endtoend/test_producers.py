@@ -154,7 +154,7 @@ def place_by_readme(lab: Lab, url: str, file: str) -> None:
 def test_orders_of_all_producers_get_their_images_and_readers_see_each_go_forward_only(
     former_releases: Mapping[str, Former], lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
-    files = {}
+    files: dict[str, str] = {}
 
     def file(producer: str) -> str:
         files[producer] = samples.image(f"{producer}.ome.tif", seed=len(files))

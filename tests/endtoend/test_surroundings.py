@@ -34,7 +34,7 @@ QUICKLY = {"poll_seconds": 1, "surroundings_seconds": 1}
 @contextmanager
 def knocked_at(port: int) -> Iterator[Callable[[], int]]:
     """Be a server that lets nobody in, as one that is just starting; give how often somebody came."""
-    knocks = []
+    knocks: list[object] = []
 
     def answer() -> None:
         while True:
@@ -68,7 +68,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def in_the_middle(tracking: Tracking) -> bool:
-    states = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))
+    states: dict[str, int] = dict(tracking.sql("SELECT state, count(*) FROM adi_order GROUP BY state"))
     return states.get("completed", 0) >= ORDERS // 5 and states.get("running", 0) > 0
 
 

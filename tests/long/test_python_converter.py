@@ -72,7 +72,8 @@ def test_the_example_is_built_and_converts_for_an_order(
     services.configure(containers={"allow": [image]}, converter_temp=str(tmp_path / "temp"))
     asked = ["--container", image, "--param", "pixel-size=0.2"]
 
-    command = [sys.executable, "-m", "omero_adi_plugin", "convert", "cells.npy", *asked, "--json", "--keep", tmp_path / "made"]
+    keep = ["--json", "--keep", str(tmp_path / "made")]
+    command = [sys.executable, "-m", "omero_adi_plugin", "convert", "cells.npy", *asked, *keep]
     tried = subprocess.run(command, cwd=data_folder, env=clean(), capture_output=True, text=True, timeout=60, check=False)
     assert tried.returncode == 0, tried.stderr
     told = json.loads(tried.stdout)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 import omero
@@ -16,14 +17,14 @@ from tests.fixtures.omero import OmeroServer
 NO_USER, NO_GROUP = ExperimenterI(999_999, False), ExperimenterGroupI(999_999, False)
 USERS, GROUPS = (None, ExperimenterI(), NO_USER), (None, ExperimenterGroupI(), NO_GROUP)
 ADMIN: dict[str, Callable[[Any], None]] = {
-    **{f"createSystemUser {at}": lambda s, u=u: s.createSystemUser(u) for at, u in enumerate(USERS)},
-    **{f"createGroup {at}": lambda s, g=g: s.createGroup(g) for at, g in enumerate(GROUPS)},
-    **{f"updateExperimenter {at}": lambda s, u=u: s.updateExperimenter(u) for at, u in enumerate(USERS)},
-    **{f"updateGroup {at}": lambda s, g=g: s.updateGroup(g) for at, g in enumerate(GROUPS)},
-    **{f"deleteExperimenter {at}": lambda s, u=u: s.deleteExperimenter(u) for at, u in enumerate(USERS)},
-    **{f"deleteGroup {at}": lambda s, g=g: s.deleteGroup(g) for at, g in enumerate(GROUPS)},
-    **{f"addGroups {at}": lambda s, u=u: s.addGroups(u, [ExperimenterGroupI(0, False)]) for at, u in enumerate(USERS)},
-    **{f"setGroupOwner {at}": lambda s, g=g: s.setGroupOwner(g, NO_USER) for at, g in enumerate(GROUPS[1:])},
+    **{f"createSystemUser {at}": methodcaller("createSystemUser", u) for at, u in enumerate(USERS)},
+    **{f"createGroup {at}": methodcaller("createGroup", g) for at, g in enumerate(GROUPS)},
+    **{f"updateExperimenter {at}": methodcaller("updateExperimenter", u) for at, u in enumerate(USERS)},
+    **{f"updateGroup {at}": methodcaller("updateGroup", g) for at, g in enumerate(GROUPS)},
+    **{f"deleteExperimenter {at}": methodcaller("deleteExperimenter", u) for at, u in enumerate(USERS)},
+    **{f"deleteGroup {at}": methodcaller("deleteGroup", g) for at, g in enumerate(GROUPS)},
+    **{f"addGroups {at}": methodcaller("addGroups", u, [ExperimenterGroupI(0, False)]) for at, u in enumerate(USERS)},
+    **{f"setGroupOwner {at}": methodcaller("setGroupOwner", g, NO_USER) for at, g in enumerate(GROUPS[1:])},
     "createExperimenter": lambda s: s.createExperimenter(None, NO_GROUP, []),
     "createExperimenter, group": lambda s: s.createExperimenter(ExperimenterI(), None, []),
     "createRestrictedSystemUser": lambda s: s.createRestrictedSystemUser(ExperimenterI(), [None]),

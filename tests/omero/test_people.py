@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import Glacier2
@@ -75,7 +76,7 @@ def test_names_in_use_and_missing_ones_are_refused(devserver: OmeroServer, user:
     taken.omeName, unnamed.firstName = rstring(user.name), None
     with devserver.client() as root:
         service = root.sf.getAdminService()
-        for attempt, text in (
+        invalid: tuple[tuple[Callable[[], object], str], ...] = (
             (lambda: service.createUser(taken, user.group), "experimenter_omename_key"),
             (lambda: service.createUser(unnamed, user.group), "not-null property references a null"),
             (
@@ -87,17 +88,19 @@ def test_names_in_use_and_missing_ones_are_refused(devserver: OmeroServer, user:
             (lambda: service.addGroups(a_user(user.id), [a_group(999_999)]), "No row with the given identifier exists"),
             (lambda: service.addGroups(a_user(999_999), [a_group(user.group_id)]), "No row with the given identifier exists"),
             (lambda: service.getDefaultGroup(999_999), "has no default group set"),
-        ):
+        )
+        for attempt, text in invalid:
             with pytest.raises(omero.ValidationException, match=text):
                 attempt()
-        for attempt, text in (
+        misused: tuple[tuple[Callable[[], object], str], ...] = (
             (lambda: service.createUser(new_person(), "no such group"), "No such group: no such group"),
             (lambda: service.addGroups(new_person(), [a_group(user.group_id)]), "has no id"),
             (lambda: service.lookupExperimenter("no such user"), "No such experimenter: no such user"),
             (lambda: service.getGroup(999_999), "No such group: 999999"),
             (lambda: service.setDefaultGroup(a_user(user.id), a_group(user.other_group_id)), "was not found for user"),
             (lambda: service.setDefaultGroup(a_user(user.id), a_group(1)), "Cannot set default group to: user"),
-        ):
+        )
+        for attempt, text in misused:
             with pytest.raises(omero.ApiUsageException, match=text):
                 attempt()
 
@@ -239,11 +242,12 @@ def test_users_and_groups_go_unless_there_is_something_of_them(devserver: OmeroS
         service.deleteGroup(a_group(user.other_group_id))
         with pytest.raises(omero.ApiUsageException, match="No such group"):
             service.getGroup(user.other_group_id)
-        for attempt in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: service.deleteExperimenter(a_user(user.id)),
             lambda: service.deleteGroup(a_group(user.group_id)),
             lambda: service.deleteGroup(a_group(999_999)),
-        ):
+        )
+        for attempt in attempts:
             with pytest.raises(omero.ValidationException):
                 attempt()
         assert service.getMemberOfGroupIds(a_user(user.id)) == [user.group_id, 1]

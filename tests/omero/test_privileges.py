@@ -276,11 +276,12 @@ def test_nobody_gives_what_he_does_not_have(devserver: OmeroServer, user: User) 
 def test_a_member_gets_no_privilege_and_makes_no_administrator(devserver: OmeroServer, client: Any, user: User) -> None:
     service = client.sf.getAdminService()
     assert service.getCurrentAdminPrivileges() == []
-    for make in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: service.createRestrictedSystemUser(new_person(), []),
         lambda: service.createRestrictedSystemUserWithPassword(new_person(), [], rstring("p")),
         lambda: service.createSystemUser(new_person()),
         lambda: service.setAdminPrivileges(ExperimenterI(user.id, False), privileges(["Sudo"])),
-    ):
+    )
+    for make in attempts:
         with pytest.raises(omero.SecurityViolation, match="No matching roles found in"):
             make()

@@ -225,7 +225,7 @@ def test_of_what_went_into_a_screen_the_plates_count(runs: Runs, inside: Inside,
     mark(lab.session, plate.fileset, Marker(uuid=claim.lease.order, attempt=1, key=source))
     values = KeyValues(images=plate.images, plates=plate.plates, values=())
     annotate(lab.session, [values], namespace="omeroadi.import", uuid=claim.lease.order, fresh=True)
-    there = {"fileset": plate.fileset, "images": plate.images, "plates": plate.plates}
+    there: dict[str, Any] = {"fileset": plate.fileset, "images": plate.images, "plates": plate.plates}
     line = LedgerFile(entry=source, key=source, route=Route.INPLACE, step=FileStep.ANNOTATED, **there)
     Ledger(runs.database, claim.lease).record(line)
     runs.queue.complete(claim.lease)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -42,7 +43,7 @@ class Place:
         self.heard = 0
 
     def settings(self, **changed: object) -> Settings:
-        given: dict[str, object] = {
+        given: dict[str, Any] = {
             "ingest_tracking_db": "postgresql://u@h/d",
             "base_dir": self.folder,
             "log_file_path": self.folder / "log" / "adi.log",

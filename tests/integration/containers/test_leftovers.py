@@ -155,7 +155,9 @@ def test_one_that_hangs_is_not_waited_for(podman: Podman, place: Place) -> None:
 def test_one_that_hangs_is_not_waited_for_to_remove_what_runs(
     podman: Podman, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Engine.ask.__kwdefaults__, "seconds", 1)
+    defaults = Engine.ask.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "seconds", 1)
     monkeypatch.setattr(running, "REMOVE_SECONDS", 0)
     converters = place.converters()
     image = converters.image(podman.converter("echo started; sleep 1000"))

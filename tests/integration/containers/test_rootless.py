@@ -19,7 +19,8 @@ from typing import TextIO
 
 import pytest
 
-from tests.fixtures.podman import ALONE, CRAMPED, root_archive
+from omero_adi_plugin.commands.demo.podman import CRAMPED
+from tests.fixtures.podman import ALONE, root_archive
 
 PROGRAM = """
 import json, os, subprocess, sys, threading

@@ -173,7 +173,11 @@ def test_what_it_leaves_running_ends_with_it(place: Place) -> None:
 
 
 def test_one_that_is_not_wanted_any_more_is_gone_at_once(place: Place) -> None:
-    stopper = threading.Thread(target=lambda: (wait_until(lambda: place.heard), place.stop.set()))
+    def stop() -> None:
+        wait_until(lambda: place.heard)
+        place.stop.set()
+
+    stopper = threading.Thread(target=stop)
     stopper.start()
     with pytest.raises(Halted):
         place.run("trap '' TERM; echo started; sleep 1000")

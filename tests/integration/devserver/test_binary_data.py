@@ -138,7 +138,7 @@ def test_values_that_are_no_numbers_count_nowhere(root: Any) -> None:
 
 
 def test_planes_that_are_written_at_once_are_all_kept(server: Server, root: Any) -> None:
-    described = describe(server.store, SERVER, image_by_hand(root, size=(64, 64), kind="uint8"))
+    described: Any = describe(server.store, SERVER, image_by_hand(root, size=(64, 64), kind="uint8"))
     described.sizeZ = rint(WRITERS)
     at_once = threading.Barrier(WRITERS)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +244,7 @@ def test_what_has_happened_is_not_kept(server_here: ServerHere, root: Any) -> No
 
 def test_nonsense_is_refused(server_here: ServerHere) -> None:
     disturb = server_here.disturb
-    for nonsense in (
+    all_of_it: tuple[Callable[[], object], ...] = (
         lambda: disturb.fail("IUpdate"),
         lambda: disturb.fail("import.step.5.in"),
         lambda: disturb.fail("IUpdate.saveObject", call=0),
@@ -252,7 +252,8 @@ def test_nonsense_is_refused(server_here: ServerHere) -> None:
         lambda: disturb.fail("IUpdate.saveObject", exception="omero.rtypes"),
         lambda: disturb.delay("import.begun", seconds=1, after=True),
         lambda: disturb.fill_disk("cellar"),
-    ):
+    )
+    for nonsense in all_of_it:
         with pytest.raises(ValueError, match=r"\w"):
             nonsense()
 

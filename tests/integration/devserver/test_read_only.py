@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,12 @@ def test_sessions_are_made_joined_and_closed(frozen: Frozen, reader: Any) -> Non
 def test_saving_and_deleting_objects_is_refused(frozen: Frozen, reader: Any) -> None:
     query, update = reader.sf.getQueryService(), reader.sf.getUpdateService()
     dataset = query.get("Dataset", frozen.dataset)
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: update.saveObject(dataset),
         lambda: update.saveAndReturnObject(named(omero.model.DatasetI)),
         lambda: update.saveAndReturnArray([named(omero.model.ProjectI)]),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(omero.ApiUsageException, match=WORDS):
             attempt()
     with pytest.raises((omero.ApiUsageException, omero.SecurityViolation)):
@@ -125,14 +126,15 @@ def test_saving_and_deleting_objects_is_refused(frozen: Frozen, reader: Any) -> 
 def test_users_groups_and_settings_stay_as_they_are(frozen: Frozen, reader: Any) -> None:
     with frozen.server.client() as root:
         service, config = root.sf.getAdminService(), root.sf.getConfigService()
-        for attempt in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: service.createGroup(named(ExperimenterGroupI)),
             lambda: service.createUser(new_person(), frozen.user.group),
             lambda: service.changeUserPassword(frozen.user.name, rstring("other")),
             lambda: service.addGroups(service.getExperimenter(frozen.user.id), [ExperimenterGroupI(0, False)]),
             lambda: config.setConfigValue("omero.test", "x"),
             lambda: reader.sf.getAdminService().changePassword(rstring("other")),
-        ):
+        )
+        for attempt in attempts:
             with pytest.raises(omero.ApiUsageException, match=WORDS):
                 attempt()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
@@ -180,12 +180,13 @@ def test_a_read_only_server_leaves_all_as_it_is(server_template: Path, tmp_path:
         (folder / "Old.py").write_text(HELLO + "# changed\n")
         assert listed(service) == before
         old = before["/mine/Old.py"]
-        for refused in (
+        attempts: tuple[Callable[[], object], ...] = (
             lambda: service.uploadOfficialScript("/mine/Another.py", HELLO),
             lambda: service.editScript(OriginalFileI(old, False), HELLO),
             lambda: service.deleteScript(old),
             lambda: service.runScript(old, {}, None),
-        ):
+        )
+        for refused in attempts:
             with pytest.raises(omero.ApiUsageException, match="read-only"):
                 refused()
         assert sorted(path.name for path in folder.iterdir()) == ["New.py", "Old.py"]

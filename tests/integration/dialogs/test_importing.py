@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import omero.model
 import pytest
@@ -76,7 +77,7 @@ def test_each_path_may_have_an_order_of_its_own(office: Office, lab: Lab, sample
     ],
 )
 def test_what_cannot_succeed_is_not_ordered(
-    office: Office, lab: Lab, samples: Samples, given: dict[str, object], sentence: str, capsys: pytest.CaptureFixture[str]
+    office: Office, lab: Lab, samples: Samples, given: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = rows(office)
     answer = ordered(office, lab, samples.image(), **given, capsys=capsys)

@@ -197,7 +197,7 @@ def with_what_they_need(names: set[str]) -> set[str]:
 
 def test_what_the_page_installs_where_there_is_no_omero_is_all_that_the_functions_load(database_url: str) -> None:
     (line,) = re.findall(r"^    pip install (?!--no-deps)(.+)$", (DOCS / PAGE).read_text(encoding="utf-8"), re.MULTILINE)
-    installed = {canonicalize_name(Requirement(each).name) for each in shlex.split(line)}
+    installed: set[str] = {canonicalize_name(Requirement(each).name) for each in shlex.split(line)}
     program = (
         "import json, sys; from importlib.metadata import packages_distributions; from omero_adi_plugin import *; "
         "order = submit_order(['/data/a.tif'], user='ann', group='Demo', target='Dataset:1'); "

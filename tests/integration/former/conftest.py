@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -52,7 +53,7 @@ def catalog(url: str) -> list[tuple[str, ...]]:
     return Producer(url).sql(CATALOG)
 
 
-def an_order(**fields: object) -> dict[str, object]:
+def an_order(**fields: object) -> dict[str, Any]:
     """The dictionary that `log_ingestion_step` takes, with an uuid of its own."""
     return {
         "UUID": str(uuid4()),

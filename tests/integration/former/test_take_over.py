@@ -54,7 +54,7 @@ def newer(former: Former, producer: Producer) -> None:
 
 
 History = Callable[[Former, Producer], None]
-HEADS = {
+HEADS: dict[History, str | None] = {
     made: None,
     stamped: CONTRACT_HEAD,
     early: None,

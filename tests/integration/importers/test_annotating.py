@@ -46,7 +46,7 @@ def links(lab: Lab, imported: ImportedFileset) -> list[list[int]]:
     return lab.session.query(hql + " order by l.parent.id", ns=NAMESPACE, ids=list(imported.images))
 
 
-def annotations(lab: Lab, order: str) -> list[list[int]]:
+def annotations_of(lab: Lab, order: str) -> list[list[int]]:
     return lab.session.query(ANNOTATIONS, u=order)
 
 
@@ -83,7 +83,7 @@ def test_all_images_of_a_fileset_share_one_annotation_of_the_user_in_the_group(
     annotate(lab.session, [values_of(imported, *odd)], namespace=NAMESPACE, uuid=order, fresh=True)
     assert capsys.readouterr().out == ""
     assert lab.images_with(order) == sorted(imported.images)
-    ((annotation, owner, group),) = annotations(lab, order)
+    ((annotation, owner, group),) = annotations_of(lab, order)
     assert (owner, group) == (lab.session.user_id, lab.session.group_id)
     assert [found for _, found, _ in links(lab, imported)] == [annotation] * 3
     gateway = lab.gateway()
@@ -95,7 +95,7 @@ def test_what_omero_cannot_hold_is_written_as_escapes(lab: Lab, order: str) -> N
     imported = made(lab.session)
     odd = (("k\0", "a\0b"), ("broken", '["\udcff"]'), ("\ud800", "𝄞 \x01\n\t\x7f\uffff"))
     annotate(lab.session, [values_of(imported, *odd)], namespace=NAMESPACE, uuid=order, fresh=True)
-    ((annotation, *_),) = annotations(lab, order)
+    ((annotation, *_),) = annotations_of(lab, order)
     found = lab.gateway().getObject("MapAnnotation", annotation).getValue()
     assert found[1:] == [("k\\u0000", "a\\u0000b"), ("broken", '["\\udcff"]'), ("\\ud800", "𝄞 \x01\n\t\x7f\uffff")]
 
@@ -138,7 +138,7 @@ def test_a_thousand_images_of_one_fileset_share_one_annotation_after_two_calls(l
     calls.made.clear()
     add(lab, order, imported, fresh=True)
     assert calls.made == ["saveAndReturnObject", "saveArray"]
-    assert len(annotations(lab, order)) == 1
+    assert len(annotations_of(lab, order)) == 1
     assert len(links(lab, imported)) == 1000
 
 
@@ -147,7 +147,7 @@ def test_more_text_than_one_message_should_carry_goes_in_several(lab: Lab, order
     calls.made.clear()
     annotate(lab.session, items, namespace=NAMESPACE, uuid=order, fresh=True)
     assert calls.made == ["saveArray"] * 2
-    assert len(annotations(lab, order)) == 5
+    assert len(annotations_of(lab, order)) == 5
 
 
 @pytest.mark.parametrize("after", [True, False])
@@ -166,7 +166,7 @@ def test_cut_off_at_any_call_the_next_attempt_completes_and_doubles_nothing(
         with logins.act_for(lab.user, lab.group) as session:
             again = replace(lab, session=session)
             add(again, order, *filesets)
-            assert len(annotations(again, order)) == 4
+            assert len(annotations_of(again, order)) == 4
             for each in filesets:
                 assert [image for image, _, _ in links(again, each)] == list(each.images)
                 assert len({annotation for _, annotation, _ in links(again, each)}) == 1
@@ -178,7 +178,7 @@ def test_a_half_linked_annotation_gets_its_missing_links(lab: Lab, order: str) -
     annotation = links(lab, half)[0][1]
     add(lab, order, whole, half, none)
     assert [found for _, found, _ in links(lab, half)] == [annotation] * 3
-    assert len(annotations(lab, order)) == 3
+    assert len(annotations_of(lab, order)) == 3
 
 
 def test_another_order_of_the_same_images_gets_an_annotation_of_its_own(lab: Lab, order: str) -> None:
@@ -194,7 +194,7 @@ def test_a_colleagues_annotation_of_the_same_text_is_not_taken_for_ours(lab: Lab
     with logins.act_for(colleague, lab.group) as session:
         annotate(session, [values_of(imported)], namespace=NAMESPACE, uuid=order, fresh=True)
     add(lab, order, imported)
-    assert {owner for _, owner, _ in annotations(lab, order)} > {lab.session.user_id}
+    assert {owner for _, owner, _ in annotations_of(lab, order)} > {lab.session.user_id}
 
 
 @pytest.mark.parametrize("fresh", [True, False])
@@ -205,7 +205,7 @@ def test_images_that_went_away_are_named_and_worth_another_look(lab: Lab, order:
         add(lab, order, *filesets, fresh=fresh)
     gone = [image for each in filesets[1:] for image in each.images]
     assert caught.value.path == f"Image:{gone[0]}, Image:{gone[1]}, Image:{gone[2]} and 3 more"
-    assert annotations(lab, order) == []
+    assert annotations_of(lab, order) == []
 
 
 def test_images_that_were_moved_to_another_group_get_theirs_there(lab: Lab, logins: Logins, order: str) -> None:

@@ -44,7 +44,10 @@ class Script:
         return self._server.server.sessions.find(self.uuid) is not None
 
     def end_session(self) -> None:
-        self._server.server.sessions.end(self._server.server.sessions.find(self.uuid))
+        sessions = self._server.server.sessions
+        session = sessions.find(self.uuid)
+        assert session is not None
+        sessions.end(session)
 
 
 @pytest.fixture

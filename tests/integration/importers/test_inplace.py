@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from omero_adi_plugin.importers.protocol import OnStep
+    from omero_adi_plugin.importers.protocol import MarkedFileset, OnStep
     from omero_adi_plugin.sessions import Logins
     from tests.fixtures.laboratory import Lab
 
@@ -75,7 +75,7 @@ def test_odd_names_are_imported_and_found_again(importing: Importing, one: Path,
 
 
 def test_the_marker_is_there_from_the_first_moment(lab: Lab, logins: Logins, importing: Importing, three: Path) -> None:
-    seen = []
+    seen: list[MarkedFileset] = []
 
     def look(step: FileStep, /, *, fileset: int) -> None:
         if step is FileStep.CREATED:

@@ -221,7 +221,7 @@ def test_the_session_key_is_for_nobody_to_see(ordering: Ordering, stand_in: Stan
 
 
 def test_it_is_told_what_the_settings_say(ordering: Ordering, stand_in: StandIn, samples: Samples) -> None:
-    settings = {"skip_all": False, "skip_minmax": True, "parallel_filesets_per_worker": 3, "reader_heap_mb": 2000}
+    settings: dict[str, Any] = {"skip_all": False, "skip_minmax": True, "parallel_filesets_per_worker": 3, "reader_heap_mb": 2000}
     ordering.run(ordering.order(*(samples.image(f"{number}.ome.tif") for number in range(4))), **settings)
     ordering.run(ordering.order(samples.three_images()), skip_all=True)
     first, second = (call["words"] for call in stand_in.calls)

@@ -118,7 +118,7 @@ def test_failures_are_told_when_the_file_is_read(reader: BioformatsReader, tmp_p
     for path, error in ((text, FormatUnknown), (torn, FileBroken), (odd, NameImpossible)):
         with pytest.raises(error) as failed:
             reader.read(admitted(path))
-        assert failed.value.path == str(path)
+        assert vars(failed.value)["path"] == str(path)
     assert reader.read(admitted(good)).images == 1
 
 

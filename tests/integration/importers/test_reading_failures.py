@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from tests.fixtures.reading import (
     admitted,
     bioformats_reader,
     children,
+    has_ended,
     is_running,
     takes_all_memory,
     trap,
@@ -118,7 +120,7 @@ def test_a_child_that_was_killed_while_idle_is_nobodys_fault(good: Path) -> None
         for by in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
             killed.append(child := only_child())
             os.kill(child, by)
-            wait_until(lambda child=child: not is_running(child))
+            wait_until(partial(has_ended, child))
             assert reader.read(admitted(good)).images == 2
     temporary = Path(tempfile.gettempdir())
     for child in killed:
@@ -354,7 +356,7 @@ def test_children_leave_no_descriptors_behind(good: Path) -> None:
             counts.append(descriptors())
             child = only_child()
             os.kill(child, signal.SIGKILL)
-            wait_until(lambda child=child: not is_running(child))
+            wait_until(partial(has_ended, child))
     gc.collect()
     assert len(set(counts)) == 1
     assert descriptors() < counts[0]

@@ -106,9 +106,9 @@ def test_the_servers_log_of_a_failed_import_is_kept_for_the_order_alone(
     with caplog.at_level(logging.DEBUG, "omero_adi_plugin"), pytest.raises(ImportRefused):
         importing.begin(importing.plan(one))
     kept = [record for record in caplog.records if record.getMessage() == "server.log"]
-    assert any("error-on-init" in record.facts["line"] for record in kept)
-    assert {record.facts["order"] for record in kept} == {importing.order}
-    assert all(record.order_alone for record in kept)
+    assert any("error-on-init" in vars(record)["facts"]["line"] for record in kept)
+    assert {vars(record)["facts"]["order"] for record in kept} == {importing.order}
+    assert all(vars(record)["order_alone"] for record in kept)
 
 
 def test_of_a_long_log_the_end_is_kept(
@@ -117,7 +117,7 @@ def test_of_a_long_log_the_end_is_kept(
     def whole_log() -> list[str]:
         caplog.clear()
         serverlog.keep_log(importing.session, fileset, order="x")
-        return [record.facts["line"] for record in caplog.records if record.getMessage() == "server.log"]
+        return [vars(record)["facts"]["line"] for record in caplog.records if record.getMessage() == "server.log"]
 
     caplog.set_level(logging.DEBUG, "omero_adi_plugin")
     fileset = importing.begin(importing.plan(one))

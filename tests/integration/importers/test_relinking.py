@@ -87,7 +87,8 @@ def test_cut_off_anywhere_it_is_done_again_and_nothing_is_left(
 def test_two_that_do_the_same_at_the_same_time_do_not_harm_each_other(
     converted: Converted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, counts = converted.importing.session, []
+    session = converted.importing.session
+    counts: list[int] = []
     filesets = {converted.importing.begin(converted.make("one.tif")): converted.places("one.tif")}
 
     def meanwhile(reached: Point) -> None:

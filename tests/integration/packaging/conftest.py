@@ -74,7 +74,7 @@ def pip_install(installation: Installation, *what: str | Path) -> None:
 
 
 def build(source: Path, out: Path, *kinds: str) -> None:
-    command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", out, source]
+    command: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", out, source]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Installation
+    from tests.integration.packaging.conftest import Installation
 
 PACKAGES = ("omero", "omero_adi_plugin", "omero_devserver")
 

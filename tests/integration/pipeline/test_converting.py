@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.containers.converters import Converters
 from omero_adi_plugin.orders import Entry, Order, Target, TargetKind
@@ -28,15 +29,19 @@ def test_a_converter_is_ended_when_its_worker_has_no_time_any_more(podman: Podma
     temp.mkdir()
     foundry = Foundry(podman, temp)
     settings = Settings(
-        ingest_tracking_db="postgresql://u@h/d", base_dir=source.parent.parent, shutdown_timeout=600, **foundry.settings
+        ingest_tracking_db=SecretStr("postgresql://u@h/d"),
+        base_dir=source.parent.parent,
+        shutdown_timeout=600,
+        **foundry.settings,
     )
+    preprocessing = Preprocessing(id=1, container=podman.converter(WAIT + TWO))
     order = Order(
         uuid=str(uuid4()),
         user="ada",
         group="lab",
         target=Target(kind=TargetKind.DATASET, id=1),
         entries=(Entry(path=str(source)),),
-        preprocessing=Preprocessing(id=1, container=podman.converter(WAIT + TWO)),
+        preprocessing=preprocessing,
     )
     asked = []
 
@@ -50,7 +55,7 @@ def test_a_converter_is_ended_when_its_worker_has_no_time_any_more(podman: Podma
 
     converting = Converting(
         order,
-        order.preprocessing,
+        preprocessing,
         attempt=1,
         owner="here:1",
         settings=settings,

@@ -107,7 +107,7 @@ def test_a_script_that_meets_trouble_of_the_surroundings_holds_its_user_up_longe
     error: AdiError, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
 ) -> None:
     """It cannot tell a service, which would pause: so the queue must keep each order from being launched again at once."""
-    pauses = []
+    pauses: list[int] = []
     for _ in range(3):
         settle(queue, claim, error, settings=settings, alone=True)
         [[held_up, failures, seconds]] = tracking.sql(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from omero_adi_plugin.errors import ConnectionBroken, ImportInterrupted
+from omero_adi_plugin.errors import ConnectionBroken, Halted, ImportInterrupted
 from omero_adi_plugin.importers import annotating, existing
 from omero_adi_plugin.importers.plans import FilesetPlan
 from omero_adi_plugin.importers.protocol import ImportedFileset, KeyValues, OnProgress, Session
@@ -17,7 +17,6 @@ from omero_adi_plugin.orders import FileStep, Target
 from omero_adi_plugin.pipeline import finishing, skipping
 from omero_adi_plugin.pipeline.failures import EntriesFailed
 from omero_adi_plugin.pipeline.progress import Progress
-from omero_adi_plugin.pipeline.run import Halted
 from omero_adi_plugin.pipeline.tally import MOST_INTERRUPTED
 from omero_adi_plugin.tracking.ledger import Ledger
 from tests.fixtures.filesets import delete

@@ -121,7 +121,7 @@ def test_who_has_brought_in_everything_does_not_give_way_any_more(runs: Runs) ->
     runs.guard.stop = stop
     claim = runs.order(*(runs.samples.image(f"{number}.ome.tif") for number in range(2)))
     both = threading.Barrier(2)
-    runs.run(claim, on_import=lambda *_: both.wait(10) and None)
+    runs.run(claim, on_import=lambda *_: both.wait(10))
     check_whole(runs.lab, claim, count=2)
 
 

@@ -45,7 +45,7 @@ class Late:
             if half:
                 raise Killed
 
-        taken_back, self._importer._take_back = self._importer._take_back, lambda _: None  # type: ignore[method-assign]
+        taken_back, self._importer._take_back = self._importer._take_back, lambda _: None  # type: ignore[assignment,method-assign]
         try:
             marker = Marker(uuid=self.order.uuid, attempt=attempt, key=plan.key)
             return self._importer.run(plan=plan, target=self.order.target, marker=marker, on_step=on_step)
@@ -65,8 +65,8 @@ def done(runs: Runs) -> Claim:
 
 def swept(runs: Runs, claim: Claim, *, attempt: int = 2, **given: Any) -> None:
     files = Ledger(runs.database, claim.lease).files()
-    given = {"session": runs.lab.session, "settings": runs.settings, "check": lambda: None} | given
-    sweep(claim.text.read(), attempt=attempt, files=files, **given)
+    known: dict[str, Any] = {"session": runs.lab.session, "settings": runs.settings, "check": lambda: None}
+    sweep(claim.text.read(), attempt=attempt, files=files, **(known | given))
 
 
 def forget(runs: Runs) -> None:
@@ -214,7 +214,7 @@ def test_what_cannot_be_swept_at_the_end_of_an_order_is_left_to_the_later_sweep(
 def test_an_order_that_was_not_interrupted_asks_no_more(runs: Runs) -> None:
     claim = runs.order(runs.samples.image("0.ome.tif"))
     late = Late(runs, claim)
-    runs.run(claim, on_import=lambda *_: late.imports(claim.text.read().entries[0].path, attempt=0) and None)
+    runs.run(claim, on_import=lambda *_: late.imports(claim.text.read().entries[0].path, attempt=0))
     assert len(there(runs)) == 2  # nobody could have made it: this only shows that the test above sees the sweep
 
 

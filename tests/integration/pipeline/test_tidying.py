@@ -44,7 +44,7 @@ KEPT = ("a.tif", "b/c.tif")
 
 
 def tidied(converted: Converted, *conversions: Conversion, **given: Any) -> bool:
-    known = {
+    known: dict[str, Any] = {
         "session": converted.importing.session,
         "attempt": 1,
         "conversions": conversions or (converted.conversion,),
@@ -172,8 +172,9 @@ def test_entries_outside_the_roots_are_not_looked_at(converted: Converted) -> No
     outside.parent.mkdir(parents=True)
     outside.write_text("mine")
     entry = replace(converted.order.entries[0], path=str(converted.root / "other" / "scan.lif"))
-    given = {"session": converted.importing.session, "attempt": 1, "conversions": (), "files": (), "settings": converted.settings}
-    assert tidy(replace(converted.order, entries=(entry,)), check=lambda: None, **given)
+    order = replace(converted.order, entries=(entry,))
+    session, settings = converted.importing.session, converted.settings
+    assert tidy(order, session=session, attempt=1, conversions=(), files=(), settings=settings, check=lambda: None)
     assert outside.is_file()
 
 

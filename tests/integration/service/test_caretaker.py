@@ -9,6 +9,7 @@ import socket
 import subprocess
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.service.caretaker import Caretaker, seems_alive
 from omero_adi_plugin.service.signature import owner
@@ -27,7 +28,9 @@ def dead() -> int:
 
 
 def settings(podman: Podman, *allowed: str) -> Settings:
-    return Settings(ingest_tracking_db="postgresql://u@h/d", containers={"allow": allowed}, podman_socket=podman.socket)
+    return Settings(
+        ingest_tracking_db=SecretStr("postgresql://u@h/d"), containers={"allow": allowed}, podman_socket=podman.socket
+    )
 
 
 def container(podman: Podman, image: str, whose: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Site:
 
     def __init__(self, done: ConvertedOrder, tracking: Tracking, logins: Meanwhile) -> None:
         self.done, self.tracking, self.logins, self.deadline = done, tracking, logins, Deadline()
-        self.given = {"database": done.runs.database, "logins": logins, "deadline": self.deadline}
+        self.given: dict[str, Any] = {"database": done.runs.database, "logins": logins, "deadline": self.deadline}
         self.janitor = Janitor(done.settings, **self.given)
 
     def ends(self, *, ago: str = "16 minutes") -> None:

@@ -62,9 +62,8 @@ class Site:
         return self.claim.lease.order
 
     def sweeper(self, **given: Any) -> Sweeper:
-        return Sweeper(
-            self.runs.settings, **{"database": self.runs.database, "logins": self.logins, "deadline": self.deadline} | given
-        )
+        known: dict[str, Any] = {"database": self.runs.database, "logins": self.logins, "deadline": self.deadline}
+        return Sweeper(self.runs.settings, **(known | given))
 
     def time_passes(self, seconds: float = 900) -> None:  # sweep_seconds
         self.tracking.sql(f"UPDATE adi_order SET unswept_since = unswept_since - interval '{seconds} seconds'")

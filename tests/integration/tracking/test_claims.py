@@ -229,7 +229,8 @@ def test_nothing_is_claimed_once_a_pause_has_begun(
 ) -> None:
     producer.many(400)
     intake.take_in()
-    paused, over = Barrier(5), []
+    paused = Barrier(5)
+    over: list[bool] = []
 
     def hammer(number: int) -> int:
         with closing(Database(database_url, name="tests")) as own:

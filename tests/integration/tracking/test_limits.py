@@ -7,6 +7,7 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from operator import attrgetter
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -274,11 +275,23 @@ def nothing(producer: Producer) -> None:
     del producer
 
 
-GIVES_WAY = {nothing, higher_priority, at_the_limit_of_the_long_one_itself, all_places_taken_by_the_long_one}
-GOES_ON = {lower_priority, not_due, at_its_users_limit, at_its_groups_limit, of_the_same_user, all_places_taken_by_others}
+GIVES_WAY: set[Callable[[Producer], None]] = {
+    nothing,
+    higher_priority,
+    at_the_limit_of_the_long_one_itself,
+    all_places_taken_by_the_long_one,
+}
+GOES_ON: set[Callable[[Producer], None]] = {
+    lower_priority,
+    not_due,
+    at_its_users_limit,
+    at_its_groups_limit,
+    of_the_same_user,
+    all_places_taken_by_others,
+}
 
 
-@pytest.mark.parametrize("change", sorted(GIVES_WAY | GOES_ON, key=lambda change: change.__name__))
+@pytest.mark.parametrize("change", sorted(GIVES_WAY | GOES_ON, key=attrgetter("__name__")))
 def test_a_long_order_gives_way_to_what_would_run_in_its_place(
     change: Callable[[Producer], None], producer: Producer, intake: Intake, database: Database
 ) -> None:

@@ -56,7 +56,7 @@ class Site:
 
     def counted(self) -> tuple[int, int, int]:
         [counts] = self.producer.sql("SELECT deaths, lapses, failures FROM adi_order")
-        return counts  # type: ignore[return-value]
+        return counts
 
     def waits_again(self) -> list[Loss]:
         return [Loss(uuid=self.uuid, owner="host:1", failed=False)]

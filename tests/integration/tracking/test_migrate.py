@@ -99,7 +99,7 @@ def test_two_services_may_start_at_once(empty_database_url: str) -> None:
 @pytest.mark.parametrize("track", TRACKS)
 def test_models_and_migrations_are_equal(track: str, database_url: str) -> None:
     described = TRACKS[track]
-    options = {"include_name": described.includes_name, "include_object": described.includes}
+    options: dict[str, Any] = {"include_name": described.includes_name, "include_object": described.includes}
     options |= {"compare_type": True, "compare_server_default": True}
     engine = create_engine(database_url)
     with engine.connect() as connection:

@@ -374,7 +374,11 @@ def test_a_room_that_goes_takes_no_folder_away_that_another_delivers_to(tmp_path
     bench = Bench(tmp_path, processed_folder="converted")
     room, other = bench.room(1), bench.room(2)
     put(room.temp if where == "temp" else room.staging, "a.tif", "A")
-    (file,) = deliver(room, ask(room, "a.tif"), check=other.remove)
+
+    def meanwhile() -> None:
+        other.remove()
+
+    (file,) = deliver(room, ask(room, "a.tif"), check=meanwhile)
     assert kept(bench) == {"a.tif": "A"}
     room.remove()
     assert bench.left() == ["data/converted", "data/converted/a.tif"]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.containers.images import choose
 from omero_adi_plugin.containers.names import Name, Pattern
@@ -14,7 +15,7 @@ ONE, OTHER = (f"sha256:{each * 64}" for each in "ab")
 
 
 def allowing(*patterns: str) -> Settings:
-    return Settings(ingest_tracking_db="postgresql://u@h/d", containers={"allow": patterns})
+    return Settings(ingest_tracking_db=SecretStr("postgresql://u@h/d"), containers={"allow": patterns})
 
 
 @pytest.mark.parametrize(

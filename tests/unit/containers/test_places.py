@@ -154,7 +154,8 @@ def test_what_is_no_file_is_something_else(bench: Bench, what: str) -> None:
         place.mkdir()
     else:
         put(bench.processed, "same", "lif")
-        place.symlink_to({"link": bench.file, "dangling": "nowhere", "link to the same": "same"}[what])
+        targets: dict[str, str | Path] = {"link": bench.file, "dangling": "nowhere", "link to the same": "same"}
+        place.symlink_to(targets[what])
     assert given(bench, room, ["a.tif"]) == {"a.tif": f"a.{TAG}.tif"}
 
 

@@ -153,7 +153,7 @@ def test_a_room_does_not_lie_in_a_folder_that_somebody_has_put_in_its_place(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs two accounts")
-    real = rooms.make
+    real = folders.make
 
     def swapped(parent: int, name: str, *, mode: int, anew: bool = False) -> bool:
         made = real(parent, name, mode=mode, anew=anew)
@@ -346,7 +346,7 @@ def test_a_source_that_has_gone_is_named(bench: Bench) -> None:
 def test_trouble_of_a_disk_is_told_apart(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, below: str, number: int, expected: type[Exception]
 ) -> None:
-    real = rooms.make
+    real = folders.make
 
     def failing(parent: int, name: str, *, mode: int, anew: bool = False) -> bool:
         if Path(f"/proc/self/fd/{parent}").readlink().is_relative_to(bench.folder / below):

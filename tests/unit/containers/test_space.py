@@ -35,7 +35,12 @@ def test_a_folder_with_too_little_is_named(tmp_path: Path, name: str) -> None:
 def test_each_file_system_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
     real = os.statvfs
-    monkeypatch.setattr(os, "statvfs", lambda path: asked.append(path) or real(path))
+
+    def noted(path: Path) -> os.statvfs_result:
+        asked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "statvfs", noted)
     check_space([tmp_path, tmp_path / "a", tmp_path / "b"], needed_bytes=1)
     assert asked == [tmp_path]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.containers.engine import Facts
 from omero_adi_plugin.containers.images import Image
@@ -25,7 +26,7 @@ def asked(facts: Facts = ROOT, *, temp: Path | None = Path("/t/out"), **settings
     room = Room(source=source, basename="x.lif", processed=source / ".processed", staging=source / "s/out", temp=temp)
     wanted = Preprocessing(id=1, container="lab/x:1", alt_output_folder="/out" if temp else None)
     task = Task(order="o", attempt=2, number=3, owner="here:1", path="/data/a:b,c/x.lif", room=room, preprocessing=wanted)
-    given = Settings(ingest_tracking_db="postgresql://u@h/d", **settings)  # type: ignore[arg-type]
+    given = Settings(ingest_tracking_db=SecretStr("postgresql://u@h/d"), **settings)  # type: ignore[arg-type]
     return specification(task, image=IMAGE, log=Path("/t/log"), settings=given, facts=facts)
 
 
@@ -63,7 +64,7 @@ def test_limits_are_those_of_the_settings_where_podman_can_set_them() -> None:
 def test_keep_id_is_for_rootless_podman_alone(mode: str | None, rootless: dict[str, str] | None) -> None:
     assert asked(ROOTLESS, podman_userns_mode=mode).get("userns") == rootless
     assert "userns" not in asked(ROOT, podman_userns_mode=mode)
-    ignored = userns_is_ignored(Settings(ingest_tracking_db="postgresql://u@h/d", podman_userns_mode=mode), ROOT)
+    ignored = userns_is_ignored(Settings(ingest_tracking_db=SecretStr("postgresql://u@h/d"), podman_userns_mode=mode), ROOT)
     assert ignored == (mode is not None)
 
 

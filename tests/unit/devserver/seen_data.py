@@ -32,7 +32,7 @@ def fill(lab: Lab, alice: Caller) -> Made:
         _link(lab, alice, "ProjectDataset", made["Project"][project], made["Dataset"][dataset])
     images(lab, alice, made)
     plates(lab, alice, made)
-    annotations(lab, alice, made)
+    every_annotation(lab, alice, made)
     regions(lab, alice, made)
     return made
 
@@ -80,7 +80,7 @@ def plates(lab: Lab, alice: Caller, made: Made) -> None:
     _link(lab, alice, "ScreenPlate", made["Screen"][0], made["Plate"][0])
 
 
-def annotations(lab: Lab, alice: Caller, made: Made) -> None:
+def every_annotation(lab: Lab, alice: Caller, made: Made) -> None:
     """One annotation of every kind, all of them on the first object of every kind."""
     file = m.OriginalFileI()
     file.name, file.path, file.mimetype, file.size = rstring("att.csv"), rstring("/x/"), rstring("text/csv"), rlong(8)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .conftest import Lab
 
 #: E edit, A annotate, D delete, L link, G chgrp, O chown; None: cannot read.
-TABLE = {
+TABLE: dict[str, dict[str, str | None]] = {
     "gpriv": {"alice": "EADLG", "bob": None, "gown": "EDO", "root": "EDGO", "anone": "", "awowned": "E", "adelo": "D"},
     "gro": {"alice": "EADLG", "bob": "", "gown": "EADLO", "root": "EADLGO", "anone": "", "awowned": "EAL", "adelo": "D"},
     "gra": {"alice": "EADLG", "bob": "A", "gown": "EADLO", "root": "EADLGO", "anone": "", "awowned": "EAL", "adelo": "D"},

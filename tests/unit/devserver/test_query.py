@@ -225,7 +225,7 @@ def test_nulls_come_last_as_in_postgresql(lab: Lab, alice: Caller) -> None:
     ],
 )
 def test_what_is_wrong_is_refused_as_by_the_real_server(
-    lab: Lab, alice: Caller, text: str, error: type[Exception], message: str
+    lab: Lab, alice: Caller, text: str, error: type[omero.ServerError], message: str
 ) -> None:
     with pytest.raises(error) as raised:
         lab.store.project(alice, text, None)

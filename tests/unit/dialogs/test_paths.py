@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_listed_is_named(root: Path, monkeypatch: pytest
             raise PermissionError(13, "Permission denied")
         return listed(folder)
 
-    monkeypatch.setattr(paths.os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(UsageError, match=r"'.*day1' cannot be listed"):
         named(root, "day1/*.tif")
 

@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -82,8 +83,9 @@ def test_a_file_named_twice_is_one_entry_with_its_first_name() -> None:
 )
 def test_nonsense_is_refused_with_the_column_and_what_to_do(column: str, value: str, says: str) -> None:
     field = {"user_name": "user", "group_name": "group"}.get(column, column)
+    changed: dict[str, Any] = {field: value}
     with pytest.raises(OrderMalformed, match=says) as refused:
-        replace(GOOD, **{field: value}).read()
+        replace(GOOD, **changed).read()
     assert refused.value.column == column
     assert "order again" in str(refused.value)
     assert len(str(refused.value)) < 400

@@ -64,7 +64,7 @@ def test_without_a_database_it_is_told_what_somebody_has_set(clean: Path, monkey
     file = write(clean / "s.yml", "containers: {allow: [localhost/mine]}\n")
     monkeypatch.setenv("ADI_CONVERTER_CPUS", "1")
     settings, said = Settings.load_without_database(file)
-    assert (settings.allowed_containers, said) == (("localhost/mine",), {"containers", "converter_cpus"})
+    assert (settings.allowed_containers, said) == (("localhost/mine",), frozenset({"containers", "converter_cpus"}))
     with pytest.raises(ConfigurationError, match="converter_cpus"):
         Settings.load_without_database(file, converter_cpus="none")
 

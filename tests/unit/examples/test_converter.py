@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 
@@ -22,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def convert(folder: Path, array: object, *more: str, alt: bool = True) -> subprocess.CompletedProcess[str]:
+def convert(folder: Path, array: npt.ArrayLike, *more: str, alt: bool = True) -> subprocess.CompletedProcess[str]:
     source = folder / "cells.npy"
     np.save(source, array)
     command = [sys.executable, "-W", "error", str(CONVERTER), "--inputfile", str(source), *more]
@@ -58,7 +59,7 @@ def test_without_an_alternative_folder_it_writes_beside_the_source(folder: Path)
 
 
 @pytest.mark.parametrize("array", [np.array(["a text"]), np.zeros((0, 3)), np.array([{"a": "pickle"}], dtype=object)])
-def test_what_it_cannot_convert_it_says_in_a_sentence(folder: Path, array: object) -> None:
+def test_what_it_cannot_convert_it_says_in_a_sentence(folder: Path, array: npt.ArrayLike) -> None:
     done = convert(folder, array)
     assert done.returncode == 1
     assert done.stderr.startswith("cells.npy ")

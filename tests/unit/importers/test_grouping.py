@@ -73,6 +73,9 @@ class ListReader:
                     used.append(str(folder / line))
         return Reading(used=tuple(used), reader="list", format="List", images=len(used), plates=0)
 
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture
 def lists() -> ListReader:

@@ -85,7 +85,7 @@ def test_silence_has_a_limit(java: Path) -> None:
 
 
 def test_speech_has_no_limit(java: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(now=0.0, sleep=time.sleep, monotonic=lambda: clock.now)
+    clock: SimpleNamespace = SimpleNamespace(now=0.0, sleep=time.sleep, monotonic=lambda: clock.now)
     monkeypatch.setattr(process, "time", clock)
     becomes(java, "for i in 1 2 3 4 5; do echo $i; while [ ! -e heard$i ]; do sleep 0.02; done; done")
     monkeypatch.chdir(java.parent)

@@ -64,7 +64,7 @@ def test_a_plain_tiff_is_one_image(tmp_path: Path) -> None:
 )
 def test_every_way_of_writing_a_tiff_is_read(tmp_path: Path, options: dict[str, object]) -> None:
     path = tmp_path / "plain.tif"
-    tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
+    tifffile.imwrite(path, STACK, **options)
     assert read(path).images == 1
 
 
@@ -170,7 +170,7 @@ def test_what_is_a_tiff_only_at_its_beginning_is_broken(tmp_path: Path, content:
 @pytest.mark.parametrize("options", [{}, {"bigtiff": True}, {"imagej": True}, {"compression": "zlib"}])
 def test_a_tiff_is_broken_wherever_it_was_cut(tmp_path: Path, options: dict[str, object]) -> None:
     path = tmp_path / "cut.tif"
-    tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
+    tifffile.imwrite(path, STACK, **options)
     whole = path.read_bytes()
     assert read(path)
     last = len(whole) - 17  # tifffile leaves up to 16 unused bytes behind the last directory
@@ -243,7 +243,7 @@ def test_nothing_but_our_own_errors_comes_out_of_nonsense(tmp_path: Path) -> Non
     path = tmp_path / "nonsense.tif"
     sources = []
     for options in ({}, {"bigtiff": True}, {"metadata": {"axes": "CYX"}, "ome": True}):
-        tifffile.imwrite(path, STACK, **options)  # type: ignore[arg-type]
+        tifffile.imwrite(path, STACK, **options)
         sources.append(path.read_bytes())
     for _ in range(600):
         content = bytearray(rolls.choice(sources))

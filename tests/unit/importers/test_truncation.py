@@ -50,7 +50,7 @@ def ome(inside: str, *, attributes: str = "") -> str:
 )
 def test_planes_of_a_whole_file_are_counted(tmp_path: Path, options: dict[str, object], planes: int) -> None:
     data = np.zeros((16, 16, 3), "u1") if planes == 1 else STACK
-    tifffile.imwrite(tmp_path / "whole.tif", data, **options)  # type: ignore[arg-type]
+    tifffile.imwrite(tmp_path / "whole.tif", data, **options)
     assert check(tmp_path / "whole.tif") == planes
 
 

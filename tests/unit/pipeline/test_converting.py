@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.containers.converters import Image, Task
 from omero_adi_plugin.errors import ConverterFailed, Halted, PodmanDown
@@ -58,7 +59,11 @@ def converting(tmp_path: Path, podman: PlayedPodman, *, on_wait: Callable[[int, 
     for name in "abc":
         (data / name).write_text(name)
     settings = Settings(
-        ingest_tracking_db="postgresql://u@h/d", base_dir=data, converter_temp=temp, max_containers=1, shutdown_timeout=0
+        ingest_tracking_db=SecretStr("postgresql://u@h/d"),
+        base_dir=data,
+        converter_temp=temp,
+        max_containers=1,
+        shutdown_timeout=0,
     )
     order = Order(
         uuid="u-1",

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from omero_adi_plugin.errors import FileBroken, ImportInterrupted, PathOutsideRoots, SourceUnreadable
-from omero_adi_plugin.pipeline import metadata
 from omero_adi_plugin.pipeline.metadata import LARGEST_BYTES, MOST_PAIRS, MOST_REPORTED, MetadataFiles, parse
 from tests.fixtures.rights import not_root
 
@@ -312,6 +311,6 @@ def test_a_disk_that_fails_fails_it(place: Place, monkeypatch: pytest.MonkeyPatc
     def failing(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(metadata.os, "open", failing)
+    monkeypatch.setattr(os, "open", failing)
     with pytest.raises(error):
         place.pairs()

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from omero_adi_plugin.service import restarts
 from omero_adi_plugin.service.restarts import Restarts
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(restarts.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

@@ -33,12 +33,10 @@ def test_what_all_of_them_meet_is_said_once(log: pytest.LogCaptureFixture) -> No
     surroundings.are({1: DARK, 2: DARKER, 3: DARK})
     surroundings.are({2: DARK})  # one of them got through, the other has not tried again yet
     surroundings.are({1: DARKER, 2: DARK})
-    assert log.messages == ["surroundings.down"]
-    assert surroundings.why == DARKER.why
+    assert (log.messages, surroundings.why) == (["surroundings.down"], DARKER.why)
     surroundings.are({})
     surroundings.are({})
-    assert log.messages == ["surroundings.down", "surroundings.up"]
-    assert surroundings.why is None
+    assert (log.messages, surroundings.why) == (["surroundings.down", "surroundings.up"], None)
     surroundings.are({1: DARK})
     assert log.messages.count("surroundings.down") == 2
 

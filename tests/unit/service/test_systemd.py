@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
 from omero_adi_plugin.service.ending import FAREWELL_SECONDS, KILL_SECONDS
 from omero_adi_plugin.service.systemd import Systemd
@@ -110,7 +111,7 @@ def test_the_unit_file_fits_what_the_service_does() -> None:
     service = unit["Service"]
     assert (service["Type"], service["NotifyAccess"], service["KillMode"]) == ("notify", "main", "mixed")
     assert (service["Restart"], int(service["RestartPreventExitStatus"])) == ("on-failure", os.EX_CONFIG)
-    settings = Settings(ingest_tracking_db="postgresql://u@h/d")
+    settings = Settings(ingest_tracking_db=SecretStr("postgresql://u@h/d"))
     assert int(service["TimeoutStopSec"]) > settings.shutdown_timeout + KILL_SECONDS + 2 * FAREWELL_SECONDS
     assert int(service["WatchdogSec"]) > 0
     assert service["OOMPolicy"] == "continue", "the default would end the service for one worker without memory"

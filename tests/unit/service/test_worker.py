@@ -191,8 +191,8 @@ def test_who_launches_scripts_leaves_what_has_just_become_due_to_those_that_run(
 ) -> None:
     worker, waker, attempts = told.worker, Waits(), Busy(orders=1, sweeps=0)
     worker._settings = Settings.load(ingest_tracking_db="postgresql://u@h/d", dispatch=dispatch)
-    worker._waker = waker
+    worker._waker = waker  # type: ignore[assignment]  # it stands for one
     for _ in range(2):
-        worker.turn(attempts, attempts, attempts, attempts)
+        worker.turn(attempts, attempts, attempts, attempts)  # type: ignore[arg-type]  # it stands for each of them
     assert attempts.done == ["order", "rest"]
     assert waker.seconds == waits
