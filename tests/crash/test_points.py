@@ -52,6 +52,11 @@ IDLE_SECONDS = 4.0
 SCRIPT_SECONDS = 10.0
 """How long that of a script may live, killed or not."""
 
+WITH_JAVA = "begun"
+"""The arena in which files are opened with Bio-Formats: a Java for each worker takes as long as all else that it does."""
+
+WITHOUT_JAVA = {"bioformats_jar": "/nonexistent"}
+
 ARMING = f"""
     import os, pathlib
 
@@ -607,7 +612,7 @@ def have_stand_in(folder: Path, arena: Arena, patch: pytest.MonkeyPatch) -> None
 
 def have_processor(stack: ExitStack, folder: Path, arena: Arena) -> None:
     """Have a Processor on a host of its own, and services launch scripts there."""
-    settings: dict[str, object] = {**SETTINGS, "base_dir": str(arena.samples), "bioformats_jar": str(folder / "none")}
+    settings: dict[str, object] = {**SETTINGS, "base_dir": str(arena.samples), **WITHOUT_JAVA}
     hosts = Hosts(arena.server, folder / "hosts", database_url=script_role(arena.tracking.url), **settings)
     stack.callback(hosts.end)
     arena.host = hosts.start("adi-one", customize=ARMING, environment={"TMPDIR": str(folder)})
@@ -620,7 +625,7 @@ def have_foundry(podman: Podman, folder: Path, arena: Arena) -> None:
     temp = folder / "inplace"
     temp.mkdir()
     arena.foundry = Foundry(podman, temp)
-    arena.services.configure(**arena.foundry.settings, bioformats_jar=str(folder / "none"))
+    arena.services.configure(**arena.foundry.settings)
 
 
 @dataclass
@@ -665,6 +670,7 @@ def fates(
             "base_dir": str(samples),
             "log_file_path": str(folder / "app.logs"),
             **SETTINGS,
+            **({} if name == WITH_JAVA else WITHOUT_JAVA),
         }
         arena = Arena(
             server=server,

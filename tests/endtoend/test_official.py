@@ -17,6 +17,8 @@ from tests.fixtures.samples import Samples
 from tests.fixtures.services import Services, Tracking, alive
 from tests.fixtures.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("without_java")
+
 
 @pytest.fixture
 def official(services: Services, stand_in: StandIn) -> Services:

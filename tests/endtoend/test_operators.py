@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from omero_adi_plugin.tracking.pausing import standing_pause
 from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.services import Presence, WorkerState
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
-from tests.fixtures.command import Adi
+from tests.fixtures.inside import AdiInside
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking
@@ -33,8 +33,8 @@ NOWHERE = {"omero_host": "127.0.0.1", "omero_port": 9}
 
 
 @pytest.fixture
-def adi(database_url: str, tmp_path: Path) -> Adi:
-    return Adi(database_url, tmp_path, **NOWHERE)
+def adi(adi_inside: Callable[..., AdiInside]) -> AdiInside:
+    return adi_inside(**NOWHERE)
 
 
 def ordered(database: Database) -> str:
@@ -45,7 +45,7 @@ def running(database: Database, queue: Queue) -> Claim:
     return submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
 
 
-def test_cancel_and_retry_say_what_was_done_and_show_says_who_did_it(adi: Adi, database: Database) -> None:
+def test_cancel_and_retry_say_what_was_done_and_show_says_who_did_it(adi: AdiInside, database: Database) -> None:
     uuid = ordered(database)
     done = adi("orders", "cancel", uuid)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"order {uuid} is cancelled\n", "")
@@ -62,7 +62,7 @@ def test_cancel_and_retry_say_what_was_done_and_show_says_who_did_it(adi: Adi, d
     assert any(line.split("\t")[1:3] == [f"ann@{socket.gethostname()}", "retried"] for line in lines)
 
 
-def test_for_programs_both_print_where_the_order_stands_then(adi: Adi, database: Database) -> None:
+def test_for_programs_both_print_where_the_order_stands_then(adi: AdiInside, database: Database) -> None:
     uuid = ordered(database)
     cancelled = json.loads(adi("orders", "cancel", uuid, "--json").stdout)
     assert (cancelled["uuid"], cancelled["state"], cancelled["stage"]) == (uuid, "cancelled", "Import Failed")
@@ -71,7 +71,7 @@ def test_for_programs_both_print_where_the_order_stands_then(adi: Adi, database:
     assert (json.loads(done.stdout)["state"], json.loads(done.stdout)["stage"]) == ("waiting", "Import Pending")
 
 
-def test_who_waits_for_a_cancelled_order_learns_of_it(adi: Adi, database: Database) -> None:
+def test_who_waits_for_a_cancelled_order_learns_of_it(adi: AdiInside, database: Database) -> None:
     uuid = ordered(database)
     adi("orders", "cancel", uuid)
     done = adi("orders", "wait", uuid)
@@ -79,7 +79,7 @@ def test_who_waits_for_a_cancelled_order_learns_of_it(adi: Adi, database: Databa
     assert "Cancelled by" in done.stderr
 
 
-def test_whoever_looks_at_a_waiting_order_is_told_of_a_pause_once(adi: Adi, database: Database) -> None:
+def test_whoever_looks_at_a_waiting_order_is_told_of_a_pause_once(adi: AdiInside, database: Database) -> None:
     uuids = [ordered(database), ordered(database)]
     assert adi("orders", "list").stderr == ""
     assert adi("pause").returncode == 0
@@ -90,7 +90,7 @@ def test_whoever_looks_at_a_waiting_order_is_told_of_a_pause_once(adi: Adi, data
     assert "paused" not in adi("orders", "list", "--state", "failed").stderr
 
 
-def test_pause_and_resume_say_what_holds_and_for_how_long_it_held(adi: Adi, database: Database) -> None:
+def test_pause_and_resume_say_what_holds_and_for_how_long_it_held(adi: AdiInside, database: Database) -> None:
     assert adi("resume").stdout == "Imports were not paused.\n"
     first = adi("pause", environment={"SUDO_USER": "ann"})
     assert first.stdout.startswith("All imports are paused since ")
@@ -104,7 +104,7 @@ def test_pause_and_resume_say_what_holds_and_for_how_long_it_held(adi: Adi, data
     assert json.loads(adi("resume", "--json").stdout) == {"paused": False, "since": None, "by": None, "running": 0}
 
 
-def test_pause_drain_ends_when_the_last_order_has_ended(adi: Adi, database: Database, queue: Queue) -> None:
+def test_pause_drain_ends_when_the_last_order_has_ended(adi: AdiInside, database: Database, queue: Queue) -> None:
     claims = [running(database, queue) for _ in range(2)]
     draining = adi.start("pause", "--drain", "--json")
     assert draining.stderr is not None
@@ -118,7 +118,7 @@ def test_pause_drain_ends_when_the_last_order_has_ended(adi: Adi, database: Data
     assert json.loads(stdout)["running"] == 0
 
 
-def test_cancel_of_an_order_that_is_carried_out_says_who_will_end_it(adi: Adi, database: Database, queue: Queue) -> None:
+def test_cancel_of_an_order_that_is_carried_out_says_who_will_end_it(adi: AdiInside, database: Database, queue: Queue) -> None:
     claim = running(database, queue)
     uuid = claim.lease.order
     done = adi("orders", "cancel", uuid)
@@ -133,7 +133,7 @@ def test_cancel_of_an_order_that_is_carried_out_says_who_will_end_it(adi: Adi, d
     assert adi("orders", "retry", uuid).returncode == 0
 
 
-def test_import_takes_a_priority_for_what_a_service_does(adi: Adi, database: Database) -> None:
+def test_import_takes_a_priority_for_what_a_service_does(adi: AdiInside, database: Database) -> None:
     place = ("--into", "Dataset:151", "--for", "ann", "--in-group", "g")
     done = adi("import", "a.tif", *place, "--queue", "--priority", "7")
     assert (done.returncode, done.stderr) == (0, "")
@@ -146,7 +146,7 @@ def test_import_takes_a_priority_for_what_a_service_does(adi: Adi, database: Dat
     assert adi("import", "a.tif", *place, "--queue", "--priority", "101").returncode == os.EX_USAGE
 
 
-def test_control_c_ends_the_waiting_and_leaves_the_pause(adi: Adi, database: Database, queue: Queue) -> None:
+def test_control_c_ends_the_waiting_and_leaves_the_pause(adi: AdiInside, database: Database, queue: Queue) -> None:
     running(database, queue)
     draining = adi.start("pause", "--drain")
     assert draining.stderr is not None
@@ -158,7 +158,7 @@ def test_control_c_ends_the_waiting_and_leaves_the_pause(adi: Adi, database: Dat
     assert standing_pause(database) is not None
 
 
-def test_status_shows_services_workers_and_the_queue(adi: Adi, database: Database, queue: Queue) -> None:
+def test_status_shows_services_workers_and_the_queue(adi: AdiInside, database: Database, queue: Queue) -> None:
     empty = adi("status")
     assert (empty.returncode, empty.stderr) == (0, "")
     facts = dict(line.split("\t") for line in empty.stdout.splitlines())
@@ -198,14 +198,14 @@ def test_status_shows_services_workers_and_the_queue(adi: Adi, database: Databas
     assert told["queue"]["inbox"] == 1
 
 
-def test_check_names_each_thing_with_what_to_do_and_fails(adi: Adi, database_url: str, tmp_path: Path) -> None:
+def test_check_names_each_thing_with_what_to_do_and_fails(adi: AdiInside, adi_inside: Callable[..., AdiInside]) -> None:
     done = adi("check")
     assert done.returncode == os.EX_CONFIG
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert rows[0] == ["level", "check", "finding, and what to do"]
     assert [row[0] for row in rows[1:] if row[1] == "omero"] == ["error"]
     assert done.stderr == "1 finding to see to, listed above with what to do.\n"
-    old = Adi(database_url, tmp_path, **NOWHERE, data_dir_name="data")
+    old = adi_inside(**NOWHERE, data_dir_name="data")
     found = json.loads(old("check", "--json").stdout)["findings"]
     assert {frozenset(each) for each in found} == {frozenset({"name", "level", "finding", "remedy"})}
     [settings] = [each for each in found if each["name"] == "settings"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`orders` and `db` as processes, on a real database."""
+"""`orders` and `db`, on a real database."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from omero_adi_plugin.tracking.queue import Queue
 from omero_adi_plugin.tracking.submit import submit_claimed, submit_order
 from omero_adi_plugin.tracking.tracks import CONTRACT_HEAD, PLUGIN_HEAD
 from tests.fixtures.command import Adi
+from tests.fixtures.inside import AdiInside
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
 TARGET = Target(kind=TargetKind.DATASET, id=151)
 
 
 @pytest.fixture
-def adi(database_url: str, tmp_path: Path) -> Adi:
-    return Adi(database_url, tmp_path)
+def adi(adi_inside: Callable[..., AdiInside]) -> AdiInside:
+    return adi_inside()
 
 
 def ordered(database: Database, path: str = "/data/a.tif", user: str = "researcher") -> str:
@@ -45,7 +47,7 @@ def failed(database: Database, reason: str) -> str:
     return claim.lease.order
 
 
-def test_list_prints_the_newest_first_for_programs(adi: Adi, database: Database) -> None:
+def test_list_prints_the_newest_first_for_programs(adi: AdiInside, database: Database) -> None:
     first, second = ordered(database), ordered(database)
     done = adi("orders", "list", "--json")
     listed = json.loads(done.stdout)
@@ -56,7 +58,7 @@ def test_list_prints_the_newest_first_for_programs(adi: Adi, database: Database)
     }  # fmt: skip
 
 
-def test_list_filters(adi: Adi, database: Database) -> None:
+def test_list_filters(adi: AdiInside, database: Database) -> None:
     bad = failed(database, "No.")
     hers = ordered(database, user="other")
     assert [order["uuid"] for order in json.loads(adi("orders", "list", "--state", "failed", "--json").stdout)] == [bad]
@@ -65,14 +67,14 @@ def test_list_filters(adi: Adi, database: Database) -> None:
     assert adi("orders", "list", "--limit", "0").returncode == os.EX_USAGE
 
 
-def test_a_list_in_a_pipe_is_one_plain_line_an_order(adi: Adi, database: Database) -> None:
+def test_a_list_in_a_pipe_is_one_plain_line_an_order(adi: AdiInside, database: Database) -> None:
     uuid = failed(database, "The first line\nand \x1b[31mthe second.")
     lines = adi("orders", "list").stdout.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["order", uuid]
     assert "\x1b" not in lines[1]
 
 
-def test_show_prints_what_contract_8_fixes(adi: Adi, database: Database) -> None:
+def test_show_prints_what_contract_8_fixes(adi: AdiInside, database: Database) -> None:
     uuid = failed(database, "'/data/a.tif' does not exist on the server.")
     shown = json.loads(adi("orders", "show", uuid, "--json").stdout)
     assert shown["state"] == "failed"
@@ -85,14 +87,14 @@ def test_show_prints_what_contract_8_fixes(adi: Adi, database: Database) -> None
     assert set(shown["stages"][0]) == {"stage", "time", "description"}
 
 
-def test_show_for_people_has_the_reason(adi: Adi, database: Database) -> None:
+def test_show_for_people_has_the_reason(adi: AdiInside, database: Database) -> None:
     uuid = failed(database, "'/data/a.tif' does not exist on the server.")
     done = adi("orders", "show", uuid)
     assert done.returncode == os.EX_OK
     assert "'/data/a.tif' does not exist on the server." in done.stdout
 
 
-def test_show_for_people_says_who_tried_how_that_ended_and_what_to_do(adi: Adi, database: Database) -> None:
+def test_show_for_people_says_who_tried_how_that_ended_and_what_to_do(adi: AdiInside, database: Database) -> None:
     uuid = failed(database, "The disk is a brick.")
     lines = [line.split("\t") for line in adi("orders", "show", uuid).stdout.splitlines()]
     heads = ["attempt", "by", "begun", "ended", "outcome", "why"]
@@ -107,7 +109,7 @@ def test_show_for_people_says_who_tried_how_that_ended_and_what_to_do(adi: Adi, 
     ]
 
 
-def test_list_says_which_attempt_comes_next_and_when(adi: Adi, database: Database) -> None:
+def test_list_says_which_attempt_comes_next_and_when(adi: AdiInside, database: Database) -> None:
     queue = Queue(database, lease_seconds=60)
     claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
     queue.give_back(claim.lease, note="The disk was busy.", failures=1, after_seconds=86400 * 3)
@@ -120,7 +122,7 @@ def test_list_says_which_attempt_comes_next_and_when(adi: Adi, database: Databas
     assert rows[2][6] == "The disk was busy."
 
 
-def test_an_order_of_many_files_is_shown_on_a_screen_with_what_went_wrong_first(adi: Adi, database: Database) -> None:
+def test_an_order_of_many_files_is_shown_on_a_screen_with_what_went_wrong_first(adi: AdiInside, database: Database) -> None:
     queue = Queue(database, lease_seconds=60)
     claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data"], owner="host:1")
     lines = [file(number, FileStep.ANNOTATED, fileset=number, images=(number,)) for number in range(400)]
@@ -154,13 +156,13 @@ def file(number: int, step: FileStep, **facts: Any) -> LedgerFile:
     return LedgerFile(entry=f"/data/{number}.tif", key=f"data/{number}.tif", route=Route.INPLACE, step=step, **facts)
 
 
-def test_an_order_that_is_not_there_is_65(adi: Adi) -> None:
+def test_an_order_that_is_not_there_is_65(adi: AdiInside) -> None:
     done = adi("orders", "show", "nobody")
     assert done.returncode == os.EX_DATAERR
     assert done.stderr == "There is no order 'nobody'. `omero adi orders list` shows the newest ones.\n"
 
 
-def test_wait_ends_with_75_when_its_time_is_over(adi: Adi, database: Database) -> None:
+def test_wait_ends_with_75_when_its_time_is_over(adi: AdiInside, database: Database) -> None:
     uuid = ordered(database)
     done = adi("orders", "wait", uuid, "--timeout", "0.2")
     assert done.returncode == os.EX_TEMPFAIL
@@ -168,7 +170,7 @@ def test_wait_ends_with_75_when_its_time_is_over(adi: Adi, database: Database) -
     assert adi("orders", "wait", uuid, "--timeout", "-1").returncode == os.EX_USAGE
 
 
-def test_wait_ends_with_65_when_the_order_failed(adi: Adi, database: Database) -> None:
+def test_wait_ends_with_65_when_the_order_failed(adi: AdiInside, database: Database) -> None:
     uuid = failed(database, "The disk is a brick.")
     done = adi("orders", "wait", uuid, "--json")
     assert done.returncode == os.EX_DATAERR
@@ -176,7 +178,8 @@ def test_wait_ends_with_65_when_the_order_failed(adi: Adi, database: Database) -
     assert "The disk is a brick." in done.stderr
 
 
-def test_wait_sees_the_end_of_an_order(adi: Adi, database: Database) -> None:
+def test_wait_sees_the_end_of_an_order(database: Database, database_url: str, tmp_path: Path) -> None:
+    adi = Adi(database_url, tmp_path)
     queue = Queue(database, lease_seconds=60)
     claim = submit_claimed(database, queue, user="u", group="g", target=TARGET, files=["/data/a.tif"], owner="host:1")
     results: list[subprocess.CompletedProcess[str]] = []
@@ -196,8 +199,8 @@ def test_a_database_that_is_not_there_is_69_and_its_password_stays_out_of_sight(
     assert "Traceback" not in done.stderr
 
 
-def test_upgrade_makes_the_tables_and_current_says_so(empty_database_url: str, tmp_path: Path) -> None:
-    adi = Adi(empty_database_url, tmp_path)
+def test_upgrade_makes_the_tables_and_current_says_so(empty_database_url: str, adi_inside: Callable[..., AdiInside]) -> None:
+    adi = adi_inside(empty_database_url)
     nothing = {"contract": None, "plugin": None, "trigger": "missing", "needs_upgrade": True}
     assert json.loads(adi("db", "current", "--json").stdout) == nothing
     assert "omero adi db upgrade" in adi("db", "current").stderr

@@ -70,6 +70,7 @@ def imported(inside: Inside, lab: Lab, *files: str) -> str:
     return str(json.loads(done.stdout)["uuid"])
 
 
+@pytest.mark.usefixtures("without_java")
 def test_after_a_restore_what_is_gone_is_named_and_comes_back_once(
     restorable: Restorable, inside: Inside, services: Services, samples: Samples, tmp_path: Path
 ) -> None:

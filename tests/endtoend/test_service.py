@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, alive, children
@@ -16,6 +18,7 @@ DONE = ["Import Pending", "Import Started", "Import Completed"]
 FAILED = ["Import Pending", "Import Started", "Import Failed"]
 
 
+@pytest.mark.usefixtures("without_java")
 def test_two_services_import_twenty_orders_each_once(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> None:
     for _ in range(2):
         services.start(max_workers=1)
@@ -27,6 +30,7 @@ def test_two_services_import_twenty_orders_each_once(lab: Lab, tracking: Trackin
     assert Counter(stage for order in orders for stage in tracking.stages(order)) == Counter(dict.fromkeys(DONE, 20))
 
 
+@pytest.mark.usefixtures("without_java")
 def test_an_order_written_while_no_service_ran_is_imported_at_the_next_start(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:
@@ -36,6 +40,7 @@ def test_an_order_written_while_no_service_ran_is_imported_at_the_next_start(
     assert len(lab.images()) == 1
 
 
+@pytest.mark.usefixtures("without_java")
 def test_an_order_that_no_trigger_told_of_is_found_and_imported(
     lab: Lab, tracking: Tracking, services: Services, samples: Samples
 ) -> None:

@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from omero_adi_plugin.orders import FileStep
 from omero_adi_plugin.sessions import Logins
 from omero_adi_plugin.settings import Settings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tests.fixtures.laboratory import Lab
     from tests.fixtures.samples import Samples
     from tests.fixtures.services import Services, Tracking
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 UNSWEPT = "SELECT attempt, unswept_since IS NOT NULL FROM adi_order"
 

@@ -9,6 +9,8 @@ import pty
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from omero_adi_plugin.tracking import operating
 from tests.fixtures.laboratory import Lab
 from tests.fixtures.official import StandIn
@@ -16,6 +18,8 @@ from tests.fixtures.runs import Runs
 from tests.fixtures.samples import Samples
 from tests.fixtures.services import ONCE, Services, Tracking, clean
 from tests.fixtures.waiting import WAIT_SECONDS
+
+pytestmark = pytest.mark.usefixtures("without_java")
 
 
 def imported(lab: Lab, tracking: Tracking, services: Services, samples: Samples) -> str:
