@@ -40,13 +40,15 @@ def without_processors(server_template: Path, tmp_path: Path) -> Iterator[Server
 
 
 @contextmanager
-def by_hand(server: OmeroServer, *, user: str = "root", password: str = ROOT_PASSWORD) -> Iterator[subprocess.Popen[str]]:
-    """The program, as an administrator starts it on some host."""
+def by_hand(
+    server: OmeroServer, *, user: str = "root", password: str = ROOT_PASSWORD, stderr: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    """The program, as an administrator starts it on a host. It logs each call: a pipe that nobody reads fills, and blocks it."""
     command = [sys.executable, "-m", "omero_devserver.scripts.processor", "--host", server.host]
     process = subprocess.Popen(
         [*command, "--port", str(server.ssl_port), "--user", user],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         env={**os.environ, "OMERO_PASSWORD": password},
     )
@@ -153,7 +155,7 @@ def test_who_waits_for_a_script_is_forgotten_with_his_session(server_here: Serve
 
 
 def test_a_processor_that_may_not_log_in_says_so_in_one_line(without_processors: OmeroServer) -> None:
-    with by_hand(without_processors, password="wrong") as process:
+    with by_hand(without_processors, password="wrong", stderr=subprocess.PIPE) as process:
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (os.EX_UNAVAILABLE, "")
     assert stderr.splitlines()[-1].startswith(f"processor: Cannot log in at 127.0.0.1:{without_processors.ssl_port}: ")
