@@ -43,7 +43,7 @@ from tests.fixtures.postgres import new_database
 from tests.fixtures.processors import Hosts
 from tests.fixtures.roles import script_role
 from tests.fixtures.samples import Samples
-from tests.fixtures.services import Services, Tracking
+from tests.fixtures.services import WITHOUT_JAVA, Services, Tracking
 from tests.fixtures.waiting import wait_until
 
 IDLE_SECONDS = 4.0
@@ -54,8 +54,6 @@ SCRIPT_SECONDS = 10.0
 
 WITH_JAVA = "begun"
 """The arena in which files are opened with Bio-Formats: a Java for each worker takes as long as all else that it does."""
-
-WITHOUT_JAVA = {"bioformats_jar": "/nonexistent"}
 
 ARMING = f"""
     import os, pathlib
