@@ -287,14 +287,14 @@ def _die_if_meant(point: Point) -> None:
     trap = armed()
     if trap is None or point is not trap.point:
         return
-    with _lock:
+    with _lock:  # until death: another thread that comes to the point meanwhile does not get beyond it
         _passed[point] += 1
         if _passed[point] < trap.passing:
             return
-    try:
-        number = os.open(trap.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:  # others have died of it
-        return
-    os.write(number, f"{os.getpid()}\n".encode())
-    event(_log, logging.WARNING, "crash.point_reached", point=point)
-    os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            number = os.open(trap.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:  # others have died of it
+            return
+        os.write(number, f"{os.getpid()}\n".encode())
+        event(_log, logging.WARNING, "crash.point_reached", point=point)
+        os.kill(os.getpid(), signal.SIGKILL)
