@@ -81,7 +81,7 @@ def begin(client: Any, obedient: int, listener: Listener) -> tuple[Any, Line]:
 def gone(process_id: int) -> bool:
     try:
         return not Path(f"/proc/{process_id}/cmdline").read_bytes()  # empty: it has ended, and nobody has asked how
-    except FileNotFoundError:
+    except OSError:
         return True
 
 
