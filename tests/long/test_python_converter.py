@@ -93,6 +93,6 @@ def test_the_example_is_built_and_converts_for_an_order(
     assert size == 0.2
     [pairs] = lab.key_values(found["cells, projection"])
     assert pairs["processing_output_Projection"] == "maximum"
-    assert pairs["processing_output_Brightest"] == str(float(stack.max()))
+    assert pairs["processing_output_Brightest"] == str(float(np.max(stack)))
     assert sorted(path.name for path in (data_folder / ".processed").iterdir()) == ["cells-projection.ome.tiff", "cells.ome.tiff"]
     assert podman.containers() == []
