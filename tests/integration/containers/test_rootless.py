@@ -183,19 +183,17 @@ def _within_reach(folder: Path, places: Sequence[Path]) -> list[str]:
     """
     closed = {each for place in places for each in place.parents if not each.stat().st_mode & stat.S_IXOTH}
     tops = [each for each in closed if closed.isdisjoint(each.parents)]
-    hidden = {
-        str(place): f"{folder}/hidden-{number}" for number, place in enumerate(places) if not closed.isdisjoint(place.parents)
-    }
+    hidden = [str(place) for place in places if not closed.isdisjoint(place.parents)]
     if not hidden:
         return []
-    steps = ["mount --make-rshared /"]  # as podman wants it, and as it is on hosts with systemd
-    steps += [
-        shlex.join(words) for place, kept in hidden.items() for words in (["mkdir", kept], ["mount", "--bind", place, kept])
-    ]
-    steps += [shlex.join(["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(top)]) for top in tops]
-    for place, kept in hidden.items():
-        steps += [shlex.join(["mkdir", "-p", place]), shlex.join(["mount", "--bind", kept, place])]
-    return ["unshare", "--mount", "sh", "-ec", "; ".join([*steps, 'exec "$@"']), "sh"]
+    steps = [["mount", "--make-rshared", "/"]]  # as podman wants it, and as it is on hosts with systemd
+    for number, place in enumerate(hidden):
+        steps += [["mkdir", f"{folder}/{number}"], ["mount", "--bind", place, f"{folder}/{number}"]]
+    steps += [["mount", "-t", "tmpfs", "-o", "mode=755", "none", str(top)] for top in tops]
+    for number, place in enumerate(hidden):
+        steps += [["mkdir", "-p", place], ["mount", "--bind", f"{folder}/{number}", place]]
+    script = "; ".join([*map(shlex.join, steps), 'exec "$@"'])
+    return ["unshare", "--mount", "sh", "-ec", script, "sh"]
 
 
 def _root(folder: Path) -> None:
