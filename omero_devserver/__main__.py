@@ -217,7 +217,8 @@ def _add_behaviour(add: Callable[..., object]) -> None:
         "--session-idle-seconds",
         type=_seconds,
         metavar="S",
-        help="longest silence of a session, whatever its maker asks for (default: what is asked, else 600)",
+        help="longest silence of a session, whatever its maker asks for; those of scripts have no limit, as on a real server"
+        " (default: what is asked, else 600)",
     )
     add(
         "--session-live-seconds",

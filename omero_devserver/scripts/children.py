@@ -70,7 +70,7 @@ def start(server: Server, name: str) -> Child:
         )
     assert process.stdin is not None  # noqa: S101  because of PIPE
     session = server.sessions.create(
-        user=ROOT, group=SYSTEM_GROUP, event_type="Internal", time_to_idle=0, agent="OMERO.processor", references=1
+        user=ROOT, group=SYSTEM_GROUP, event_type="Internal", agent="OMERO.processor", references=1, of_server=True
     )
     try:
         process.stdin.write(session.uuid + "\n")

@@ -178,10 +178,10 @@ class InteractiveProcessor:
                     user=who.user,
                     group=who.group if who.group >= 0 else call.session.group,
                     event_type="Processing",
-                    time_to_idle=0,
                     time_to_live=int(self._server.options.script_seconds * 1000),
                     agent="OMERO.scripts",
                     references=1,
+                    of_server=True,
                 )
             return self._session
 

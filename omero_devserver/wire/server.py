@@ -55,7 +55,8 @@ class Options:
     read_only:           refuse all writes, like a real server with omero.cluster.read_only=true.
     session_sync_seconds: how often sessions whose time is over are ended.
     session_idle_seconds, session_live_seconds: longest silence and longest life of a session, whatever its maker asks for; None
-                         for as long as is asked, and 10 minutes of silence where nobody asks, as a real server has it.
+                         for as long as is asked, and 10 minutes of silence where nobody asks, as a real server has it. Those
+                         of scripts and Processors have no limit of silence.
     processors:          programs that run scripts and are started with the first script; others can be attached.
     script_seconds:      how long a script may run (`omero.scripts.timeout`).
     step_seconds:        how long each of the five import steps takes at least, so that it can be interrupted there.

@@ -41,7 +41,7 @@ class Sessions:
     """All sessions of the server, by uuid; `close` ends the thread that looks after them.
 
     sync_seconds: how often sessions whose time is over are ended.
-    idle_seconds, live_seconds: longest silence and longest life of any session, whatever was asked for; None for no limit.
+    idle_seconds, live_seconds: longest silence and longest life of a session, whatever was asked for; None for no limit.
     read_only:    keep no rows: sessions are in memory only, as on a real server whose database is read-only
                   (SessionProviderInMemory of OMERO's source).
     """
@@ -99,8 +99,12 @@ class Sessions:
         time_to_live: int = 0,
         agent: str | None = None,
         references: int = 0,
+        of_server: bool = False,
     ) -> Session:
-        """Make a session and its row; the arguments are those of `Session`."""
+        """Make a session and its row; the arguments are those of `Session`, but one.
+
+        of_server: it is the server's own, for a Processor or a script, and may be silent for ever (recorded: facts 11).
+        """
         now = time.time()
         session = Session(
             uuid=str(uuid.uuid4()),
@@ -110,7 +114,7 @@ class Sessions:
             event_type=event_type,
             sudoer=sudoer,
             agent=agent,
-            time_to_idle=at_most(time_to_idle, self._idle_seconds),
+            time_to_idle=0 if of_server else at_most(time_to_idle, self._idle_seconds),
             time_to_live=at_most(time_to_live, self._live_seconds),
             started=now,
             used=now,

@@ -50,7 +50,7 @@ IDLE_SECONDS = 4.0
 """How long a session may be silent: what a killed worker leaves on a server is gone after that."""
 
 SCRIPT_SECONDS = 60.0
-"""How long that of a script may live, killed or not. A slow host takes more than ten to start one."""
+"""How long that of a script may live, killed or not; it may be silent. A slow host takes more than ten to start one."""
 
 WITH_JAVA = "begun"
 """The arena in which files are opened with Bio-Formats: a Java for each worker takes as long as all else that it does."""

@@ -301,6 +301,25 @@ def test_a_script_whose_time_is_over_is_ended(server_template: Path, tmp_path: P
             assert exit_status(process) == -signal.SIGTERM
 
 
+def test_a_script_may_be_silent_longer_than_its_user(server_template: Path, tmp_path: Path, listener: Listener) -> None:
+    options = {"session_idle_seconds": 1, "session_sync_seconds": 0.1}
+    with running_here(tmp_path / "omero", template=server_template, **options) as server:
+        script = upload(server, OBEDIENT)
+        with server.client() as client:
+            process, line = begin(client, script, listener)
+            assert line.ask()[0] == "root"
+            with server.client() as silent:  # from now on, as the script is
+                wait_until(lambda: ended(server, silent, meanwhile=client), what="the end of a silent session")
+            assert line.ask("end")[0] == "root"
+            assert exit_status(process) == 0
+
+
+def ended(server: ServerHere, silent: Any, *, meanwhile: Any) -> bool:
+    """Whether a client's session has ended; another client stays meanwhile."""
+    meanwhile.sf.keepAlive(None)
+    return server.server.sessions.find(silent.getSessionId()) is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_scripts_and_processors_end_with_the_server(tmp_path: Path, listener: Listener, number: int) -> None:
     with started(tmp_path / "data") as server:
