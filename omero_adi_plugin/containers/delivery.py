@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Delivery: what a converter has made comes to where it is kept beside the source, and never over anything of others.
 
-A file gets its second name there (a hard link), which is made only where no name is; its first one goes when all of its set have
-theirs. So whoever takes this up after a crash can tell what was brought. Where a file system has no hard links, a file of ours
-keeps the place until the real one is moved over it. A folder is moved as a whole, which happens only where none, or an empty one,
-is. All of it works in folders that were opened without following a link.
+What comes into its place keeps a second name in the staging folder until all of its set have theirs (`taking`): whoever takes
+this up after a crash can tell what was brought. All of it works in folders that were opened without following a link.
 """
 
 from __future__ import annotations
@@ -17,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.containers.contents import Content, content, copy, folder_of, made_for, same, sync
-from omero_adi_plugin.containers.folders import READABLE, READABLE_FILE, clear, make, opened, opened_in
+from omero_adi_plugin.containers.folders import READABLE, clear, make, opened, opened_in
 from omero_adi_plugin.containers.places import OutputLost, in_room, places
 from omero_adi_plugin.containers.rooms import TRIES
 from omero_adi_plugin.containers.space import check_free
+from omero_adi_plugin.containers.taking import Place
 from omero_adi_plugin.containers.trouble import trouble_beside
 from omero_adi_plugin.crashpoints import Point, reached
 
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
     from omero_adi_plugin.preprocessing import ConvertedFile
 
 __all__ = ["OutputLost", "PlaceTaken", "check_room", "deliver", "places"]
-
-_NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
-"""What is said where a file can have no second name, or may not (Linux: fs.protected_hardlinks)."""
-
-_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR})
-"""What is said of a folder that was to be moved to where something else is."""
 
 
 class PlaceTaken(Exception):
@@ -187,14 +180,14 @@ class _Delivery:
     def _bring(self, file: ConvertedFile) -> _Brought:
         source = self._in_room(file.name)
         with self._place_of(file) as (folder, last):
-            reserved = self._is_reserved(file, folder, last)
-            if not reserved and not _is_free(folder, last, source):
+            place = Place(folder, last, reservation=f"this place is for {file.name} of {self._room.staging.parent.name}")
+            if not place.is_ours() and not place.is_free(for_folder=source is not None and source[1].is_folder):
                 return self._as_agreed(file, source, folder, last)
             self._stage(file.name)
             reached(Point.OUTPUT_COPIED)
             with folder_of(self._there(self._staging), file.name) as (staging, name):
                 try:
-                    self._put(file, (staging, name), (folder, last), reserved=reserved)
+                    place.take(staging, name)
                 except FileExistsError:
                     return self._as_agreed(file, source, folder, last)
             reached(Point.OUTPUT_DELIVERED)
@@ -237,51 +230,6 @@ class _Delivery:
         except BaseException:
             clear(self._room.staging.parent / part)
             raise
-
-    def _put(self, file: ConvertedFile, staged: tuple[int, str], place: tuple[int, str], *, reserved: bool) -> None:
-        """Give a staged output its place; raises FileExistsError if something else is there."""
-        (old, name), (folder, last) = staged, place
-        found = content(old, name)
-        if found is not None and found.is_folder:
-            try:
-                os.rename(name, last, src_dir_fd=old, dst_dir_fd=folder)
-            except OSError as error:
-                if error.errno in _TAKEN:
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
-                raise
-            return
-        if not reserved:
-            try:
-                os.link(name, last, src_dir_fd=old, dst_dir_fd=folder, follow_symlinks=False)
-            except OSError as error:
-                if error.errno not in _NO_HARD_LINKS:
-                    raise
-            else:
-                return
-            self._reserve(file, folder, last)
-        os.rename(name, last, src_dir_fd=old, dst_dir_fd=folder)
-
-    def _reserve(self, file: ConvertedFile, folder: int, last: str) -> None:
-        handle = os.open(last, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, READABLE_FILE, dir_fd=folder)
-        try:
-            os.write(handle, self._reservation(file))
-        finally:
-            os.close(handle)
-
-    def _is_reserved(self, file: ConvertedFile, folder: int, last: str) -> bool:
-        text = self._reservation(file)
-        found = content(folder, last)
-        if found is None or found.is_folder or found.bytes != len(text):
-            return False
-        handle = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            return os.read(handle, len(text)) == text
-        finally:
-            os.close(handle)
-
-    def _reservation(self, file: ConvertedFile) -> bytes:
-        """Return what holds a place until the file of this conversion comes there."""
-        return os.fsencode(f"omero-adi: this place is for {file.name} of {self._room.staging.parent.name}\n")
 
     def _take_back(self, brought: _Brought) -> None:
         """Take an output out of its place again, if it is there through us."""
@@ -328,19 +276,6 @@ class _Delivery:
                 yield found
         except NotADirectoryError as error:
             raise PlaceTaken(place=file.place) from error
-
-
-def _is_free(folder: int, last: str, source: tuple[int, Content] | None) -> bool:
-    """Say whether nothing is in a place, or a folder with nothing in it that a folder is to come to."""
-    try:
-        os.stat(last, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return True
-    found = content(folder, last)
-    if source is None or found is None or not (found.is_folder and source[1].is_folder):
-        return False
-    with opened_in(folder, last) as handle:
-        return not os.listdir(handle)  # noqa: PTH208 (of a descriptor)
 
 
 def _brought(file: ConvertedFile, folder: int, last: str, *, mine: bool) -> _Brought:

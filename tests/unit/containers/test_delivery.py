@@ -14,6 +14,7 @@ import pytest
 from omero_adi_plugin.containers import delivery
 from omero_adi_plugin.containers.delivery import OutputLost, PlaceTaken, check_room, deliver, places
 from omero_adi_plugin.containers.rooms import Room
+from omero_adi_plugin.containers.taking import Place
 from omero_adi_plugin.crashpoints import Point
 from omero_adi_plugin.errors import FileMissing, ImportInterrupted, NoRoomToConvert, ProcessedNotWritable
 from omero_adi_plugin.preprocessing import ConvertedFile
@@ -271,7 +272,7 @@ def test_a_folder_never_comes_over_another(bench: Bench) -> None:
 def test_nothing_is_replaced_that_comes_between_the_look_and_the_move(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(delivery, "_is_free", lambda *_: True)
+    monkeypatch.setattr(Place, "is_free", lambda *_, **__: True)
     room = bench.room()
     put(room.staging, name, "mine")
     files = ask(room, name.partition("/")[0])
