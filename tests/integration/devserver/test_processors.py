@@ -287,7 +287,7 @@ def test_the_servers_own_processor_is_started_again(server_here: OmeroServer, li
 
 
 def test_a_script_whose_time_is_over_is_ended(server_template: Path, tmp_path: Path, listener: Listener) -> None:
-    options = {"script_seconds": 100, "session_sync_seconds": 0.1}
+    options = {"script_seconds": 100, "session_idle_seconds": 300, "session_sync_seconds": 0.1}  # its silence has no limit
     with running_here(tmp_path / "omero", template=server_template, **options) as server:
         script = upload(server, OBEDIENT)
         with server.client() as client:
@@ -299,25 +299,6 @@ def test_a_script_whose_time_is_over_is_ended(server_template: Path, tmp_path: P
             session.time_to_live = 1
             assert line.ended()
             assert exit_status(process) == -signal.SIGTERM
-
-
-def test_a_script_may_be_silent_longer_than_its_user(server_template: Path, tmp_path: Path, listener: Listener) -> None:
-    options = {"session_idle_seconds": 1, "session_sync_seconds": 0.1}
-    with running_here(tmp_path / "omero", template=server_template, **options) as server:
-        script = upload(server, OBEDIENT)
-        with server.client() as client:
-            process, line = begin(client, script, listener)
-            assert line.ask()[0] == "root"
-            with server.client() as silent:  # from now on, as the script is
-                wait_until(lambda: ended(server, silent, meanwhile=client), what="the end of a silent session")
-            assert line.ask("end")[0] == "root"
-            assert exit_status(process) == 0
-
-
-def ended(server: ServerHere, silent: Any, *, meanwhile: Any) -> bool:
-    """Whether a client's session has ended; another client stays meanwhile."""
-    meanwhile.sf.keepAlive(None)
-    return server.server.sessions.find(silent.getSessionId()) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
