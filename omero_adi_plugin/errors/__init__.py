@@ -19,7 +19,9 @@
     │           ConverterLied  NothingConverted  ProcessedNotWritable
     ├── TryAgain                transient trouble of the order: worth another attempt later
     │   ├── ConnectionBroken  ImportInterrupted  ServerTrouble  StillUnderWay  OrderBusy  OrderOpen  ImportsPaused
-    │   │   ServicesRunning  CutOff  RemovalRefused  ScriptRefused  Halted  RoomsKept
+    │   │   ServicesRunning  CutOff  RemovalRefused  Halted  RoomsKept
+    │   ├── NotBegun                no script has begun with it: held up, counts as no failure
+    │   │   └── LaunchBroken  ScriptRefused
     │   ├── NotOnThisHost       this host cannot do it at the moment: counts as no failure
     │   │   └── PodmanDown  NoRoomToConvert  ConverterTempDown
     │   └── EntryNotReady       one entry cannot be imported yet: the others of the order go on
@@ -95,6 +97,8 @@ from omero_adi_plugin.errors.passing import (
     Halted,
     ImportInterrupted,
     ImportsPaused,
+    LaunchBroken,
+    NotBegun,
     OrderBusy,
     OrderOpen,
     RemovalRefused,
@@ -144,10 +148,12 @@ __all__ = [
     "ImportRefused",
     "ImportsDamaged",
     "ImportsPaused",
+    "LaunchBroken",
     "LeaseLost",
     "NameImpossible",
     "NoProcessor",
     "NoRoomToConvert",
+    "NotBegun",
     "NotInGroup",
     "NotLaunched",
     "NotOnThisHost",

@@ -120,7 +120,22 @@ class ServicesRunning(TryAgain):
         self.who = who
 
 
-class ScriptRefused(TryAgain):
+class NotBegun(TryAgain):
+    """No script has begun with an order, for a reason that is not the order's: it is held up, and this counts as no failure."""
+
+
+class LaunchBroken(NotBegun):
+    """OMERO has broken off the launch of a script: the Processor that was to run it has gone, say; `words` are the server's."""
+
+    def __init__(self, *, where: str, words: str) -> None:
+        super().__init__(
+            f"OMERO at {where} broke off the launch of a script that was to carry the order out: {words}. The order is tried "
+            "again by itself."
+        )
+        self.where, self.words = where, words
+
+
+class ScriptRefused(NotBegun):
     """A script that was launched for an order has not taken it; `words` are its own, and anybody may have written them."""
 
     def __init__(self, *, words: str) -> None:

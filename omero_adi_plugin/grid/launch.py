@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import omero.all
 from omero.rtypes import rstring, unwrap
 
-from omero_adi_plugin.errors import NoProcessor, NotLaunched
+from omero_adi_plugin.errors import LaunchBroken, NoProcessor, NotLaunched
 from omero_adi_plugin.ice import TROUBLE, translated, words
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ class Launch:
             Nobody is there who would run it.
         NotLaunched
             The script on the server takes other parameters: it is of another version.
+        LaunchBroken
+            The launch has gone wrong within the server: the Processor has gone that had just offered to run the script, say (of
+            that OMERO makes an InternalException, see InteractiveProcessorI of omero-blitz). Nothing in it is the order's.
         ConnectionBroken, ServerTrouble, OmeroDown
             OMERO does not answer, or has trouble.
         """
@@ -85,6 +88,8 @@ class Launch:
             except omero.ValidationException as error:
                 why = f"the one there takes other parameters ({words(error)}); run `omero adi scripts install`."
                 raise NotLaunched(where=session.where, why=why) from error
+            except omero.InternalException as error:
+                raise LaunchBroken(where=session.where, words=words(error)) from error
 
     def has_ended(self) -> bool:
         """Return whether the script has ended.

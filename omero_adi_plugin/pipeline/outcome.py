@@ -11,10 +11,10 @@ from omero_adi_plugin.errors import (
     AdiError,
     ConfigurationError,
     LeaseLost,
+    NotBegun,
     NotOnThisHost,
     NotPermitted,
     OrderFailed,
-    ScriptRefused,
     SessionOver,
     StorageDown,
     SurroundingsDown,
@@ -140,7 +140,7 @@ def settle(
         case Cancelled():
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
-        case SurroundingsDown() | ConfigurationError() | NotPermitted() | ScriptRefused() if alone:
+        case SurroundingsDown() | ConfigurationError() | NotPermitted() | NotBegun() if alone:
             first = settings.surroundings_seconds
             queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
             event(_log, logging.WARNING, "order.held_up", order=order, why=str(error))

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import AdiError, ConnectionBroken, DatabaseDown, LeaseLost, NotLaunched, ScriptRefused
+from omero_adi_plugin.errors import AdiError, ConnectionBroken, DatabaseDown, LeaseLost, NotBegun, NotLaunched, ScriptRefused
 from omero_adi_plugin.grid.catalogue import find
 from omero_adi_plugin.grid.launch import Launch
 from omero_adi_plugin.grid.shipped import RUN_ORDERS
@@ -85,7 +85,7 @@ class Launches:
                 event(_log, logging.INFO, "order.handed_over", order=lease.order, attempt=lease.attempt)
                 return None
             try:
-                settle(self.queue, claim, error, settings=self._settings, alone=isinstance(error, ScriptRefused))
+                settle(self.queue, claim, error, settings=self._settings, alone=isinstance(error, NotBegun))
             except LeaseLost as lost:
                 event(_log, logging.WARNING, "order.lost", order=lease.order, attempt=lease.attempt, why=str(error))
                 return lost
@@ -123,7 +123,7 @@ class Launches:
             return self._cancelled(NotLaunched(where=self._settings.omero, why=str(error)))
         except DatabaseDown as error:
             return error
-        except (ScriptRefused, *NOBODYS_FAULT) as error:
+        except (NotBegun, *NOBODYS_FAULT) as error:
             return self._cancelled(error)
         except Exception as error:  # noqa: BLE001 (whatever it is, the order gets an outcome: `settle` tells bugs apart)
             return error

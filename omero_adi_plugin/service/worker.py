@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from omero_adi_plugin import logs
 from omero_adi_plugin.crashpoints import Point, reached
-from omero_adi_plugin.errors import AdiError, DatabaseDown, ScriptRefused
+from omero_adi_plugin.errors import AdiError, DatabaseDown, NotBegun
 from omero_adi_plugin.grid.catalogue import standing
 from omero_adi_plugin.lifeline import die_with
 from omero_adi_plugin.logs import event
@@ -207,7 +207,7 @@ class Worker:
         if isinstance(error, NOBODYS_FAULT):
             self._in_vain += 1
             raise error
-        if self._once and isinstance(error, ScriptRefused):  # else the queue keeps it from being launched again at once
+        if self._once and isinstance(error, NotBegun):  # else the queue keeps it from being launched again at once
             raise error
         return True
 

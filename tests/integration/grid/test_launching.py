@@ -12,6 +12,7 @@ import pytest
 
 from omero_adi_plugin.errors import (
     AdiError,
+    LaunchBroken,
     NoProcessor,
     NotLaunched,
     OrderMalformed,
@@ -104,9 +105,14 @@ def test_no_processor_is_nobodys_fault(launcher: Launcher) -> None:
             ServerTrouble,
             ("waiting", 1, 0),
         ),
+        (
+            lambda server: server.disturb.fail("IScript.runScript", exception="omero.InternalException"),
+            LaunchBroken,
+            ("waiting", 0, 1),
+        ),
         (uninstall, ScriptsMissing, ("waiting", 0, 0)),
     ],
-    ids=["connection", "refused", "not installed"],
+    ids=["connection", "refused", "broken off", "not installed"],
 )
 def test_what_goes_wrong_at_a_launch_counts_only_when_omero_refuses_it(
     happens: Callable[[ServerHere], object],
@@ -119,7 +125,7 @@ def test_what_goes_wrong_at_a_launch_counts_only_when_omero_refuses_it(
     happens(server)
     found = launcher.launches.carry_out(claim)
     assert type(found) is error
-    assert isinstance(found, NOBODYS_FAULT) is (order[1] == 0)
+    assert isinstance(found, NOBODYS_FAULT) is (order[1:] == (0, 0))
     assert launcher.order() == order
 
 
