@@ -59,6 +59,22 @@ class TimeUp(GaveWay):
         self.whole = whole
 
 
+class LateStart(GaveWay):
+    """The script had begun so late with the order that it says nothing of the order that nothing of it came to its end.
+
+    seconds: for how long the script had lived by then.
+    minutes: for how long it may live.
+    """
+
+    def __init__(self, *, seconds: float, minutes: float) -> None:
+        super().__init__(
+            f"The script that was to carry the order out took {seconds:.0f} s to begin, more than half of the {minutes:.3g} "
+            "minutes that a script on this OMERO may run, and its time was over. The order is tried again by itself. The host of "
+            "that Processor is overloaded, or its disk is slow."
+        )
+        self.seconds, self.minutes = seconds, minutes
+
+
 class Cancelled(AdiError):
     """A person has called the order off while it was carried out.
 
@@ -134,6 +150,8 @@ def settle(
             event(_log, logging.WARNING, "order.failed", order=order, attempt=claim.lease.attempt, why=str(error))
         case TimeUp(whole=True) | SessionOver() if not queue.got_on(claim.lease):
             _try_again(queue, claim, error, settings=settings)
+        case LateStart() if not queue.got_on(claim.lease):
+            _hold_up(queue, claim, error, settings=settings)
         case ShuttingDown() | GaveWay() | SessionOver():
             queue.give_back(claim.lease, note=str(error), after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))
@@ -141,9 +159,7 @@ def settle(
             queue.cancel(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.cancelled", order=order, attempt=claim.lease.attempt, by=error.by)
         case SurroundingsDown() | ConfigurationError() | NotPermitted() | NotBegun() if alone:
-            first = settings.surroundings_seconds
-            queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
-            event(_log, logging.WARNING, "order.held_up", order=order, why=str(error))
+            _hold_up(queue, claim, error, settings=settings)
         case StorageDown() | NotOnThisHost():  # that of one group, perhaps, while others can be served: less and less often
             seconds = min(LONGEST_PAUSE_SECONDS, settings.surroundings_seconds * claim.lease.attempt)
             queue.give_back(claim.lease, note=str(error), after_seconds=seconds)
@@ -153,6 +169,12 @@ def settle(
             event(_log, logging.WARNING, "order.given_back", order=order, why=str(error))  # the service says it for all
         case _:
             _try_again(queue, claim, error, settings=settings)
+
+
+def _hold_up(queue: Queue, claim: Claim, error: AdiError, *, settings: Settings) -> None:
+    first = settings.surroundings_seconds
+    queue.hold_up(claim.lease, note=str(error), first_seconds=first, longest_seconds=LONGEST_PAUSE_SECONDS)
+    event(_log, logging.WARNING, "order.held_up", order=claim.lease.order, why=str(error))
 
 
 def _try_again(queue: Queue, claim: Claim, error: Exception, *, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from omero_adi_plugin.pipeline.outcome import ShuttingDown, TimeUp
+from omero_adi_plugin.pipeline.outcome import LateStart, ShuttingDown, TimeUp
 
 if TYPE_CHECKING:
     from omero_adi_plugin.pipeline.outcome import GaveWay
@@ -69,6 +69,12 @@ class Lifespan(Deadline):
         super().__init__()
         self._life, self._born = seconds, time.monotonic() - age_seconds
         self._whole = True
+        self._late_seconds: float | None = None
+
+    def first_order(self) -> None:
+        """Take note that the order that the script was launched for is taken up now: late, perhaps, on a host with too much to do."""
+        if self._lived(NO_ORDER):
+            self._late_seconds = time.monotonic() - self._born
 
     def shared(self) -> None:
         """Take note that what is carried out from now on does not have all of this life."""
@@ -90,7 +96,11 @@ class Lifespan(Deadline):
 
     def reason(self) -> ShuttingDown | GaveWay:
         """Return what ends the attempt."""
-        return ShuttingDown() if super().is_near or self._life is None else TimeUp(minutes=self._life / 60, whole=self._whole)
+        if super().is_near or self._life is None:
+            return ShuttingDown()
+        if self._late_seconds is not None:
+            return LateStart(seconds=self._late_seconds, minutes=self._life / 60)
+        return TimeUp(minutes=self._life / 60, whole=self._whole)
 
     def _lived(self, part: float) -> bool:
         return self._life is not None and time.monotonic() - self._born >= part * self._life

@@ -103,6 +103,7 @@ class _Script:
                 event(_log, logging.WARNING, "script.refused", order=order, user=self._given.user)
                 return REFUSED
             handed_over = True
+            self._lifespan.first_order()
             reached(Point.HANDED_OVER)
             while claim is not None:
                 error = self._carry_out(attempts, claim)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An order that takes longer than a script may run: it goes from script to script, and none of its attempts counts as failed."""
+"""An order that takes longer than a script may run: it goes from script to script, and none of its attempts counts as failed.
+
+Nor does that of a script on a host so slow that its life is nearly over when it begins.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,33 @@ pytestmark = pytest.mark.usefixtures("without_java")
 
 LIFE_SECONDS = 15
 """How long a script may run. The start takes some of it, 5 s on a busy host, and the last fifth is for what is under way."""
+
+LATE_SECONDS = 0.82 * LIFE_SECONDS
+"""So old is a script that begins late: after 80 % of its life it begins no fileset, and soon OMERO ends its session."""
+
+LATE = f"""
+    import os
+    import sys
+    import time
+
+    def age():
+        with open("/proc/self/stat") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+    class Late:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "omero_adi_plugin":
+                try:
+                    os.unlink(os.path.join(os.path.dirname(__file__), "late"))
+                except FileNotFoundError:
+                    return
+                time.sleep(max(0, {LATE_SECONDS} - age()))
+
+    sys.meta_path.insert(0, Late)
+"""
+"""A host so slow that a script whose life is nearly over begins only then; once, for each file `late`."""
 
 STEP_SECONDS = 0.2
 FILES = 46
@@ -43,13 +73,15 @@ def omero_account(grid_server: ServerHere) -> Account:
 def test_an_order_that_takes_three_times_as_long_as_a_script_may_run_is_completed_without_a_failed_attempt(
     hosts: Hosts, tracking: Tracking, services: Services, samples: Samples, lab: Lab
 ) -> None:
-    hosts.start("adi-one")
+    late = hosts.start("adi-one", customize=LATE).omerodir / "site" / "late"
     hosts.install()
     services.start()
     tracking.wait(tracking.order(lab, samples.three_images()))  # OMERO.server opens its first file, for which it starts Java
+    late.touch()
     order = tracking.order(lab, *(files := [samples.image(f"{number}.ome.tif", seed=number) for number in range(FILES)]))
     tracking.wait(order, seconds=240)
     assert tracking.stages(order)[-1] == "Import Completed"
+    assert not late.exists(), "no script began late: this proves nothing of that"
     assert failures(tracking, [order]) == []
     took = "SELECT extract(epoch FROM sum(ended_at - started_at)) FROM adi_attempt WHERE uuid = %s"
     [[seconds]] = tracking.sql(took, order)

@@ -25,7 +25,7 @@ from omero_adi_plugin.errors import (
     UserUnknown,
 )
 from omero_adi_plugin.orders import Claim, FileStep, LedgerFile, Route, Target, TargetKind
-from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, NoProgress, ShuttingDown, TimeUp, settle
+from omero_adi_plugin.pipeline.outcome import Cancelled, GaveWay, LateStart, NoProgress, ShuttingDown, TimeUp, settle
 from omero_adi_plugin.settings import Settings
 from omero_adi_plugin.tracking.database import Database
 from omero_adi_plugin.tracking.ledger import Ledger
@@ -102,7 +102,10 @@ def test_no_order_is_to_blame_for_the_surroundings(
         claim = again
 
 
-@pytest.mark.parametrize("error", [DiskFull(path="/OMERO"), NotPermitted("-"), ScriptRefused(words="no package")])
+@pytest.mark.parametrize(
+    "error",
+    [DiskFull(path="/OMERO"), NotPermitted("-"), ScriptRefused(words="no package"), LateStart(seconds=1900, minutes=60)],
+)
 def test_a_script_that_meets_trouble_of_the_surroundings_holds_its_user_up_longer_each_time(
     error: AdiError, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking
 ) -> None:
@@ -194,7 +197,7 @@ def test_failures_are_counted_anew_when_the_attempt_got_on(
 SHORT_LIVED = (TimeUp(minutes=60, whole=True), SessionOver())
 
 
-@pytest.mark.parametrize("error", SHORT_LIVED)
+@pytest.mark.parametrize("error", [*SHORT_LIVED, LateStart(seconds=1900, minutes=60)])
 def test_the_end_of_a_script_is_no_failure_of_an_order_that_got_on(
     error: AdiError, queue: Queue, claim: Claim, settings: Settings, tracking: Tracking, database: Database
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from omero_adi_plugin.pipeline.outcome import ShuttingDown, TimeUp
+from omero_adi_plugin.pipeline.outcome import LateStart, ShuttingDown, TimeUp
 from omero_adi_plugin.service.deadline import Deadline, Lifespan
 
 
@@ -31,8 +31,18 @@ def test_the_second_order_of_a_script_does_not_have_all_of_its_life() -> None:
     assert (first.whole, second.whole) == (True, False)
 
 
+@pytest.mark.parametrize(("age", "late"), [(1700, False), (1900, True), (3500, True)])
+def test_an_order_that_a_script_takes_over_late_in_its_life_did_not_have_all_of_it(age: float, *, late: bool) -> None:
+    lifespan = Lifespan(3600, age_seconds=age)
+    lifespan.first_order()
+    reason = lifespan.reason()
+    assert isinstance(reason, LateStart if late else TimeUp)
+    assert not late or f"took {age} s to begin, more than half of the 60 minutes" in str(reason)
+
+
 def test_a_session_without_an_end_is_left_only_when_asked() -> None:
     lifespan = Lifespan(None, age_seconds=1e9)
+    lifespan.first_order()
     assert (lifespan.is_set, lifespan.is_near, lifespan.passed()) == (False, False, False)
     lifespan.in_seconds(0)
     assert lifespan.is_set
