@@ -148,10 +148,9 @@ def settle(
         case OrderFailed():
             queue.fail(claim.lease, reason=str(error))
             event(_log, logging.WARNING, "order.failed", order=order, attempt=claim.lease.attempt, why=str(error))
-        case TimeUp(whole=True) | SessionOver() if not queue.got_on(claim.lease):
-            _try_again(queue, claim, error, settings=settings)
-        case LateStart() if not queue.got_on(claim.lease):
-            _hold_up(queue, claim, error, settings=settings)
+        case TimeUp(whole=True) | LateStart() | SessionOver() if not queue.got_on(claim.lease):
+            again = _hold_up if isinstance(error, LateStart) else _try_again
+            again(queue, claim, error, settings=settings)
         case ShuttingDown() | GaveWay() | SessionOver():
             queue.give_back(claim.lease, note=str(error), after_seconds=0)
             event(_log, logging.INFO, "order.given_back", order=order, why=str(error))

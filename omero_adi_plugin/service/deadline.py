@@ -72,7 +72,7 @@ class Lifespan(Deadline):
         self._late_seconds: float | None = None
 
     def first_order(self) -> None:
-        """Take note that the order that the script was launched for is taken up now: late, perhaps, on a host with too much to do."""
+        """Take note that the order that the script was launched for is taken up now: late, perhaps, on a busy host."""
         if self._lived(NO_ORDER):
             self._late_seconds = time.monotonic() - self._born
 
