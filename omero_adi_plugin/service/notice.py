@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ TELL_SECONDS = 10.0
 
 
 class Notice:
-    """Tells when something is new, or the last time was `TELL_SECONDS` ago.
+    """Tells when something is new, or the last time was `TELL_SECONDS` ago. For several threads.
 
     Parameters
     ----------
@@ -35,21 +36,24 @@ class Notice:
         self._presence = presence
         self._told: object = None
         self._at = float("-inf")
+        self._lock = threading.Lock()
+        self._is_down = False
 
     def show(self, workers: Sequence[WorkerState], *, trouble: str | None, ending: bool) -> None:
-        """Tell how the service stands; see `Presence.tell`. Never raises for the database's sake."""
+        """Tell how the service stands; see `Presence.tell`. Never raises for the database's sake; nothing after `take_down`."""
         state = (tuple(workers), trouble, ending)
-        if state == self._told and time.monotonic() - self._at < TELL_SECONDS:
-            return
-        try:
-            self._presence.tell(workers, trouble=trouble, ending=ending)
-            reached(Point.SERVICE_SHOWN)
-        except AdiError as error:  # whoever needs the database for work meets the same, and says it
-            event(_log, logging.DEBUG, "service.not_shown", why=str(error))
-        self._told, self._at = state, time.monotonic()
+        with self._lock:
+            if self._is_down or (state == self._told and time.monotonic() - self._at < TELL_SECONDS):
+                return
+            try:
+                self._presence.tell(workers, trouble=trouble, ending=ending)
+                reached(Point.SERVICE_SHOWN)
+            except AdiError as error:  # whoever needs the database for work meets the same, and says it
+                event(_log, logging.DEBUG, "service.not_shown", why=str(error))
+            self._told, self._at = state, time.monotonic()
 
     def take_down(self) -> None:
-        """Tell that the service has ended.
+        """Tell that the service has ended; whatever is to be shown from now on is not: its main thread may be at it still.
 
         Raises
         ------
@@ -57,5 +61,7 @@ class Notice:
             PostgreSQL is not there; the notice grows old by itself.
         """
         reached(Point.FAREWELL_DUE)
-        self._presence.leave()
+        with self._lock:
+            self._is_down = True
+            self._presence.leave()
         reached(Point.FAREWELL_SAID)

@@ -24,6 +24,8 @@ from omero_adi_plugin.containers.service import listens
 from omero_adi_plugin.errors import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omero_adi_plugin.commands.demo.folder import Folder
     from omero_adi_plugin.commands.demo.processes import Processes
 
@@ -88,6 +90,7 @@ TRIAL = ("--network=none", "--memory=64m", "--pids-limit=64", "--cpus=1", "--cap
 
 CALL_SECONDS = 60
 START_SECONDS = 30
+LAST_SECONDS = 30
 LOOK_SECONDS = 0.02
 
 LONGEST_WORDS = 200
@@ -186,8 +189,23 @@ def remove_podman(folder: Folder) -> None:
             if os.geteuid() != 0:
                 podman("system", "migrate")  # ends the process that holds the user namespace of one without root
     if short is not None and short.name.startswith(SHORT_PREFIX):
+        _wait_for_the_last(str(short))
         clear(short)
     clear(podman.path)
+
+
+def _wait_for_the_last(short: str) -> None:
+    """Wait for what ends by itself after a container was removed: it would make these folders again (podman's "cleanup")."""
+    deadline = time.monotonic() + LAST_SECONDS
+    while time.monotonic() < deadline and any(short in command for command in _commands()):
+        time.sleep(LOOK_SECONDS)
+
+
+def _commands() -> Iterator[str]:
+    """Yield the command lines of all processes."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield path.read_bytes().decode("utf-8", "backslashreplace")
 
 
 def _make_it_run(podman: Podman, busybox: Path) -> None:

@@ -157,10 +157,9 @@ def test_one_that_hangs_is_not_waited_for_to_remove_what_runs(
 ) -> None:
     defaults = Engine.ask.__kwdefaults__
     assert defaults is not None
-    monkeypatch.setitem(defaults, "seconds", 1)
     monkeypatch.setattr(running, "REMOVE_SECONDS", 0)
     converters = place.converters()
-    image = converters.image(podman.converter("echo started; sleep 1000"))
+    image = converters.image(podman.converter("while true; do echo here; sleep 0.2; done"))
     task = place.task(image.name)
 
     def run() -> None:
@@ -170,6 +169,9 @@ def test_one_that_hangs_is_not_waited_for_to_remove_what_runs(
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     wait_until(lambda: place.heard)
+    monkeypatch.setitem(defaults, "seconds", 1)  # not before: a slow host takes longer to start a container
+    before = place.heard
+    wait_until(lambda: place.heard > before, what="the answer to what was asked with more patience")
     service = _service_of(podman)
     os.kill(service, signal.SIGSTOP)
     try:

@@ -13,6 +13,7 @@ import pytest
 from omero_adi_plugin.commands.demo.folder import Folder, owned
 from omero_adi_plugin.commands.demo.podman import IMAGE, CannotRun, remove_podman, start_podman
 from omero_adi_plugin.commands.demo.processes import Processes
+from tests.fixtures.waiting import wait_until
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_what_still_runs_is_ended_and_everything_removed(folder: Folder) -> None
     podman = start_podman(folder, processes)
     command = [*podman.command, "run", "--detach", "--network=none", "--entrypoint", "/bin/busybox", IMAGE]
     subprocess.run([*command, "sleep", SECONDS], env=podman.environment, check=True, capture_output=True)
-    [sleeps] = [process for process in Path("/proc").iterdir() if _is(process, b"sleep\000" + SECONDS.encode() + b"\0")]
+    [sleeps] = wait_until(_sleepers, what="the container's start: its program is begun after podman has said so")
     assert processes.stop() == ("podman",)
     assert sleeps.exists()  # a container outlives the service
     short = podman.socket.parent
@@ -72,6 +73,10 @@ def test_what_still_runs_is_ended_and_everything_removed(folder: Folder) -> None
     assert not sleeps.exists()
     assert not short.exists()
     assert {path.name for path in folder.path.iterdir()} == {"logs", "made-by-omero-adi-demo"}
+
+
+def _sleepers() -> list[Path]:
+    return [process for process in Path("/proc").iterdir() if _is(process, b"sleep\000" + SECONDS.encode() + b"\0")]
 
 
 def _is(process: Path, command: bytes) -> bool:
