@@ -177,6 +177,8 @@ class Processes:
             os.killpg(pid, signal.SIGKILL)
         while self.is_alive(pid):  # SIGKILL cannot be refused
             time.sleep(LOOK_SECONDS)
+        if pid in self._started:
+            self._started[pid].wait()  # it may have ended between two looks, and is to be collected
 
 
 @contextmanager
