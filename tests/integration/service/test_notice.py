@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-import psycopg2
 import pytest
 
 from omero_adi_plugin.service.notice import Notice
 from omero_adi_plugin.tracking.services import Presence, WorkerState
-from tests.fixtures.waiting import wait_until
+from tests.fixtures.waiting import WAIT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omero_adi_plugin.tracking.database import Database
     from tests.fixtures.services import Tracking
 
@@ -36,16 +36,29 @@ def test_what_changes_is_shown_after_the_farewell_nothing(notice: Notice, tracki
     assert tracking.sql(SHOWN) == []
 
 
-def test_what_is_just_being_shown_is_taken_down_too(notice: Notice, tracking: Tracking) -> None:
-    notice.show([], trouble=None, ending=False)
-    shows = Thread(target=notice.show, args=([WorkerState(pid=1)],), kwargs={"trouble": None, "ending": True})
+class SlowPresence(Presence):
+    """One that waits, before it tells anything, until it may go on: a fake of a thread that has no turn just then."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.begins, self.may = Event(), Event()
+
+    def tell(self, workers: Sequence[WorkerState], *, trouble: str | None = None, ending: bool = False) -> None:
+        self.begins.set()
+        assert self.may.wait(WAIT_SECONDS)
+        super().tell(workers, trouble=trouble, ending=ending)
+
+
+def test_what_is_just_being_shown_is_taken_down_too(database: Database, tracking: Tracking) -> None:
+    presence = SlowPresence(database)
+    notice = Notice(presence)
+    shows = Thread(target=notice.show, args=([],), kwargs={"trouble": None, "ending": True})
+    shows.start()
+    assert presence.begins.wait(WAIT_SECONDS)
     leaves = Thread(target=notice.take_down)
-    with closing(psycopg2.connect(tracking.url)) as connection, connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE adi_service IN EXCLUSIVE MODE")
-        shows.start()
-        waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        wait_until(lambda: tracking.sql(waits), what="one who shows something")
-        leaves.start()
+    leaves.start()
+    leaves.join(0.5)  # as far as it gets; a shorter time would only prove less
+    presence.may.set()
     shows.join()
     leaves.join()
     assert tracking.sql(SHOWN) == []
