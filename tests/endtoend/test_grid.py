@@ -47,7 +47,7 @@ def test_two_processors_work_off_what_five_users_have_ordered_and_one_of_them_is
         before, killed = hosts_of(tracking), len(one.scripts())
         hosts.kill(one)
         assert not tracking.ended(*uuids), "nothing was left to do: this proves nothing"
-        tracking.wait(*uuids, seconds=100)
+        tracking.wait(*uuids, seconds=60)
         wait_until(lambda: not other.scripts(), what="the end of the last script")
         crowd.check_each_once(tracking)
         crowd.check_nothing_left(grid_server)

@@ -189,7 +189,7 @@ def test_three_services_share_the_orders_of_ten_users_evenly_and_within_all_limi
         wait_until(lambda: len(imports.now) == IN_FLIGHT, what="an order of the other group")
         wait_until(lambda: (seen.user, seen.group, seen.places) == (PER_USER, PER_GROUP, IN_FLIGHT), what="a look at all of that")
         imports.go_on()
-        tracking.wait(*uuids, seconds=100)
+        tracking.wait(*uuids, seconds=60)
     assert (seen.user, seen.group, seen.places) == (PER_USER, PER_GROUP, IN_FLIGHT)
     assert imports.most == IN_FLIGHT
     check_turns(tracking, labs)
